@@ -1,0 +1,40 @@
+"""Ground truth, for evaluation and pictures only: no stage and no trainer imports this module (a test holds that)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+RLE = dict[str, Any]
+"""COCO run-length encoding: {"size": [height, width], "counts": bytes}; decode with pycocotools.mask."""
+
+
+@dataclass(frozen=True)
+class TruthObject:
+    """One annotated object.
+
+    class_id: 0-based index into the class names.
+    box: (4,) float32, xyxy, half-open, absolute pixels.
+    mask: full-image RLE, or None where the data set has boxes only.
+    difficult: VOC's flag; crowd: COCO's iscrowd. Both are ignored in matching, neither hit nor miss.
+    """
+
+    class_id: int
+    box: np.ndarray
+    mask: RLE | None = None
+    difficult: bool = False
+    crowd: bool = False
+
+
+@dataclass(frozen=True)
+class ImageTruth:
+    """All objects of one image; `void` marks pixels without a verdict (VOC's 255), full-image RLE.
+
+    has_masks: whether this image was annotated with instance masks at all.
+    """
+
+    id: str
+    size: tuple[int, int]
+    objects: tuple[TruthObject, ...]
+    void: RLE | None = None
+    has_masks: bool = False

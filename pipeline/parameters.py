@@ -1,0 +1,135 @@
+"""Typed parameters from text: nested frozen dataclasses filled from mappings and `key=value` overrides.
+
+Both halves use it: `--set` of the stages and the YAML configuration of the trainer. Unknown keys and values of a wrong
+type are errors that name the field and suggest the nearest known one.
+"""
+
+import dataclasses
+import difflib
+import types
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from data.errors import InputError
+
+T = TypeVar("T")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A hint for a misspelt word: "; did you mean 'x'?" or the list of what is known."""
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(names)}"
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """`a.b=value` -> ("a.b", value); the value is read as YAML, so `1e-3`, `true`, `[1, 2]` and words all work.
+
+    Raises InputError where there is no "=" or the value is not YAML.
+    """
+    key, separator, value = text.partition("=")
+    if not separator or not key.strip():
+        raise InputError(f"'{text}' is not of the form key=value")
+    try:
+        return key.strip(), yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise InputError(f"{key.strip()}: '{value}' can not be read as a value ({error})") from error
+
+
+def nest(assignments: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """[("a.b", 1), ("c", 2)] -> {"a": {"b": 1}, "c": 2}; later assignments win."""
+    tree: dict[str, Any] = {}
+    for key, value in assignments:
+        *parents, leaf = key.split(".")
+        node = tree
+        for parent in parents:
+            child = node.setdefault(parent, {})
+            if not isinstance(child, dict):
+                raise InputError(f"{key}: '{parent}' was already given a plain value")
+            node = child
+        node[leaf] = value
+    return tree
+
+
+def replace(params: T, values: Mapping[str, Any], where: str = "") -> T:
+    """A copy of dataclass `params` with `values` (nested mappings for nested dataclasses) put in and type-checked.
+
+    `where` is the dotted prefix for messages. Raises InputError for unknown keys (with a suggestion), values of a wrong
+    type, and whatever ValueError the dataclass's own __post_init__ raises.
+    """
+    hints = get_type_hints(type(params))
+    known = {f.name for f in dataclasses.fields(params) if f.init}  # type: ignore[arg-type]
+    changes: dict[str, Any] = {}
+    for raw, value in values.items():
+        key = str(raw).replace("-", "_")
+        path = f"{where}.{raw}" if where else str(raw)
+        if key not in known:
+            raise InputError(f"unknown key '{path}'{nearest(key, known)}")
+        current = getattr(params, key)
+        if dataclasses.is_dataclass(current) and not isinstance(current, type):
+            if not isinstance(value, Mapping):
+                raise InputError(f"{path}: expected a mapping of keys, not {value!r}")
+            changes[key] = replace(current, value, path)
+        else:
+            changes[key] = convert(value, hints[key], path)
+    try:
+        return dataclasses.replace(params, **changes)  # type: ignore[type-var]
+    except ValueError as error:
+        raise InputError(f"{where + ': ' if where else ''}{error}") from error
+
+
+def convert(value: Any, kind: Any, path: str) -> Any:
+    """`value` as type `kind`: int, float, bool, str, None, Literal, union, tuple or dict of these; else InputError."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return value
+    if origin is Literal:
+        if value in arguments:
+            return value
+        raise InputError(f"{path}: {value!r} is not one of {', '.join(map(repr, arguments))}")
+    if origin in (Union, types.UnionType):
+        return _convert_union(value, arguments, path)
+    if origin is tuple and isinstance(value, list | tuple):
+        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
+        if len(kinds) != len(value):
+            raise InputError(f"{path}: expected {len(kinds)} values, not {len(value)}")
+        return tuple(convert(v, k, f"{path}[{i}]") for i, (v, k) in enumerate(zip(value, kinds, strict=True)))
+    if origin is dict and isinstance(value, Mapping):
+        return {convert(k, arguments[0], path): convert(v, arguments[1], f"{path}.{k}") for k, v in value.items()}
+    if kind is bool and isinstance(value, bool):
+        return value
+    if kind is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if kind is float and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML 1.1 reads "1e-3" as a word
+        except (TypeError, ValueError):
+            pass
+    if kind is str and isinstance(value, str | int | float) and not isinstance(value, bool):
+        return str(value)
+    if kind is type(None) and value is None:
+        return None
+    raise InputError(f"{path}: {value!r} is not of type {getattr(kind, '__name__', kind)}")
+
+
+def _convert_union(value: Any, kinds: tuple[Any, ...], path: str) -> Any:
+    for kind in kinds:
+        try:
+            return convert(value, kind, path)
+        except InputError:
+            continue
+    names = " or ".join(getattr(kind, "__name__", str(kind)) for kind in kinds)
+    raise InputError(f"{path}: {value!r} is not of type {names}")
+
+
+def to_plain(params: Any) -> Any:
+    """A dataclass as plain dicts and lists, ready for YAML and JSON."""
+    if dataclasses.is_dataclass(params) and not isinstance(params, type):
+        return {f.name: to_plain(getattr(params, f.name)) for f in dataclasses.fields(params)}
+    if isinstance(params, list | tuple):
+        return [to_plain(v) for v in params]
+    if isinstance(params, Mapping):
+        return {k: to_plain(v) for k, v in params.items()}
+    return params

@@ -1,0 +1,79 @@
+"""What a stage is: a pure function of one image and the arrays it declares. No Dask and no Zarr here."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from data.records import ImageRecord
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """One array of a stage: shape (N, *row_shape) in the store; `row_shape` () is one scalar per image."""
+
+    name: str
+    row_shape: tuple[int, ...]
+    dtype: str
+
+    def row(self) -> np.ndarray:
+        """A row of zeros: what a failed or pending image holds."""
+        return np.zeros(self.row_shape, self.dtype)
+
+
+@dataclass(frozen=True)
+class StageInput:
+    """What a stage's function sees of one image.
+
+    image: (H, W, 3) uint8 RGB, or None if the stage does not ask for pixels.
+    arrays: upstream rows by full name, e.g. {"proposals/box": (P, 4) float32, "proposals/count": () int32}.
+    """
+
+    record: ImageRecord
+    image: np.ndarray | None
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+class ImageFailure(Exception):
+    """Raised by a stage for one image; the message becomes its recorded reason, the run goes on."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One offline stage.
+
+    name: as typed ("iou-graph"); its group in the store is `group` ("iou_graph").
+    version: raised whenever the stage's output changes for the same parameters.
+    params: frozen dataclass of plain values; its fields are the stage's identity in the store.
+    arrays: declared outputs. `compute` returns {name: row} for each, of exactly this shape and dtype.
+    reads: full names of upstream arrays; the first part names the upstream stage's group.
+    needs_image: whether pixels are decoded for it.
+    compute: picklable callable (a function or a frozen dataclass with __call__), StageInput -> rows.
+    packages: distributions whose version is part of the result.
+    source: fingerprint of external files the stage reads (method `files`), else None.
+    """
+
+    name: str
+    version: int
+    params: Any
+    arrays: tuple[ArraySpec, ...]
+    compute: Callable[[StageInput], Mapping[str, np.ndarray]]
+    reads: tuple[str, ...] = ()
+    needs_image: bool = True
+    packages: tuple[str, ...] = ("numpy",)
+    source: str | None = None
+
+    @property
+    def group(self) -> str:
+        """Name of the stage's group in the store."""
+        return self.name.replace("-", "_")
+
+    @property
+    def upstream(self) -> tuple[str, ...]:
+        """Groups of the stages this one reads, in order, without repetition."""
+        return tuple(dict.fromkeys(name.split("/")[0] for name in self.reads))
+
+    def identity(self) -> dict[str, Any]:
+        """Parameters as plain JSON values."""
+        return asdict(self.params)
