@@ -1,0 +1,196 @@
+"""The command line: click definitions only. What a command does lives in `commands/`, one file a command."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from commands.workspace import Workspace
+from data.errors import InputError
+
+
+class Program(click.Group):
+    """Turns errors into one line and an honest exit status: 2 wrong input, 130 Ctrl-C, 1 a fault of ours."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            if ctx.params.get("debug"):
+                raise
+            click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+            click.echo(str(error), err=True)
+            ctx.exit(2)
+        except KeyboardInterrupt:
+            click.echo("interrupted; the same command continues where this one stopped", err=True)
+            ctx.exit(130)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if ctx.params.get("debug"):
+                raise
+            click.secho("unexpected error: ", fg="red", bold=True, nl=False, err=True)
+            click.echo(f"{type(error).__name__}: {error} (pdsl --debug ... shows where)", err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.version_option(package_name="pdsl", prog_name="pdsl")
+def cli(debug: bool) -> None:
+    """Weakly supervised instance segmentation: masks and boxes from image-level labels only (PDSL, ICCV 2021).
+
+    In a folder with a pdsl.yaml (`init` writes one) data, stores and configuration need not be given.
+    """
+
+
+def finish(status: int) -> None:
+    """Leave with the command's exit status: 0 all done, 2 wrong input, 3 some images failed."""
+    click.get_current_context().exit(status)
+
+
+def option_data(required_for: str) -> Callable[..., Any]:
+    return click.option("--data", metavar="SPEC", help=f"{required_for}: voc:DIR, coco:DIR or folder:DIR.")
+
+
+@cli.command()
+@click.option("--data", required=True, metavar="SPEC", help="voc:DIR, coco:DIR or folder:DIR.")
+@click.option("--train", metavar="SPLIT", help="Training split (default: by the kind of data set).")
+@click.option("--val", metavar="SPLIT", help="Evaluation split.")
+def init(data: str, train: str | None, val: str | None) -> None:
+    """Write a pdsl.yaml, so that the other commands need no options in this folder."""
+    from commands import init as command
+
+    finish(command.run(data=data, train=train, val=val))
+
+
+@cli.command()
+@click.option("--out", default="demo", show_default=True, type=click.Path(file_okay=False), help="Folder to fill.")
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1), help="Processes for the stages.")
+def demo(out: str, workers: int) -> None:
+    """The whole job on synthetic scenes, on a CPU, in minutes: stages, training, evaluation, report."""
+    from commands import demo as command
+
+    finish(command.run(out=out, workers=workers))
+
+
+@cli.command()
+@click.option("--stage", required=True, type=click.Choice(["proposals", "iou-graph", "grabcut", "all"]))
+@option_data("Images")
+@click.option("--split", help="Split of the data set.")
+@click.option("--store", metavar="URL", help="Folder or fsspec URL of the store.")
+@click.option("--workers", type=click.IntRange(0), help="Local processes; 0 runs in this one.  [default: all cores]")
+@click.option("--scheduler", metavar="tcp://...", help="Join a running Dask scheduler.")
+@click.option("--cluster", metavar="FILE.yaml", help="Start a cluster (SLURM, SSH) as described in a file.")
+@click.option("--images", metavar="A:B", help="Only images A to B-1, widened to whole shards.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="E.g. proposals.method=selective-search.")
+@click.option("--proposals-from", metavar="DIR|FILE", help="Published MCG .mat files or a detectron2 pickle.")
+@click.option("--storage-options", metavar="FILE.yaml", help="fsspec options of the store (endpoint, profile).")
+@click.option("--overwrite", is_flag=True, help="Recompute what was computed with other parameters.")
+@click.option("--retry-failed", is_flag=True, help="Try images again that failed.")
+@click.option("--dry-run", is_flag=True, help="Only tell images, bytes and hours.")
+def precompute(settings: tuple[str, ...], **options: Any) -> None:
+    """Run an offline stage, and the missing ones before it. Re-running does only what is missing."""
+    from commands import precompute as command
+    from pipeline.parameters import nest, parse_assignment
+
+    space = Workspace.find()
+    chosen = nest(parse_assignment(text) for text in settings)
+    finish(max(command.run(**job) for job in space.precompute_jobs(chosen, **options)))
+
+
+@cli.command()
+@click.option("--store", metavar="URL", help="Folder or fsspec URL of the store.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def status(store: str | None, as_json: bool) -> None:
+    """What is done, what failed and why, what is stale; throughput and time left."""
+    from commands import status as command
+
+    finish(max(command.run(store=url, json=as_json) for url in Workspace.find().stores(store)))
+
+
+@cli.command()
+@click.option("--store", metavar="URL", help="Folder or fsspec URL of the store.")
+@click.option("--repair", is_flag=True, help="Recompute what is damaged or missing.")
+@option_data("Where the images are now, for --repair")
+def verify(store: str | None, repair: bool, data: str | None) -> None:
+    """Read every chunk again; name what is damaged or missing."""
+    from commands import verify as command
+
+    finish(max(command.run(store=url, repair=repair, data=data) for url in Workspace.find().stores(store)))
+
+
+@cli.command()
+@click.option("--store", metavar="URL", help="Folder or fsspec URL of the store.")
+@click.option("--image", required=True, metavar="ID", help="Image id as the data set names it.")
+@click.option("--out", required=True, type=click.Path(dir_okay=False), help="Picture to write.")
+@option_data("Where the images are now")
+def inspect(store: str | None, image: str, out: str, data: str | None) -> None:
+    """Picture of what the store holds for an image: proposals, a proposal's neighbours, seed masks."""
+    from commands import inspect as command
+
+    finish(command.run(store=Workspace.find().train_store(store), image=image, out=out, data=data))
+
+
+@cli.command(context_settings={"ignore_unknown_options": False})
+@click.option("--config", metavar="FILE.yaml", help="Configuration; see configs/.")
+@click.option("--store", "stores", multiple=True, metavar="URL", help="Store with all stages; may be repeated.")
+@click.option("--out", metavar="RUN", help="Run folder to create.")
+@click.option("--resume", is_flag=True, help="Continue the run in --out from its last checkpoint, exactly.")
+@click.option("--init", metavar="RUN", help="Start from the weights of another run.")
+@option_data("Where the images are now")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+def train(**options: Any) -> None:
+    """Train from the stores. With torchrun: on several GPUs."""
+    from commands import train as command
+
+    finish(command.run(**Workspace.find().train_options(**options)))
+
+
+@cli.command("eval")
+@click.option("--run", metavar="RUN", help="Run folder.")
+@option_data("Images with ground truth")
+@click.option("--split", help="Split of the data set.")
+@click.option("--store", metavar="URL", help="Store with proposals for that split.")
+@click.option("--results", metavar="FILE.json", help="Anyone's COCO results, instead of --run and --store.")
+@click.option("--tta", is_flag=True, help="Test-time augmentation: scales and flips.")
+@click.option("--out", metavar="DIR", help="Where metrics go (default: the run folder).")
+def evaluate(**options: Any) -> None:
+    """COCO and VOC metrics of a run, or of results in COCO format."""
+    from commands import evaluate as command
+
+    finish(command.run(**Workspace.find().eval_options(**options)))
+
+
+@cli.command()
+@click.option("--run", metavar="RUN", help="Run folder.")
+@click.option("--out", default="predictions", show_default=True, metavar="DIR", help="Where pictures and JSON go.")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+def predict(run: str | None, out: str, images: tuple[str, ...]) -> None:
+    """Detect and segment in image files: overlay PNG and COCO JSON; proposals are computed on the fly."""
+    from commands import predict as command
+
+    finish(command.run(run=Workspace.find().run_folder(run), images=list(images), out=out))
+
+
+@cli.command()
+@click.option("--run", metavar="RUN", help="Run folder.")
+@option_data("Images to label")
+@click.option("--split", help="Split of the data set.")
+@click.option("--store", metavar="URL", help="Store with proposals for that split.")
+@click.option("--out", required=True, metavar="FILE.json", help="COCO JSON to write.")
+def export(**options: Any) -> None:
+    """Pseudo labels as COCO JSON: detections that agree with the image-level labels, to train any detector on."""
+    from commands import export as command
+
+    finish(command.run(**Workspace.find().export_options(**options)))
+
+
+def main() -> None:
+    """Entry point of the console script `pdsl`."""
+    cli(prog_name="pdsl")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""`init`: write a workspace file."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from commands.workspace import FILE, TEMPLATE
+from data.catalog import default_splits, load_images, parse_spec
+from data.errors import InputError
+
+
+def run(*, data: str, train: str | None, val: str | None) -> int:
+    """Write `pdsl.yaml` for data set `data` after reading it once, so that a wrong path shows now and not overnight."""
+    path = Path(FILE)
+    if path.exists():
+        raise InputError(f"{path.resolve()}: exists already; edit it, or remove it first")
+    train_default, val_default = default_splits(data)
+    train, val = train or train_default, val or val_default
+    console = Console(stderr=True)
+    for split in dict.fromkeys([train, val]):
+        images = load_images(data, split)
+        console.print(f"{data} {split}: {len(images)} images, {len(images.class_names)} classes")
+    scheme, folder = parse_spec(data)
+    where = folder if "://" in folder else str(Path(folder).resolve())
+    config = "configs/coco.yaml" if scheme == "coco" else "configs/voc.yaml"
+    path.write_text(TEMPLATE.format(data=f"{scheme}:{where}", train=train, val=val, config=config))
+    console.print(f"wrote {path}; next: pdsl precompute --stage all")
+    return 0

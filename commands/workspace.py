@@ -1,0 +1,155 @@
+"""A folder with a `pdsl.yaml`: what the commands use where the user gave no option."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from data.errors import InputError
+from pipeline.parameters import nearest
+
+FILE = "pdsl.yaml"
+
+TEMPLATE = """\
+# A workspace: in this folder `precompute`, `status`, `verify`, `train`, `eval` and `predict` need no options.
+# Options on the command line override what is written here.
+
+# The data set: voc:DIR, coco:DIR or folder:DIR, and its splits.
+data: {data}
+train_split: {train}
+val_split: {val}
+
+# Where the stages keep their results: a folder, or an fsspec URL such as s3://bucket/train.zarr.
+stores:
+  train: stores/train.zarr
+  val: stores/val.zarr
+
+# Parameters of the stages, as for `precompute --set`.
+stages: {{}}
+#  proposals: {{method: mcg, max_proposals: 2000}}
+#  grabcut: {{seeds: cover}}
+
+# Where the stages run: a Dask scheduler (tcp://host:8786), or a YAML file that describes a SLURM or SSH cluster.
+# Without either: processes on this machine (--workers).
+scheduler: null
+cluster: null
+
+# Training: a configuration (see configs/) and the run folder.
+config: {config}
+run: runs/default
+"""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The settings of `pdsl.yaml`, or none (`values` empty) where the folder has no such file."""
+
+    values: Mapping[str, Any]
+
+    @classmethod
+    def find(cls, folder: Path | None = None) -> "Workspace":
+        """Read `pdsl.yaml` in `folder` (default: the current one). InputError if it is not valid."""
+        path = (folder or Path.cwd()) / FILE
+        if not path.exists():
+            return cls({})
+        try:
+            values = yaml.safe_load(path.read_text()) or {}
+        except yaml.YAMLError as error:
+            raise InputError(f"{path}: not valid YAML: {error}") from error
+        if not isinstance(values, dict):
+            raise InputError(f"{path}: expected a mapping of keys; `pdsl init` writes an example")
+        known = set(yaml.safe_load(TEMPLATE.format(data="", train="", val="", config="")))
+        for key in values:
+            if key not in known:
+                raise InputError(f"{path}: unknown key '{key}'{nearest(str(key), known)}")
+        return cls(values)
+
+    def _need(self, value: Any, key: str, option: str) -> Any:
+        """`value` if the user gave one, else the workspace's `key` ("a.b" looks into a mapping)."""
+        if value:
+            return value
+        found: Any = self.values
+        for part in key.split("."):
+            found = found.get(part) if isinstance(found, Mapping) else None
+        if not found:
+            lack = f"{FILE} has no '{key}'" if self.values else f"there is no {FILE} here (`pdsl init` writes one)"
+            raise InputError(f"{option}: not given, and {lack}")
+        return found
+
+    def stores(self, store: str | None) -> list[str]:
+        """The store the user named, or those of the workspace that exist so far (all of them if none does)."""
+        if store:
+            return [store]
+        urls = list(dict.fromkeys([self.train_store(None), self._need(None, "stores.val", "--store")]))
+        return [url for url in urls if "://" in url or Path(url).exists()] or urls
+
+    def train_store(self, store: str | None) -> str:
+        return str(self._need(store, "stores.train", "--store"))
+
+    def run_folder(self, run: str | None) -> str:
+        return str(self._need(run, "run", "--run"))
+
+    def precompute_jobs(self, settings: Mapping[str, Any], **options: Any) -> list[dict[str, Any]]:
+        """Keyword arguments of one or two `precompute` runs.
+
+        Without --split: the stage asked for on the training split, and proposals on the evaluation split.
+        """
+        base = dict(options, settings=merge(self.values.get("stages") or {}, settings))
+        base["data"] = self._need(options["data"], "data", "--data")
+        if options["workers"] is None and not options["scheduler"] and not options["cluster"]:
+            base["scheduler"], base["cluster"] = self.values.get("scheduler"), self.values.get("cluster")
+        if options["split"] or options["store"] or not self.values:
+            split = self._need(options["split"], "train_split", "--split")
+            side = "val" if split == self.values.get("val_split") else "train"
+            return [dict(base, split=split, store=self._need(options["store"], f"stores.{side}", "--store"))]
+        train = dict(base, split=self._need(None, "train_split", "--split"), store=self.train_store(None))
+        if not self.values.get("val_split") or options["images"]:
+            return [train]
+        val = dict(base, split=self.values["val_split"], store=self._need(None, "stores.val", "--store"))
+        return [train, dict(val, stage="proposals")]
+
+    def train_options(self, **options: Any) -> dict[str, Any]:
+        """Keyword arguments of `train`."""
+        return {
+            "config": self._need(options["config"], "config", "--config"),
+            "stores": list(options["stores"]) or [self.train_store(None)],
+            "out": self._need(options["out"], "run", "--out"),
+            "resume": options["resume"],
+            "init": options["init"],
+            "overrides": list(options["overrides"]),
+            "data": options["data"],
+        }
+
+    def eval_options(self, **options: Any) -> dict[str, Any]:
+        """Keyword arguments of `evaluate`: with --results neither run nor store is needed."""
+        filled = self._truth_options(options)
+        if not options["results"]:
+            filled.update(self._model_options(options))
+        return filled
+
+    def export_options(self, **options: Any) -> dict[str, Any]:
+        """Keyword arguments of `export`: by default the training split, which is what one wants to label."""
+        filled = dict(options, run=self.run_folder(options["run"]))
+        filled["data"] = self._need(options["data"], "data", "--data")
+        filled["split"] = self._need(options["split"], "train_split", "--split")
+        filled["store"] = self.train_store(options["store"])
+        return filled
+
+    def _truth_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        data = self._need(options["data"], "data", "--data")
+        return dict(options, data=data, split=self._need(options["split"], "val_split", "--split"))
+
+    def _model_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        store = self._need(options["store"], "stores.val", "--store")
+        return {"run": self.run_folder(options["run"]), "store": store}
+
+
+def merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings laid over each other; `top` wins."""
+    merged = dict(base)
+    for key, value in top.items():
+        below = merged.get(key)
+        merged[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged

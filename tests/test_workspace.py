@@ -1,0 +1,82 @@
+"""What the commands take from `pdsl.yaml`."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from commands.workspace import TEMPLATE, Workspace, merge
+from data.errors import InputError
+
+NONE = {
+    "data": None, "split": None, "store": None, "workers": 64, "scheduler": None, "cluster": None,
+    "images": None, "stage": "grabcut",
+}  # fmt: skip
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> Workspace:
+    text = TEMPLATE.format(data="voc:/data/VOC", train="trainval", val="seg-val", config="configs/voc.yaml")
+    (tmp_path / "pdsl.yaml").write_text(text)
+    return Workspace.find(tmp_path)
+
+
+def test_precompute_without_options_covers_both_splits(space: Workspace) -> None:
+    train, val = space.precompute_jobs({}, **NONE)
+    assert (train["split"], train["store"], train["stage"]) == ("trainval", "stores/train.zarr", "grabcut")
+    assert (val["split"], val["store"], val["stage"]) == ("seg-val", "stores/val.zarr", "proposals")
+    assert train["data"] == val["data"] == "voc:/data/VOC"
+    assert train["workers"] == 64
+
+
+def test_options_override_the_workspace(space: Workspace) -> None:
+    (job,) = space.precompute_jobs({"grabcut": {"seeds": "all"}}, **dict(NONE, split="seg-val", store="x.zarr"))
+    assert (job["split"], job["store"]) == ("seg-val", "x.zarr")
+    assert job["settings"] == {"grabcut": {"seeds": "all"}}
+
+
+def test_a_split_finds_its_store(space: Workspace) -> None:
+    (job,) = space.precompute_jobs({}, **dict(NONE, split="seg-val"))
+    assert job["store"] == "stores/val.zarr"
+
+
+def test_train_and_eval(space: Workspace) -> None:
+    train = space.train_options(
+        config=None, stores=(), out=None, resume=False, init=None, overrides=("steps=3",), data=None
+    )
+    assert train["stores"] == ["stores/train.zarr"]
+    assert train["overrides"] == ["steps=3"]
+    evaluation = space.eval_options(run=None, data=None, split=None, store=None, results=None, tta=False, out=None)
+    assert (evaluation["run"], evaluation["store"]) == ("runs/default", "stores/val.zarr")
+
+
+def test_results_need_neither_run_nor_store() -> None:
+    options = Workspace({}).eval_options(
+        run=None, data="coco:/c", split="val2017", store=None, results="r.json", tta=False, out=None
+    )
+    assert options["run"] is None
+
+
+def test_without_a_workspace_the_message_names_option_and_cure() -> None:
+    with pytest.raises(InputError, match=r"--data: not given, and there is no pdsl.yaml here \(`pdsl init`"):
+        Workspace({}).precompute_jobs({}, **NONE)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("dat: voc:x", "unknown key 'dat'; did you mean 'data'"),
+        ("- a", "expected a mapping"),
+        ("a: [", "not valid YAML"),
+    ],
+)
+def test_a_broken_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "pdsl.yaml").write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        Workspace.find(tmp_path)
+    assert "pdsl.yaml" in str(caught.value)
+
+
+def test_template_is_valid_and_merge_is_deep() -> None:
+    assert yaml.safe_load(TEMPLATE.format(data="voc:a", train="t", val="v", config="c"))["data"] == "voc:a"
+    assert merge({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}}) == {"a": {"b": 3, "c": 2}}
