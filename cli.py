@@ -86,7 +86,6 @@ def demo(out: str, workers: int) -> None:
 @click.option("--images", metavar="A:B", help="Only images A to B-1, widened to whole shards.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="E.g. proposals.method=selective-search.")
 @click.option("--proposals-from", metavar="DIR|FILE", help="Published MCG .mat files or a detectron2 pickle.")
-@click.option("--storage-options", metavar="FILE.yaml", help="fsspec options of the store (endpoint, profile).")
 @click.option("--overwrite", is_flag=True, help="Recompute what was computed with other parameters.")
 @click.option("--retry-failed", is_flag=True, help="Try images again that failed.")
 @click.option("--dry-run", is_flag=True, help="Only tell images, bytes and hours.")

@@ -20,9 +20,7 @@ def run(*, data: str, train: str | None, val: str | None) -> int:
     for split in dict.fromkeys([train, val]):
         images = load_images(data, split)
         console.print(f"{data} {split}: {len(images)} images, {len(images.class_names)} classes")
-    scheme, folder = parse_spec(data)
-    where = folder if "://" in folder else str(Path(folder).resolve())
-    config = "configs/coco.yaml" if scheme == "coco" else "configs/voc.yaml"
-    path.write_text(TEMPLATE.format(data=f"{scheme}:{where}", train=train, val=val, config=config))
+    config = "coco-official" if parse_spec(data).scheme == "coco" else "voc-official"
+    path.write_text(TEMPLATE.format(data=data, train=train, val=val, config=config))
     console.print(f"wrote {path}; next: pdsl precompute --stage all")
     return 0

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from data.errors import InputError
-from pipeline.parameters import nearest
+from data.errors import InputError, nearest
 
 FILE = "pdsl.yaml"
 
@@ -36,7 +36,7 @@ stages: {{}}
 scheduler: null
 cluster: null
 
-# Training: a configuration (see configs/) and the run folder.
+# Training: a configuration (a file, or the name of one that ships with pdsl) and the run folder.
 config: {config}
 run: runs/default
 """
@@ -113,7 +113,7 @@ class Workspace:
     def train_options(self, **options: Any) -> dict[str, Any]:
         """Keyword arguments of `train`."""
         return {
-            "config": self._need(options["config"], "config", "--config"),
+            "config": find_config(self._need(options["config"], "config", "--config")),
             "stores": list(options["stores"]) or [self.train_store(None)],
             "out": self._need(options["out"], "run", "--out"),
             "resume": options["resume"],
@@ -153,3 +153,17 @@ def merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
         below = merged.get(key)
         merged[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
     return merged
+
+
+def find_config(name: str) -> str:
+    """Path of a configuration: a file of the user's, or one that ships with pdsl, by its name ("voc-official")."""
+    if Path(name).exists():
+        return name
+    shipped = files("configs")
+    path = Path(str(shipped / f"{name.removeprefix('configs/').removesuffix('.yaml')}.yaml"))
+    if path.exists():
+        return str(path)
+    known = sorted(entry.name.removesuffix(".yaml") for entry in shipped.iterdir() if entry.name.endswith(".yaml"))
+    raise InputError(
+        f"configuration '{name}': no such file, and none of that name ships with pdsl{nearest(name, known)}"
+    )

@@ -17,6 +17,7 @@ class TruthObject:
     box: (4,) float32, xyxy, half-open, absolute pixels.
     mask: full-image RLE, or None where the data set has boxes only.
     difficult: VOC's flag; crowd: COCO's iscrowd. Both are ignored in matching, neither hit nor miss.
+    area: square pixels as the data set gives them (COCO: of the polygon), None where it does not.
     """
 
     class_id: int
@@ -24,6 +25,7 @@ class TruthObject:
     mask: RLE | None = None
     difficult: bool = False
     crowd: bool = False
+    area: float | None = None
 
 
 @dataclass(frozen=True)

@@ -5,23 +5,15 @@ type are errors that name the field and suggest the nearest known one.
 """
 
 import dataclasses
-import difflib
 import types
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
-from data.errors import InputError
+from data.errors import InputError, nearest
 
 T = TypeVar("T")
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint for a misspelt word: "; did you mean 'x'?" or the list of what is known."""
-    names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(names)}"
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from commands.workspace import TEMPLATE, Workspace, merge
+from commands.workspace import TEMPLATE, Workspace, find_config, merge
 from data.errors import InputError
 
 NONE = {
@@ -16,7 +16,7 @@ NONE = {
 
 @pytest.fixture
 def space(tmp_path: Path) -> Workspace:
-    text = TEMPLATE.format(data="voc:/data/VOC", train="trainval", val="seg-val", config="configs/voc.yaml")
+    text = TEMPLATE.format(data="voc:/data/VOC", train="trainval", val="seg-val", config="voc-official")
     (tmp_path / "pdsl.yaml").write_text(text)
     return Workspace.find(tmp_path)
 
@@ -80,3 +80,12 @@ def test_a_broken_file_is_named(tmp_path: Path, text: str, message: str) -> None
 def test_template_is_valid_and_merge_is_deep() -> None:
     assert yaml.safe_load(TEMPLATE.format(data="voc:a", train="t", val="v", config="c"))["data"] == "voc:a"
     assert merge({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}}) == {"a": {"b": 3, "c": 2}}
+
+
+def test_a_configuration_is_a_file_or_a_shipped_name(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("steps: 3\n")
+    assert find_config(str(own)) == str(own)
+    assert Path(find_config("demo")).name == "demo.yaml"
+    with pytest.raises(InputError, match="did you mean 'voc-official'"):
+        find_config("voc-oficial")

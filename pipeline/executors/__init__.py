@@ -1,0 +1,25 @@
+"""Ways to run the shards of a stage: the same plan, the same bytes."""
+
+from collections.abc import Generator, Iterable
+from typing import Protocol
+
+from pipeline.task import Job, ShardResult, ShardTask
+
+
+class Executor(Protocol):
+    """Runs shard tasks somewhere.
+
+    needs_shared_storage: whether the store must be visible to other processes.
+    """
+
+    needs_shared_storage: bool
+
+    @property
+    def workers(self) -> int:
+        """Processes at work now."""
+
+    def run(self, job: Job, tasks: Iterable[ShardTask]) -> Generator[ShardResult, None, None]:
+        """Results in any order. `tasks` is consumed as workers become free; closing the iterator drops what is left."""
+
+    def close(self) -> None:
+        """Give processes and machines back."""

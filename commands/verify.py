@@ -1,0 +1,74 @@
+"""`verify`: re-read a store, name what is damaged, and repair it."""
+
+from commands.precompute import build_from_recipe, load_image_list
+from data.errors import InputError
+from pipeline.cost import readable_bytes
+from pipeline.executors.serial import SerialExecutor
+from pipeline.progress import ProgressDisplay
+from pipeline.runner import run_stage
+from pipeline.store import Store, open_store
+from pipeline.verify import Damage, Verification, damaged_rows, repair_images, verify_store, withdraw_unreadable
+
+LINES_SHOWN = 200
+
+
+def run(*, store: str, repair: bool = False, data: str | None = None) -> int:
+    """Read every byte a store records as whole. repair: compute again just what is damaged.
+
+    data: where the images are, if not where the store was made. Returns 0 if everything is whole (after the repair, if
+    one was asked for), else 3. Raises InputError.
+    """
+    opened = open_store(store)
+    result = verify_store(opened)
+    _print(opened, result)
+    if not result.damage:
+        return 0
+    if not repair:
+        print(f"run verify --store {store} --repair to compute just these again")
+        return 3
+    failed = _repair(opened, result.damage, data)
+    opened = open_store(store)
+    result = verify_store(opened)
+    _print(opened, result)
+    return 3 if result.damage or failed else 0
+
+
+def _repair(store: Store, damage: list[Damage], data: str | None) -> int:
+    """Images list first, then stages, upstream before downstream; the number of images that failed."""
+    images = load_image_list(data, store.attributes["split"], store)
+    if any(found.group == "images" for found in damage):
+        repair_images(store, images, damage)
+        store = open_store(store.url, store.storage_options)
+    withdraw_unreadable(store, damage)
+    failed = 0
+    for group in store.groups_in_order({found.group for found in damage} - {"images"}):
+        identity = store.identity(group)
+        if identity is None or not identity.recipe:
+            raise InputError(
+                f"{store.url}: {group}: it does not say how it was made; run precompute --overwrite for it"
+            )
+        stage = build_from_recipe(identity.stage, identity.recipe)
+        summary = run_stage(
+            store,
+            images,
+            stage,
+            SerialExecutor(),
+            recipe=identity.recipe,
+            listener=ProgressDisplay(),
+            repair=damaged_rows(damage, group),
+        )
+        print(f"{identity.stage}: {summary.computed} images computed again")
+        failed += summary.failed
+    return failed
+
+
+def _print(store: Store, result: Verification) -> None:
+    for found in result.damage[:LINES_SHOWN]:
+        print(found.describe(store))
+    if len(result.damage) > LINES_SHOWN:
+        print(f"... and {len(result.damage) - LINES_SHOWN} more")
+    for group, pending in result.pending.items():
+        if pending:
+            print(f"{group}: {pending} images not computed yet")
+    read = f"{result.objects} objects, {readable_bytes(result.bytes)} read"
+    print(f"{store.url}: {read}, {len(result.damage) or 'nothing'} damaged")

@@ -1,0 +1,40 @@
+"""Ground truth of the COCO layout: boxes, masks and crowds."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from data import rle
+from data.boxes import xywh_to_xyxy
+from data.coco import CocoLayout
+from data.errors import InputError
+from data.json_stream import top_level
+from data.records import ImageList
+from data.truth import ImageTruth, TruthObject
+
+
+def load_truth(layout: CocoLayout, images: ImageList) -> list[ImageTruth]:
+    """Objects of every image of `images`, in their order; InputError for entries that cannot be read."""
+    parts = layout.annotation_path(images.split)
+    where = layout.folder.path(*parts)
+    class_of = {category: class_id for class_id, category in enumerate(images.category_ids)}
+    sizes = {int(record.id): record.size for record in images.records}
+    objects: dict[int, list[TruthObject]] = {image_id: [] for image_id in sizes}
+    with layout.folder.open(*parts) as stream:
+        for key, item in top_level(stream, where, polygons=True):
+            if key == "annotations":
+                objects[item["image_id"]].append(_object(item, sizes[item["image_id"]], class_of, where))
+    segmented = any(item.mask is not None for found in objects.values() for item in found)
+    return [ImageTruth(r.id, r.size, tuple(objects[int(r.id)]), has_masks=segmented) for r in images.records]
+
+
+def _object(item: Mapping[str, Any], size: tuple[int, int], class_of: Mapping[int, int], where: str) -> TruthObject:
+    try:
+        box = xywh_to_xyxy(np.array(item["bbox"], np.float64).reshape(4)).astype(np.float32)
+        mask = rle.from_coco(item.get("segmentation"), size)
+        area = float(item["area"]) if "area" in item else None
+        return TruthObject(class_of[item["category_id"]], box, mask, crowd=bool(item.get("iscrowd", 0)), area=area)
+    except (KeyError, TypeError, ValueError) as error:
+        name = f"annotation {item.get('id', '?')} of image {item['image_id']}"
+        raise InputError(f"{where}: {name} cannot be read ({error}); restore the file") from error

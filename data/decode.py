@@ -1,0 +1,140 @@
+"""The one decoder of both halves: any image file to RGB uint8, or a DecodeError that says why not."""
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from data.errors import InputError
+from data.folders import open_binary
+from data.records import ImageRecord
+
+MAX_PIXELS = 100_000_000
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000", "AVIF")
+"""Raster formats only: Pillow would start an external interpreter for PostScript."""
+for _format in ("Jpeg", "Png", "Bmp", "Gif", "Ppm", "Tiff", "WebP", "Jpeg2K", "Avif"):
+    import_module(f"PIL.{_format}ImagePlugin")  # registers the format; Pillow itself loads only the commonest
+
+ORIENTATION_TAG = 0x0112
+TRANSPOSITIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> what makes the picture upright."""
+
+Source = str | Path | bytes | IO[bytes]
+
+
+class DecodeError(Exception):
+    """An image cannot be decoded. The message is a short reason without the path: the caller knows which image."""
+
+
+def decode_image(source: Source, *, exif: bool, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Pixels of an image: (H, W, 3) uint8 RGB.
+
+    source: local path, fsspec URL, the file's bytes or a binary file object.
+    exif: apply the EXIF orientation (a TIFF file's own orientation tag is always applied).
+    max_pixels: limit on height x width, checked before pixels are decoded (at most Pillow's own hard limit, 178 M).
+
+    Grey and 1-bit are repeated over the channels, palettes looked up, 16-bit samples scaled by their full range (the
+    high byte), CMYK and YCCK converted without a colour profile, alpha dropped, of an animation the first frame taken.
+
+    Raises DecodeError (missing, unreadable, empty, not an image, truncated, too large) and InputError where a URL's
+    protocol is unknown or its package is not installed.
+    """
+    with _opened(source, max_pixels) as image:
+        turn = TRANSPOSITIONS.get(_orientation(image)) if exif else None
+        rgb = _to_rgb(image)
+        return np.array(rgb if turn is None else rgb.transpose(turn))
+
+
+def decode_record(record: ImageRecord, *, exif: bool, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Pixels of a listed image: (H, W, 3) uint8 RGB; a size other than the record's is a DecodeError as well."""
+    image = decode_image(record.path, exif=exif, max_pixels=max_pixels)
+    if (height_width := image.shape[:2]) != tuple(record.size):
+        found, listed = (f"{w} x {h}" for h, w in (height_width, record.size))
+        raise DecodeError(f"the file is {found} pixels (width x height), the data set says {listed}")
+    return image
+
+
+def image_size(source: Source, *, exif: bool) -> tuple[int, int]:
+    """(height, width) as `decode_image` would deliver it, from the header alone. Raises as decode_image does."""
+    with _opened(source, None) as image:
+        width, height = image.size
+        return (width, height) if exif and _orientation(image) >= 5 else (height, width)
+
+
+@contextmanager
+def _opened(source: Source, max_pixels: int | None) -> Iterator[Image.Image]:
+    """The lazily opened image; whatever goes wrong inside the block becomes a DecodeError."""
+    try:
+        # Pillow's warnings concern its own pixel limit and damaged metadata: ours is `max_pixels`.
+        with warnings.catch_warnings(action="ignore"), _stream(source) as stream:
+            if not stream.read(1):
+                raise DecodeError("empty file")
+            stream.seek(0)
+            with Image.open(stream, formats=FORMATS) as image:
+                width, height = image.size
+                if max_pixels is not None and width * height > max_pixels:
+                    raise DecodeError(f"{width} x {height} pixels exceed the limit of {max_pixels:,} pixels")
+                yield image
+    except (DecodeError, InputError):
+        raise
+    except FileNotFoundError:
+        raise DecodeError("file not found") from None
+    except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
+        raise DecodeError(f"file cannot be read ({error.strerror or error})") from None
+    except UnidentifiedImageError:
+        raise DecodeError("not an image of a known format") from None
+    except Image.DecompressionBombError as error:
+        raise DecodeError(f"too many pixels ({error})") from None
+    except Exception as error:  # decoders fed with damaged bytes raise anything: SyntaxError, struct.error …
+        raise DecodeError(f"damaged or truncated image ({error or type(error).__name__})") from error
+
+
+@contextmanager
+def _stream(source: Source) -> Iterator[IO[bytes]]:
+    if isinstance(source, bytes | bytearray | memoryview):
+        yield io.BytesIO(source)
+    elif isinstance(source, str | Path):
+        with open_binary(source) as stream:
+            yield stream
+    else:
+        yield source
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation 1..8; 1 where there is none or it is unreadable."""
+    try:
+        value = image.getexif().get(ORIENTATION_TAG, 1)
+    except Exception:  # damaged metadata raise anything and do not matter
+        return 1
+    return value if isinstance(value, int) and value in TRANSPOSITIONS else 1
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Any Pillow mode to RGB."""
+    if image.mode.startswith("I") or image.mode == "F":
+        return _wide_grey(image)
+    if image.mode in ("P", "PA", "RGBa", "La"):  # directly to RGB would apply or warn of the transparency
+        image = image.convert({"RGBa": "RGBA", "La": "LA"}.get(image.mode, "RGBA"))
+    return image.convert("RGB")
+
+
+def _wide_grey(image: Image.Image) -> Image.Image:
+    """16-bit grey (Pillow's modes I;16… and, for some formats, I): the high byte, repeated over the channels."""
+    values = np.asarray(image)
+    if image.mode == "F" or values.min() < 0 or values.max() > 0xFFFF:
+        raise DecodeError("32-bit samples have no stated range; convert the image to 8 or 16 bits")
+    return Image.fromarray((values.astype(np.uint16) >> 8).astype(np.uint8)).convert("RGB")

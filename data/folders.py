@@ -1,0 +1,117 @@
+"""Files below a folder that is local or an fsspec URL (s3://, gs://, memory://)."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from data.errors import InputError
+
+
+def is_url(path: str | Path) -> bool:
+    """Whether `path` names a place for fsspec rather than a local one."""
+    return "://" in str(path)
+
+
+def open_binary(path: str | Path) -> IO[bytes]:
+    """A local path or fsspec URL opened for reading.
+
+    Raises OSError as `open` does, InputError for an unknown protocol or one whose package is not installed.
+    """
+    if not is_url(path):
+        return Path(path).open("rb")
+    filesystem, inner = _filesystem(str(path))
+    stream: IO[bytes] = filesystem.open(inner, "rb")
+    return stream
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder by absolute local path or URL; `parts` of the methods are relative to it."""
+
+    url: str
+
+    @classmethod
+    def at(cls, place: str) -> "Folder":
+        """The folder a user typed: `~` expanded, local paths made absolute so that workers elsewhere find them."""
+        return cls(place.rstrip("/") if is_url(place) else str(Path(place).expanduser().absolute()))
+
+    def path(self, *parts: str) -> str:
+        """Path or URL of something below this folder."""
+        return "/".join((self.url, *parts)) if is_url(self.url) else str(Path(self.url, *parts))
+
+    def below(self, *parts: str) -> "Folder":
+        return Folder(self.path(*parts))
+
+    def has(self, *parts: str) -> bool:
+        """Whether the file or folder exists."""
+        if is_url(self.url):
+            filesystem, inner = _filesystem(self.path(*parts))
+            return bool(filesystem.exists(inner))
+        return Path(self.path(*parts)).exists()
+
+    def open(self, *parts: str) -> IO[bytes]:
+        """A file opened for reading; InputError if that fails."""
+        path = self.path(*parts)
+        try:
+            return open_binary(path)
+        except FileNotFoundError:
+            raise InputError(f"{path}: no such file; check the folder's layout") from None
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+    def read(self, *parts: str) -> bytes:
+        """Content of a file; InputError if it cannot be read."""
+        with self.open(*parts) as stream:
+            return stream.read()
+
+    def read_text(self, *parts: str) -> str:
+        """Content of a UTF-8 text file (a byte-order mark is dropped); InputError if it is not one."""
+        try:
+            return self.read(*parts).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{self.path(*parts)}: not UTF-8 text ({error})") from error
+
+    def lines(self, *parts: str) -> list[str]:
+        """Stripped non-empty lines of a UTF-8 text file."""
+        return [line for raw in self.read_text(*parts).splitlines() if (line := raw.strip())]
+
+    def names(self, *parts: str) -> list[str]:
+        """Sorted names of the folder's entries; empty if there is no such folder."""
+        path = self.path(*parts)
+        try:
+            if not is_url(path):
+                return sorted(entry.name for entry in Path(path).iterdir())
+            filesystem, inner = _filesystem(path)
+            return sorted(str(entry).rstrip("/").rpartition("/")[2] for entry in filesystem.ls(inner, detail=False))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def files(self) -> list[str]:
+        """Sorted paths, relative to this folder and with "/", of all files below it."""
+        if not is_url(self.url):
+            paths = (Path(folder, name) for folder, _, names in os.walk(self.url, followlinks=True) for name in names)
+            return sorted(path.relative_to(self.url).as_posix() for path in paths)
+        filesystem, inner = _filesystem(self.url)
+        return sorted(str(path).partition(inner.strip("/"))[2].lstrip("/") for path in filesystem.find(inner))
+
+    def sizes(self, suffix: str) -> dict[str, int]:
+        """Bytes of all files below this folder whose name ends with `suffix`, by relative path, sorted."""
+        if not is_url(self.url):
+            found = [(name, Path(self.url, name).stat().st_size) for name in self.files() if name.endswith(suffix)]
+            return dict(found)
+        filesystem, inner = _filesystem(self.url)
+        listing = filesystem.find(inner, detail=True)
+        relative = {str(path).partition(inner.strip("/"))[2].lstrip("/"): info for path, info in listing.items()}
+        return {name: int(relative[name]["size"] or 0) for name in sorted(relative) if name.endswith(suffix)}
+
+
+def _filesystem(url: str) -> tuple[Any, str]:
+    import fsspec  # here, because local data sets need neither it nor its import time
+
+    try:
+        filesystem, inner = fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        protocol = url.partition("://")[0]
+        raise InputError(f"{url}: cannot use {protocol}:// ({error}); install its package or check the URL") from error
+    return filesystem, str(inner)

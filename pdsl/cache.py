@@ -1,0 +1,245 @@
+"""The precomputed stores as a training set: which images take part, and what is read of one.
+
+Stores are only read. One that is incomplete, stale, or of another image list than the data set's is refused.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data.catalog import load_images
+from data.decode import DecodeError, decode_record
+from data.errors import InputError, nearest
+from data.records import ImageList
+from pdsl.config import DataConfig, map_class_names
+from pdsl.structures import MASK_SIDE, Proposals, Sample, Seeds
+from pipeline.layout import DONE
+from pipeline.store import Store, open_store
+
+STAGES = ("proposals", "iou_graph", "grabcut")
+
+
+@dataclass(frozen=True)
+class RawSample:
+    """One image with what the stages found, as it leaves a loader process; CPU tensors.
+
+    image: (3, H, W) uint8 RGB. label: (C,) bool. box: (P, 4) float32 xyxy of the original image, score: (P,) float32;
+    P is what this image has, at most n^P. seed: (Q,) int64 proposals with a mask; mask: (Q, 56, 7) uint8, bit-packed.
+    index: place in the training set; row: place in its store.
+    """
+
+    image: Tensor
+    label: Tensor
+    box: Tensor
+    score: Tensor
+    seed: Tensor
+    mask: Tensor
+    index: int
+    row: int
+    image_id: str
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.image.shape[1], self.image.shape[2]
+
+    def pin_memory(self) -> "RawSample":
+        """The same in page-locked memory, from which copies to a CUDA device do not block."""
+        tensors = {k: v.pin_memory() for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return RawSample(**(vars(self) | tensors))
+
+    def to_sample(self, device: torch.device | str) -> Sample:
+        """On the device, masks unpacked; the image still uint8."""
+        box, score, seed, mask, image, label = (
+            t.to(device, non_blocking=True)
+            for t in (self.box, self.score, self.seed, self.mask, self.image, self.label)
+        )
+        every_proposal = torch.ones(len(box), dtype=torch.bool, device=device)
+        every_seed = torch.ones(len(seed), dtype=torch.bool, device=device)
+        return Sample(
+            image,
+            label,
+            Proposals(box, score, every_proposal),
+            Seeds(seed, unpack(mask), every_seed),
+            self.row,
+            self.image_id,
+        )
+
+
+def unpack(packed: Tensor) -> Tensor:
+    """(..., 56, 7) uint8 -> (..., 56, 56) bool; the most significant bit is the leftmost pixel."""
+    shifts = torch.arange(7, -1, -1, dtype=torch.uint8, device=packed.device)
+    return ((packed[..., None] >> shifts) & 1).bool().reshape(*packed.shape[:-1], MASK_SIDE)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One store with its data set. labels: (N, C) bool in the run's classes. counts: (N,) proposals of each image."""
+
+    store: Store
+    images: ImageList
+    labels: np.ndarray
+    counts: np.ndarray
+    n_seeds: np.ndarray
+    usable: np.ndarray
+
+
+@dataclass
+class CacheReader:
+    """A training set. Made by `open_cache`.
+
+    class_names: the run's classes. items: (source, row) of every image that takes part. left_out: why images do not.
+    """
+
+    sources: Sequence[_Source]
+    class_names: tuple[str, ...]
+    items: list[tuple[int, int]]
+    left_out: dict[str, int]
+    max_proposals: int
+    _opened: dict[tuple[int, int], Store] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def digests(self) -> list[str]:
+        """What identifies the training set: per store its image list and the parameters of its stages."""
+        return [":".join([s.store.digest, *(_fingerprint(s.store, group) for group in STAGES)]) for s in self.sources]
+
+    def read(self, index: int) -> RawSample:
+        """Image `index` of the training set. Raises InputError if its file or its rows cannot be read."""
+        place, row = self.items[index]
+        source = self.sources[place]
+        record = source.images.records[row]
+        try:
+            image = decode_record(record, exif=source.images.exif)
+        except DecodeError as error:
+            raise InputError(
+                f"{record.path}: {error}; restore the file, or give --data where the images lie"
+            ) from error
+        store = self._store_of_this_process(place)
+        n_proposals = min(int(source.counts[row]), self.max_proposals)
+        n_seeds = int(source.n_seeds[row])
+        seed = store.read("grabcut/seed", row)[:n_seeds].astype(np.int64)
+        mask = store.read("grabcut/mask", row)[:n_seeds]
+        kept = seed < n_proposals
+        return RawSample(
+            image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
+            label=torch.from_numpy(source.labels[row]),
+            box=_tensor(store.read("proposals/box", row)[:n_proposals], np.float32),
+            score=_tensor(store.read("proposals/score", row)[:n_proposals], np.float32),
+            seed=torch.from_numpy(seed[kept]),
+            mask=_tensor(mask[kept], np.uint8),
+            index=index,
+            row=row,
+            image_id=record.id,
+        )
+
+    def _store_of_this_process(self, place: int) -> Store:
+        """A handle opened by this process: connections and event loops do not survive a fork."""
+        key = (os.getpid(), place)
+        if key not in self._opened:
+            store = self.sources[place].store
+            self._opened[key] = open_store(store.url, store.storage_options)
+        return self._opened[key]
+
+
+def open_cache(config: DataConfig, classes: Mapping[str, str | None]) -> CacheReader:
+    """Open the stores of `config`, check them, and join them under the `classes` mapping.
+
+    Raises InputError for a store that is missing, incomplete or stale, for images that are not those of the store, for
+    class names that do not join, and if no image is left to train on.
+    """
+    if not config.stores:
+        raise InputError("data.stores: no store to train on; give --store URL")
+    if config.images and len(config.stores) > 1:
+        raise InputError("--data: with several stores it is not clear whose images are meant; leave it out")
+    stores = [open_store(url) for url in config.stores]
+    for store in stores:
+        store.require(*STAGES)
+    joined = join_classes([store.images().class_names for store in stores], config.stores, classes)
+    class_names = tuple(dict.fromkeys(name for names in joined for name in names if name is not None))
+    sources = [_open_source(s, config, names, class_names) for s, names in zip(stores, joined, strict=True)]
+    items = [(place, int(row)) for place, s in enumerate(sources) for row in np.flatnonzero(s.usable)]
+    left_out = _count_left_out(sources, config.skip_empty)
+    if not items:
+        why = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
+        raise InputError(f"{', '.join(config.stores)}: no image to train on ({why})")
+    return CacheReader(sources, class_names, items, left_out, config.max_proposals)
+
+
+def join_classes(
+    names: Sequence[Sequence[str]], urls: Sequence[str], classes: Mapping[str, str | None]
+) -> list[list[str | None]]:
+    """For each store what the run calls its classes, None = dropped.
+
+    A class that one store knows and another does not would be taken for absent in the other's images: that is refused,
+    unless `classes` maps "*" to null, which drops it.
+    """
+    unknown = set(classes) - {"*"} - {name for part in names for name in part}
+    if unknown:
+        first = min(unknown)
+        raise InputError(
+            f"classes: no store has a class '{first}'{nearest(first, {n for part in names for n in part})}"
+        )
+    if classes.get("*", None) is not None:
+        raise InputError(f"classes: '*' can only be mapped to null, not to '{classes['*']}'")
+    joined = [map_class_names(part, classes) for part in names]
+    common = set.intersection(*({n for n in part if n is not None} for part in joined))
+    if "*" in classes:
+        joined = [[name if name in common else None for name in part] for part in joined]
+    for url, part in zip(urls, joined, strict=True):
+        extra = sorted({name for name in part if name is not None} - common)
+        if extra:
+            raise InputError(
+                f"classes: {url} has {', '.join(extra)}, other stores have not; map each to the others' name for it "
+                "or to null, or map '*' to null to keep only what all have"
+            )
+    if not common:
+        raise InputError("classes: no class is left; see the mapping `classes:`")
+    return joined
+
+
+def _open_source(store: Store, config: DataConfig, names: Sequence[str | None], class_names: Sequence[str]) -> _Source:
+    stored = store.images()
+    try:
+        images = store.align(load_images(config.images or stored.spec, stored.split))
+    except InputError as error:
+        if config.images:
+            raise
+        raise InputError(f"{error}; if the images have moved, say where with --data SPEC") from error
+    labels = np.zeros((len(stored), len(class_names)), bool)
+    for column, name in enumerate(names):
+        if name is not None:
+            labels[:, class_names.index(name)] = stored.labels[:, column]
+    every = slice(None)
+    counts, n_seeds = store.read("proposals/count", every), store.read("grabcut/count", every)
+    usable = (store.status("grabcut") == DONE) & (counts > 0)
+    if config.skip_empty:
+        usable &= labels.any(1)
+    return _Source(store, images, labels, counts, n_seeds, usable)
+
+
+def _count_left_out(sources: Sequence[_Source], skip_empty: bool) -> dict[str, int]:
+    """Reason -> number of images, the first reason that applies to each."""
+    reasons = {"failed in a stage": 0, "without proposals": 0, "without a present class": 0}
+    for source in sources:
+        failed = source.store.status("grabcut") != DONE
+        bare = ~failed & (source.counts == 0)
+        empty = ~failed & ~bare & ~source.labels.any(1)
+        reasons["failed in a stage"] += int(failed.sum())
+        reasons["without proposals"] += int(bare.sum())
+        reasons["without a present class"] += int(empty.sum()) if skip_empty else 0
+    return {reason: count for reason, count in reasons.items() if count}
+
+
+def _fingerprint(store: Store, group: str) -> str:
+    identity = store.identity(group)
+    return identity.fingerprint if identity else ""
+
+
+def _tensor(values: np.ndarray, dtype: type[np.generic]) -> Tensor:
+    return torch.from_numpy(np.array(values, dtype))  # a copy: what the store returns is read-only

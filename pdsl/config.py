@@ -1,0 +1,240 @@
+"""The trainer's configuration: one typed tree, filled from YAML files and `key=value` overrides.
+
+A file may name others by `base:` (a path or a list of paths, relative to the file); they are merged first, in order.
+On the command line `base=PATH` adds one more to the file's list: `base=backbone/resnet50-ws.yaml`.
+Every key is checked: an unknown one is an InputError that suggests the nearest known one.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from data.errors import InputError
+from pdsl.evaluate.config import InferenceConfig
+from pdsl.model.config import ModelConfig
+from pipeline.parameters import nest, parse_assignment, replace, to_plain
+
+ALL_SCALES = tuple(range(480, 1217, 32))
+"""Shorter sides of the paper and of the release: 480 to 1216 in steps of 32."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What is trained on and how it is read.
+
+    stores: URLs of the precomputed stores; the command line's --store replaces them.
+    images: data set SPEC where the images lie now, if not where the store says (command line: --data).
+    max_proposals: n^P, the best proposals of an image that are used.
+    loaders: decoding processes per training process; 0 decodes in the training process itself.
+    skip_empty: leave out images without any present class, as detectron2 does.
+    """
+
+    stores: tuple[str, ...] = ()
+    images: str | None = None
+    max_proposals: int = 2000
+    loaders: int = 4
+    skip_empty: bool = True
+
+    def __post_init__(self) -> None:
+        if self.max_proposals < 1:
+            raise ValueError(f"max_proposals: {self.max_proposals} is not positive")
+        if self.loaders < 0:
+            raise ValueError(f"loaders: {self.loaders} is negative")
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Random transformations of a training image (defaults: the authors' release).
+
+    scales: the shorter side becomes one of these, in pixels, drawn evenly; the longer side stays within max_side.
+    flip: probability of a horizontal mirror.
+    crop: each side of the crop is U(crop, 1) of the image's; 1 = no crop.
+    exposure, saturation: factors drawn from U(1 / x, x); 1 = no change.
+    """
+
+    scales: tuple[int, ...] = ALL_SCALES
+    max_side: int = 2000
+    flip: float = 0.5
+    crop: float = 0.9
+    exposure: float = 1.5
+    saturation: float = 1.5
+
+    def __post_init__(self) -> None:
+        if not self.scales or min(self.scales) < 1:
+            raise ValueError(f"scales: {self.scales} has to hold positive sizes")
+        if self.max_side < max(self.scales):
+            raise ValueError(f"max_side: {self.max_side} is less than the largest of scales, {max(self.scales)}")
+        if not 0 <= self.flip <= 1:
+            raise ValueError(f"flip: {self.flip} is not a probability")
+        if not 0 < self.crop <= 1:
+            raise ValueError(f"crop: {self.crop} is not within (0, 1]")
+        if self.exposure < 1 or self.saturation < 1:
+            raise ValueError("exposure and saturation: factors have to be at least 1 (1 = no change)")
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """SGD with momentum.
+
+    bias_lr_factor, bias_weight_decay: biases learn at lr x factor and have a decay of their own (release: 2, 0).
+    images_per_step: images of one update over all processes; their losses are averaged.
+    images_per_pass: images of one forward and backward pass in one process. Memory only; the result is the same.
+    """
+
+    lr: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    bias_lr_factor: float = 2.0
+    bias_weight_decay: float = 0.0
+    images_per_step: int = 4
+    images_per_pass: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.images_per_step, self.images_per_pass) < 1:
+            raise ValueError("images_per_step and images_per_pass have to be at least 1")
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """The learning rate over the steps: multiplied by `factor` at each step of `drops`, after a linear warm-up from 0.
+
+    warmup_steps: 0 in the paper and in the release.
+    """
+
+    drops: tuple[int, ...] = ()
+    factor: float = 0.1
+    warmup_steps: int = 0
+
+    def __post_init__(self) -> None:
+        if list(self.drops) != sorted(set(self.drops)):
+            raise ValueError(f"drops: {self.drops} has to rise")
+        if self.warmup_steps < 0:
+            raise ValueError(f"warmup_steps: {self.warmup_steps} is negative")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that determines a training run.
+
+    seed: of initial weights, order of images, augmentation and dropout.
+    steps: number of updates; checkpoint_every, log_every: in steps.
+    device: "auto" takes CUDA where there is one. threads: of the CPU's arithmetic; 0 = all cores.
+    precision: "auto" is bf16 autocast on CUDA and float32 on the CPU.
+    init: run folder or checkpoint whose weights are the start (command line: --init).
+    classes: name in a store -> name in this run, to join data sets (null drops a class; "*": null drops the
+        classes that not all stores have).
+    """
+
+    seed: int = 0
+    steps: int = 60_000
+    checkpoint_every: int = 5_000
+    log_every: int = 20
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    threads: int = 0
+    init: str | None = None
+    classes: dict[str, str | None] = field(default_factory=dict)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    inference: InferenceConfig = field(default_factory=InferenceConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "checkpoint_every", "log_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: {getattr(self, name)} is not positive")
+        if self.seed < 0 or self.threads < 0:
+            raise ValueError("seed and threads have to be non-negative")
+
+
+def load_config(path: str | Path, overrides: Iterable[str | tuple[str, Any]] = ()) -> Config:
+    """The configuration of YAML file `path` with its bases, under overrides: "optimizer.lr=0.02" or (key, value).
+
+    Raises InputError that names the field, and the file where the fault lies in it.
+    """
+    typed = nest(parse_assignment(item) if isinstance(item, str) else item for item in overrides)
+    tree = _read_tree(Path(path), (), more_bases=_paths(typed.pop("base", []), "base"))
+    try:
+        return replace(Config(), _merge(tree, typed))
+    except InputError as error:
+        if typed and _fault(tree) != str(error):
+            raise
+        raise InputError(f"{path}: {error}") from error
+
+
+def config_from_plain(tree: Mapping[str, Any]) -> Config:
+    """The configuration that a checkpoint or a run's config.yaml holds as plain values."""
+    return replace(Config(), tree)
+
+
+def save_config(config: Config, path: Path) -> None:
+    """Write all fields, defaults included, as YAML."""
+    path.write_text(yaml.safe_dump(to_plain(config), sort_keys=False, width=120))
+
+
+def map_class_names(names: Sequence[str], classes: Mapping[str, str | None]) -> list[str | None]:
+    """What the run calls each of a data set's classes; None = dropped. ("*" is not resolved here: it needs all stores.)
+
+    Raises InputError where two classes would get the same name.
+    """
+    mapped = [classes.get(name, name) for name in names]
+    kept = [name for name in mapped if name is not None]
+    for name in kept:
+        if kept.count(name) > 1:
+            sources = [n for n, m in zip(names, mapped, strict=True) if m == name]
+            raise InputError(f"classes: {' and '.join(sources)} would both be '{name}'; map each to a name of its own")
+    return mapped
+
+
+def _read_tree(path: Path, parents: tuple[Path, ...], more_bases: Sequence[str] = ()) -> dict[str, Any]:
+    """The file's mapping merged over those of its bases."""
+    if path.resolve() in parents:
+        raise InputError(f"{path}: base: the files name each other in a circle")
+    try:
+        tree = yaml.safe_load(path.read_text())
+    except OSError as error:
+        asker = f"{parents[-1]}: base: " if parents else ""
+        raise InputError(f"{asker}{path}: can not be read ({error.strerror}); name an existing YAML file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: is not YAML ({error})") from error
+    if tree is None:
+        tree = {}
+    if not isinstance(tree, dict):
+        raise InputError(f"{path}: has to hold a mapping of keys, not {type(tree).__name__}")
+    merged: dict[str, Any] = {}
+    for base in [*_paths(tree.pop("base", []), f"{path}: base"), *more_bases]:
+        merged = _merge(merged, _read_tree(path.parent / base, (*parents, path.resolve())))
+    return _merge(merged, tree)
+
+
+def _paths(value: Any, where: str) -> list[str]:
+    paths = [value] if isinstance(value, str) else value
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+        raise InputError(f"{where}: expected a path or a list of paths, not {value!r}")
+    return paths
+
+
+def _fault(tree: Mapping[str, Any]) -> str | None:
+    """What is wrong with a configuration file by itself."""
+    try:
+        replace(Config(), tree)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`above` over `below`; mappings are merged key by key, except the free-form `classes`, which is replaced."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and key != "classes":
+            merged[key] = _merge(old, value)
+        else:
+            merged[key] = value
+    return merged

@@ -1,0 +1,39 @@
+"""Settings of inference; part of the run's configuration (`inference:`)."""
+
+from dataclasses import dataclass
+
+PAPER_SCALES = (480, 576, 672, 768, 864, 960, 1056, 1152)
+"""Shorter sides of the paper's test-time augmentation (section 4, implementation details)."""
+
+
+@dataclass(frozen=True)
+class InferenceConfig:
+    """How detections are read from a trained model.
+
+    scale: shorter side of the image at plain inference, in pixels; the longer side stays within max_side.
+    tta_scales, tta_flip: the views of test-time augmentation: every scale, each also mirrored.
+    score_threshold: detections of a lower class probability are dropped before NMS (release: 1e-5).
+    nms: IoU above which the lower-scored of two boxes of a class is dropped (paper 0.5, release 0.3).
+    detections: the best of an image that are kept, all classes together.
+    mask_threshold: a pixel belongs to the object from this probability on.
+    """
+
+    scale: int = 688
+    max_side: int = 2000
+    tta_scales: tuple[int, ...] = PAPER_SCALES
+    tta_flip: bool = True
+    score_threshold: float = 1e-5
+    nms: float = 0.3
+    detections: int = 100
+    mask_threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not self.tta_scales or min(self.scale, *self.tta_scales) < 1:
+            raise ValueError(f"scale and tta_scales: {self.scale}, {self.tta_scales} have to be positive sizes")
+        if self.max_side < max(self.scale, *self.tta_scales):
+            raise ValueError(f"max_side: {self.max_side} is less than the largest scale")
+        for name in ("score_threshold", "nms", "mask_threshold"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: {getattr(self, name)} is not within 0..1")
+        if self.detections < 1:
+            raise ValueError(f"detections: {self.detections} is not positive")

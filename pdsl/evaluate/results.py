@@ -1,0 +1,186 @@
+"""COCO results files: detections as the world exchanges them."""
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as rle_tools
+
+from data.boxes import xyxy_to_xywh
+from data.errors import InputError
+from data.records import ImageList
+from data.truth import RLE
+from pdsl.evaluate.predictions import Prediction
+
+
+def to_coco(predictions: Iterable[Prediction], images: ImageList) -> list[dict[str, Any]]:
+    """Rows of a COCO results file: the data set's own image and category ids, bbox xywh, segmentation as text RLE.
+
+    Image ids that are whole numbers throughout (COCO) are written as numbers, others (VOC) as text.
+    """
+    numeric = all(record.id.isdecimal() and str(int(record.id)) == record.id for record in images.records)
+    rows = []
+    for p in predictions:
+        row: dict[str, Any] = {
+            "image_id": int(p.image_id) if numeric else p.image_id,
+            "category_id": images.category_ids[p.class_id],
+            "bbox": [round(float(v), 3) for v in xyxy_to_xywh(p.box)],
+            "score": float(p.score),
+        }
+        if p.mask is not None:
+            row["segmentation"] = {"size": list(p.mask["size"]), "counts": p.mask["counts"].decode("ascii")}
+        rows.append(row)
+    return rows
+
+
+def read_results(path: str | Path, images: ImageList) -> list[Prediction]:
+    """Predictions from anyone's COCO results file.
+
+    Rows need image_id, category_id, score and bbox or segmentation (RLE as text or numbers, or polygons). A missing
+    bbox is taken from the mask. Raises InputError that names the row and the field.
+    """
+    try:
+        rows = json.loads(Path(path).read_text())
+    except OSError as error:
+        raise InputError(f"{path}: can not be read ({error.strerror}); --results takes a JSON file") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: is not JSON ({error}); --results takes a COCO results file") from error
+    if not isinstance(rows, list):
+        hint = "; give its list 'annotations' alone" if isinstance(rows, dict) and "annotations" in rows else ""
+        raise InputError(f"{path}: has to be a list of detections, not {type(rows).__name__}{hint}")
+    return from_coco(rows, images, str(path))
+
+
+def from_coco(rows: Sequence[Any], images: ImageList, where: str) -> list[Prediction]:
+    """Predictions from the rows of a COCO results file; `where` begins the messages of InputError."""
+    reader = _RowReader(images)
+    predictions: list[Prediction] = []
+    for number, row in enumerate(rows):
+        try:
+            predictions.append(reader.read(row))
+        except _RowError as error:
+            raise InputError(f"{where}: row {number} (the first is 0): {error}") from error
+    without = [number for number, p in enumerate(predictions) if p.mask is None]
+    if 0 < len(without) < len(predictions):
+        raise InputError(f"{where}: row {without[0]}: no segmentation, while other rows have one; give all or none")
+    return predictions
+
+
+class _RowError(Exception):
+    """What is wrong with a row."""
+
+
+class _RowReader:
+    """Checks and converts one row at a time."""
+
+    def __init__(self, images: ImageList) -> None:
+        self.split = f"{images.spec} {images.split}"
+        self.sizes = {record.id: record.size for record in images.records}
+        self.classes = {category: index for index, category in enumerate(images.category_ids)}
+
+    def read(self, row: Any) -> Prediction:
+        if not isinstance(row, Mapping):
+            raise _RowError(f"has to be a mapping, not {row!r:.60}")
+        for name in ("image_id", "category_id", "score"):
+            if name not in row:
+                raise _RowError(f"{name}: is missing")
+        image_id = self._image_id(row["image_id"])
+        class_id = self._class_id(row["category_id"])
+        score = _number(row["score"], "score")
+        segmentation, bbox = row.get("segmentation"), row.get("bbox")
+        if not segmentation and bbox is None:
+            raise _RowError("bbox and segmentation: both are missing; one of them is needed")
+        mask = _mask(segmentation, self.sizes[image_id]) if segmentation else None
+        box = _box(bbox if bbox is not None else rle_tools.toBbox(mask).tolist())
+        return Prediction(image_id, class_id, score, box, mask)
+
+    def _image_id(self, value: Any) -> str:
+        name = str(value)
+        if isinstance(value, bool | float) or name not in self.sizes:
+            example = next(iter(self.sizes), "none")
+            raise _RowError(f"image_id: {value!r} is not an image of {self.split}, whose ids look like '{example}'")
+        return name
+
+    def _class_id(self, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value not in self.classes:
+            known = sorted(self.classes)
+            raise _RowError(f"category_id: {value!r} is not a class of {self.split} ({known[0]} to {known[-1]})")
+        return self.classes[value]
+
+
+def _number(value: Any, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise _RowError(f"{name}: {value!r:.60} is not a finite number")
+    return float(value)
+
+
+def _box(bbox: Any) -> np.ndarray:
+    if not isinstance(bbox, list) or len(bbox) != 4:
+        raise _RowError(f"bbox: {bbox!r:.60} is not [x, y, width, height]")
+    x, y, width, height = (_number(value, "bbox") for value in bbox)
+    if width < 0 or height < 0:
+        raise _RowError(f"bbox: {bbox} has a negative width or height; COCO's order is [x, y, width, height]")
+    return np.array([x, y, x + width, y + height])
+
+
+def _mask(segmentation: Any, size: tuple[int, int]) -> RLE:
+    """Any COCO segmentation as RLE of an image of `size`."""
+    if isinstance(segmentation, list):
+        return _polygons(segmentation, size)
+    if not isinstance(segmentation, Mapping) or not {"size", "counts"} <= set(segmentation):
+        raise _RowError("segmentation: has to be an RLE with 'size' and 'counts', or a list of polygons")
+    if list(segmentation["size"]) != list(size):
+        raise _RowError(f"segmentation.size: {segmentation['size']} is not the image's [height, width] {list(size)}")
+    counts = segmentation["counts"]
+    if isinstance(counts, list):
+        if not all(isinstance(c, int) and c >= 0 for c in counts) or sum(counts) != size[0] * size[1]:
+            raise _RowError("segmentation.counts: has to be whole numbers whose sum is height x width")
+        rle: RLE = rle_tools.frPyObjects({"size": list(size), "counts": counts}, *size)
+        return rle
+    if not isinstance(counts, str):
+        raise _RowError(f"segmentation.counts: {counts!r:.60} is neither text nor a list of numbers")
+    rle = {"size": list(size), "counts": counts.encode()}
+    _check_text_counts(rle)
+    return rle
+
+
+def _polygons(polygons: Sequence[Any], size: tuple[int, int]) -> RLE:
+    for polygon in polygons:
+        if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
+            raise _RowError("segmentation: a polygon is a list [x, y, x, y, …] of at least three points")
+        for value in polygon:
+            _number(value, "segmentation")
+    rle: RLE = rle_tools.merge(rle_tools.frPyObjects(polygons, *size))
+    return rle
+
+
+def _check_text_counts(rle: RLE) -> None:
+    """The runs have to cover the image exactly: pycocotools trusts them.
+
+    Its text form (rleFrString): 5 bits a character from '0' on, lowest first, bit 32 = more follow, signed; from the
+    fourth run on, the difference to the run two before.
+    """
+    codes = np.frombuffer(rle["counts"], np.uint8).astype(np.int64) - 48
+    last = (codes & 32) == 0
+    if not len(codes) or codes.min() < 0 or codes.max() > 63 or not last[-1]:
+        raise _RowError("segmentation.counts: is not COCO's compressed RLE")
+    first = np.flatnonzero(np.concatenate([[True], last[:-1]]))
+    place = np.arange(len(codes)) - np.repeat(first, np.diff(first, append=len(codes)))
+    runs = np.add.reduceat((codes & 31) << (5 * place.clip(max=11)), first)
+    runs -= np.where(codes[last] & 16, np.int64(1) << (5 * (place[last].clip(max=11) + 1)), 0)
+    runs[1::2], runs[2::2] = runs[1::2].cumsum(), runs[2::2].cumsum()
+    height, width = rle["size"]
+    if place.max() > 6 or runs.min() < 0 or runs.sum() != height * width:
+        raise _RowError("segmentation.counts: its runs do not cover height x width pixels")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON, whole or not at all: the name appears when the bytes are complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(value, allow_nan=False) + "\n")
+    temporary.replace(path)

@@ -1,0 +1,68 @@
+"""All figures of one evaluation: `metrics.json` and the table on the terminal."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from data.truth import ImageTruth
+from pdsl.evaluate.metrics import NAMED, SIZES, coco_metrics
+from pdsl.evaluate.predictions import Prediction
+from pdsl.evaluate.voc_metrics import corloc, voc_metrics
+
+COLUMNS = ("AP", *NAMED, *SIZES)
+
+
+def evaluate_predictions(
+    predictions: Sequence[Prediction], truth: Sequence[ImageTruth], class_names: Sequence[str]
+) -> dict[str, Any]:
+    """The content of metrics.json, all in percent: COCO's "mask" and "box", "voc", "corloc", and counts of "images",
+    "mask_images" (annotated with masks) and "detections"."""
+    return {
+        **coco_metrics(predictions, truth, class_names),
+        "voc": voc_metrics(predictions, truth, class_names),
+        "corloc": corloc(predictions, truth, class_names),
+        "images": len(truth),
+        "mask_images": sum(image.has_masks for image in truth),
+        "detections": len(predictions),
+    }
+
+
+def print_metrics(metrics: Mapping[str, Any], console: Console, title: str) -> None:
+    """A summary table, VOC's figures in a line, and a table of the classes."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    for name in COLUMNS:
+        table.add_column(name, justify="right")
+    for kind in ("mask", "box"):
+        table.add_row(kind, *(percent(metrics[kind].get(name)) for name in COLUMNS))
+    console.print(table)
+    voc, mask = metrics["voc"]["box"], metrics["voc"]["mask"]
+    console.print(
+        f"VOC: box mAP@50 {percent(voc['AP50'])} (11-point {percent(voc['AP50_11point'])}), mask mAP@25/50/70/75 "
+        f"{' / '.join(percent(mask[name]) for name in NAMED)}; CorLoc {percent(metrics['corloc']['mean'])}; "
+        f"{metrics['images']} images, {metrics['mask_images']} with masks, {metrics['detections']} detections",
+        highlight=False,
+    )
+    console.print(_class_table(metrics))
+
+
+def percent(value: float | None) -> str:
+    """One decimal; a dash where a figure is undefined."""
+    return "-" if value is None else f"{value:.1f}"
+
+
+def _class_table(metrics: Mapping[str, Any]) -> Table:
+    table = Table(title="per class", title_justify="left")
+    table.add_column("class")
+    table.add_column("objects", justify="right")
+    for kind in ("mask", "box"):
+        for name in ("AP", "AP50", "AP75"):
+            table.add_column(f"{kind} {name}", justify="right")
+    per_class = {kind: metrics[kind]["per_class"] for kind in ("mask", "box")}
+    for name, figures in per_class["box"].items():
+        rows = (per_class["mask"].get(name, {}), figures)
+        cells = [percent(row.get(column)) for row in rows for column in ("AP", "AP50", "AP75")]
+        table.add_row(name, str(figures["objects"]), *cells)
+    return table

@@ -1,0 +1,65 @@
+"""The model of a run folder, ready to look at images."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from data.errors import InputError
+from data.records import ImageList
+from pdsl.config import Config, config_from_plain, map_class_names
+from pdsl.model.build import build_model
+from pdsl.model.pdsl import PDSL
+from pdsl.model.weights import load_backbone_weights
+from pdsl.train.checkpoint import load_checkpoint
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """model: in eval mode, on its device. step: updates it has seen. class_names: its C classes."""
+
+    model: PDSL
+    config: Config
+    class_names: tuple[str, ...]
+    step: int
+
+    def class_ids(self, images: ImageList) -> list[int | None]:
+        """For each class of the model its id in `images`, by name under the run's `classes:`; None where it lacks it.
+
+        Raises InputError if they share no class.
+        """
+        names = map_class_names(images.class_names, self.config.classes)
+        ids = [names.index(name) if name in names else None for name in self.class_names]
+        if all(class_id is None for class_id in ids):
+            raise InputError(
+                f"{images.spec}: has none of the model's classes ({', '.join(self.class_names[:5])} …); "
+                "use the data set it was trained for, or map the names with `classes:` in the run's configuration"
+            )
+        return ids
+
+
+def load_trained(run: str | Path) -> TrainedModel:
+    """The last checkpoint of a run folder. Raises InputError that names what is missing or damaged."""
+    checkpoint = load_checkpoint(run, "cpu")
+    config = config_from_plain(checkpoint["config"])
+    class_names = tuple(checkpoint["class_names"])
+    model = build_model(config.model, len(class_names), config.seed)
+    try:
+        model.load_state_dict(checkpoint["model"])
+    except RuntimeError as error:
+        raise InputError(f"{run}: its weights do not fit its configuration ({str(error).splitlines()[0]})") from error
+    return TrainedModel(model.to(_device(config)).eval(), config, class_names, int(checkpoint["step"]))
+
+
+def untrained(trained: TrainedModel) -> TrainedModel:
+    """The same model before its first update, with its backbone's weights where it began with some."""
+    config = trained.config
+    model = build_model(config.model, len(trained.class_names), config.seed)
+    if config.model.backbone.weights:
+        load_backbone_weights(model, config.model.backbone.weights)
+    return TrainedModel(model.to(_device(config)).eval(), config, trained.class_names, 0)
+
+
+def _device(config: Config) -> torch.device:
+    """CUDA where there is one, unless the run asks for the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() and config.device != "cpu" else "cpu")

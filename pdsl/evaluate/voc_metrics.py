@@ -1,0 +1,170 @@
+"""PASCAL VOC's figures: AP by the area under the precision-recall curve, the 11-point AP of 2007, and CorLoc."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from data.truth import ImageTruth
+from pdsl.evaluate.predictions import Prediction
+from pdsl.evaluate.targets import Kind, Target, overlap, targets_of, void_target
+
+THRESHOLDS = (0.25, 0.50, 0.70, 0.75)
+
+
+@dataclass(frozen=True)
+class _Matches:
+    """Predictions of one class over all images, best first (ties: in the order given).
+
+    best: (D,) highest overlap with an object or a difficult one, and target: (D,) which it is (image-wide unique, -1
+    none); difficult: (D,) that it is a difficult one; region: (D,) overlap with crowds and void; positives: number of
+    objects to be found.
+    """
+
+    best: np.ndarray
+    target: np.ndarray
+    difficult: np.ndarray
+    region: np.ndarray
+    positives: int
+
+
+def voc_metrics(
+    predictions: Sequence[Prediction], truth: Sequence[ImageTruth], class_names: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """{"box": {"AP50", "AP50_11point", "per_class"}, "mask": {"AP25", "AP50", "AP70", "AP75", "per_class"}} in percent.
+
+    Means over the classes that have objects; None where there are none. Each detection is compared with the object of
+    its class that it overlaps most (not, as in COCO, the best one still free); what overlaps most with a difficult
+    object is neither hit nor miss, however often.
+    """
+    box = _per_class(predictions, truth, class_names, "box")
+    mask = _per_class([p for p in predictions if p.mask is not None], truth, class_names, "mask")
+    figures: dict[str, dict[str, Any]] = {"box": {}, "mask": {}}
+    curves = {name: precision_recall(matches, 0.5) for name, matches in box.items()}
+    per_class = {name: 100 * area_under_curve(*curve) for name, curve in curves.items()}
+    figures["box"]["AP50"] = _mean(per_class.values())
+    figures["box"]["AP50_11point"] = _mean(100 * eleven_point(*curve) for curve in curves.values())
+    figures["box"]["per_class"] = {name: round(value, 4) for name, value in per_class.items()}
+    masks_given = not predictions or any(p.mask is not None for p in predictions)
+    for threshold in THRESHOLDS:
+        values = {n: 100 * area_under_curve(*precision_recall(m, threshold)) for n, m in mask.items()}
+        figures["mask"][f"AP{threshold * 100:.0f}"] = _mean(values.values()) if masks_given else None
+        if threshold == 0.5:
+            per_class = {name: round(value, 4) for name, value in values.items()} if masks_given else {}
+    figures["mask"]["per_class"] = per_class
+    return figures
+
+
+def precision_recall(matches: "_Matches", threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """Precision and recall (n,) float64 after each detection that counts, best first."""
+    hit = np.zeros(len(matches.best), bool)
+    counts = np.ones(len(matches.best), bool)
+    found: set[int] = set()
+    for index, (overlap_, target) in enumerate(zip(matches.best, matches.target, strict=True)):
+        if target >= 0 and overlap_ >= threshold:
+            if matches.difficult[index]:
+                counts[index] = False
+            elif target not in found:
+                found.add(int(target))
+                hit[index] = True
+        elif matches.region[index] >= threshold:
+            counts[index] = False
+    hits = hit[counts].cumsum()
+    return hits / np.arange(1, len(hits) + 1), hits / max(matches.positives, 1)
+
+
+def area_under_curve(precision: np.ndarray, recall: np.ndarray) -> float:
+    """Area under the curve made non-increasing (VOC from 2010 on): 0..1."""
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float((envelope * np.diff(recall, prepend=0.0)).sum())
+
+
+def eleven_point(precision: np.ndarray, recall: np.ndarray) -> float:
+    """Mean over the recalls 0, 0.1 … 1 of the best precision at that recall or more (VOC 2007): 0..1."""
+    points = np.arange(11) / 10
+    return float(np.mean([precision[recall >= point - 1e-12].max(initial=0.0) for point in points]))
+
+
+def corloc(
+    predictions: Sequence[Prediction], truth: Sequence[ImageTruth], class_names: Sequence[str]
+) -> dict[str, Any]:
+    """CorLoc in percent: {"mean", "per_class"}; for training images (Deselaers et al., 2012).
+
+    Of the images that hold an object of a class, the share in which the box of the class's best detection has IoU >=
+    0.5 with any of them. Difficult objects and crowds alone do not make a class present; a difficult one may be the one
+    that is found. A present class without detection is a miss.
+    """
+    best: dict[tuple[str, int], Prediction] = {}
+    for p in predictions:
+        key = (p.image_id, p.class_id)
+        if key not in best or p.score > best[key].score:
+            best[key] = p
+    verdicts: dict[int, list[bool]] = defaultdict(list)
+    for image in truth:
+        for class_id, targets in targets_of(image, "box").items():
+            if not any(t.role == "object" for t in targets):
+                continue
+            top = best.get((image.id, class_id))
+            single = [t for t in targets if t.role != "crowd"]
+            verdicts[class_id].append(top is not None and bool(overlap([top], single, "box").max() >= 0.5))
+    per_class = {class_names[c]: 100 * float(np.mean(verdicts[c])) for c in sorted(verdicts)}
+    return {"mean": _mean(per_class.values()), "per_class": {n: round(v, 4) for n, v in per_class.items()}}
+
+
+def _mean(values: Any) -> float | None:
+    listed = list(values)
+    return round(float(np.mean(listed)), 4) if listed else None
+
+
+def _per_class(
+    predictions: Sequence[Prediction], truth: Sequence[ImageTruth], class_names: Sequence[str], kind: Kind
+) -> dict[str, _Matches]:
+    """Matches of every class that has objects."""
+    images = [image for image in truth if kind == "box" or image.has_masks]
+    targets = {image.id: targets_of(image, kind) for image in images}
+    void = {image.id: void_target(image) if kind == "mask" else None for image in images}
+    by_class: dict[int, list[Prediction]] = defaultdict(list)
+    for p in predictions:
+        if p.image_id in targets:
+            by_class[p.class_id].append(p)
+    found = {}
+    for class_id, name in enumerate(class_names):
+        own = {image_id: classes.get(class_id, []) for image_id, classes in targets.items()}
+        positives = sum(t.role == "object" for listed in own.values() for t in listed)
+        if positives:
+            found[name] = _match(by_class[class_id], own, void, positives, kind)
+    return found
+
+
+def _match(
+    predictions: Sequence[Prediction],
+    targets: dict[str, list[Target]],
+    void: dict[str, Target | None],
+    positives: int,
+    kind: Kind,
+) -> _Matches:
+    rows_of: dict[str, list[int]] = defaultdict(list)
+    for row, p in enumerate(predictions):
+        rows_of[p.image_id].append(row)
+    best, region = np.zeros(len(predictions)), np.zeros(len(predictions))
+    target = np.full(len(predictions), -1)
+    difficult = np.zeros(len(predictions), bool)
+    offset = 0
+    for image_id, rows in rows_of.items():
+        blank = void[image_id]
+        listed = [*targets[image_id], blank] if blank else targets[image_id]
+        values = overlap([predictions[row] for row in rows], listed, kind)
+        single = np.flatnonzero([t.role in ("object", "difficult") for t in listed])
+        areas = np.flatnonzero([t.role in ("crowd", "void") for t in listed])
+        if len(single):
+            chosen = values[:, single].argmax(1)
+            best[rows] = values[np.arange(len(rows)), single[chosen]]
+            target[rows] = offset + single[chosen]
+            difficult[rows] = [listed[single[c]].role == "difficult" for c in chosen]
+        if len(areas):
+            region[rows] = values[:, areas].max(1)
+        offset += len(listed)
+    order = np.argsort([-p.score for p in predictions], kind="stable")
+    return _Matches(best[order], target[order], difficult[order], region[order], positives)

@@ -1,0 +1,62 @@
+"""What all backbones share: pixel format, a stem and a body that can be frozen, and one stride-s feature map."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from pdsl.model.pixels import PixelNormalisation
+
+Frozen = Literal["none", "stem", "all"]
+
+
+@dataclass
+class FeatureMap:
+    """One image's features. map: (1, D, h, w); size: (height, width) of the image; scale: 1 / stride."""
+
+    map: Tensor
+    size: tuple[int, int]
+    scale: float
+
+
+class Backbone(nn.Module):
+    """Pixels -> stem -> body. Frozen parts take no gradients, keep no activations and stay in eval mode."""
+
+    def __init__(self, stem: nn.Module, body: nn.Module, channels: int, stride: int) -> None:
+        super().__init__()
+        self.pixels = PixelNormalisation()
+        self.stem = stem
+        self.body = body
+        self.channels = channels
+        self.stride = stride
+        self.frozen: Frozen = "none"
+
+    def freeze(self, frozen: Frozen) -> None:
+        """Freeze nothing, the stem, or all."""
+        self.frozen = frozen
+        self.stem.requires_grad_(frozen == "none")
+        self.body.requires_grad_(frozen != "all")
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "Backbone":
+        super().train(mode)
+        self.stem.train(mode and self.frozen == "none")
+        self.body.train(mode and self.frozen != "all")
+        return self
+
+    def forward(self, image: Tensor, through_frozen: bool = False) -> Tensor:
+        """(N, 3, H, W) float RGB 0..255 -> (N, D, h, w).
+
+        through_frozen: let gradients with respect to the image pass frozen parts (cascade learning needs them).
+        """
+        trainable = torch.is_grad_enabled()
+        with torch.set_grad_enabled(trainable and (through_frozen or self.frozen == "none")):
+            x = self.stem(self.pixels(image))
+        with torch.set_grad_enabled(trainable and (through_frozen or self.frozen != "all")):
+            return self.body(x)
+
+    def features(self, image: Tensor, through_frozen: bool = False) -> FeatureMap:
+        """(3, H, W) -> its feature map."""
+        height, width = image.shape[-2:]
+        return FeatureMap(self(image[None], through_frozen), (height, width), 1 / self.stride)

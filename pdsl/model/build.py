@@ -1,0 +1,48 @@
+"""The only place where a model is put together."""
+
+import torch
+
+from pdsl.model.backbone import Backbone
+from pdsl.model.config import BackboneName, ModelConfig
+from pdsl.model.heads import BoxHead, RefinementHead, TwoStreamHead
+from pdsl.model.mask_head import MaskHead
+from pdsl.model.pdsl import PDSL
+from pdsl.model.pixels import CAFFE, TORCHVISION
+from pdsl.model.resnet_ws import resnet_ws
+from pdsl.model.tiny import tiny
+from pdsl.model.vgg import vgg16
+
+
+def build_model(config: ModelConfig, n_classes: int, seed: int = 0) -> PDSL:
+    """PDSL with random weights, on the CPU, in training mode. Deterministic in `seed`; reads no file.
+
+    Weights come afterwards: `pdsl.model.weights.load_backbone_weights(model, config.backbone.weights)` to begin a
+    training, `load_state_dict` for a checkpoint (it carries the pixel format too).
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        backbone = build_backbone(config.backbone.name)
+        width = config.box_head.hidden[1]
+        model = PDSL(
+            config,
+            n_classes,
+            backbone=backbone,
+            box_head=BoxHead(backbone.channels, config.box_head),
+            two_stream_head=TwoStreamHead(width, n_classes),
+            refinement_heads=[
+                RefinementHead(width, n_classes, config.detection.regression) for _ in range(config.detection.n_r)
+            ],
+            mask_head=MaskHead(backbone.channels, n_classes, config.mask),
+        )
+    backbone.pixels.set(CAFFE if config.backbone.pixels == "caffe" else TORCHVISION)
+    backbone.freeze(config.backbone.freeze)
+    return model
+
+
+def build_backbone(name: BackboneName) -> Backbone:
+    """A backbone by name, with random weights from torch's global generator."""
+    if name == "vgg16":
+        return vgg16()
+    if name == "tiny":
+        return tiny()
+    return resnet_ws(int(name.removeprefix("resnet").removesuffix("_ws")))

@@ -1,0 +1,114 @@
+"""Heads of the detection branch: shared fully connected layers, two-stream head, refinement heads (Sec. 3.2)."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from torchvision.ops import roi_pool
+
+from pdsl.model.backbone import FeatureMap
+from pdsl.model.boxes import clip
+from pdsl.model.config import BoxHeadConfig
+from pdsl.model.equations import proposal_scores
+
+
+@dataclass
+class Refinement:
+    """One refinement head's output. logit: (P, C + 1), S^r before the softmax, background last;
+    delta: (P, C, 4) weighted deltas that give B^r, or None without regression."""
+
+    logit: Tensor
+    delta: Tensor | None
+
+
+class BoxHead(nn.Module):
+    """RoIPool and two fully connected layers with ReLU and dropout: proposals -> proposal features."""
+
+    def __init__(self, channels: int, config: BoxHeadConfig) -> None:
+        super().__init__()
+        self.config = config
+        first, second = config.hidden
+        self.fc1 = nn.Linear(channels * config.pool**2, first)
+        self.fc2 = nn.Linear(first, second)
+        for layer in (self.fc1, self.fc2):
+            nn.init.kaiming_uniform_(layer.weight, a=1)
+            nn.init.zeros_(layer.bias)
+
+    def forward(
+        self, features: FeatureMap, box: Tensor, objectness: Tensor, generator: torch.Generator | None
+    ) -> Tensor:
+        """box: (P, 4), clipped here for pooling; objectness: (P,). Returns (P, hidden[1]).
+
+        generator: source of dropout, on the features' device; None or eval mode: no dropout.
+        """
+        rows, rate = box.shape[0], self.config.dropout
+        keep: list[Tensor | None] = [None, None]
+        if self.training and generator is not None and rate > 0:
+            keep = [_bernoulli((rows, width), 1 - rate, generator) for width in self.config.hidden]
+        box = clip(box, features.size)
+        if self.config.chunk is None or not torch.is_grad_enabled():
+            return self._features(features, box, objectness, keep[0], keep[1])
+        parts = []
+        for start in range(0, rows, self.config.chunk):
+            part = slice(start, start + self.config.chunk)
+            masks = [None if k is None else k[part] for k in keep]
+            arguments = (features, box[part], objectness[part], *masks)
+            parts.append(checkpoint(self._features, *arguments, use_reentrant=False, preserve_rng_state=False))
+        return torch.cat(parts)
+
+    def _features(
+        self, features: FeatureMap, box: Tensor, objectness: Tensor, keep1: Tensor | None, keep2: Tensor | None
+    ) -> Tensor:
+        pooled = roi_pool(features.map, [box], self.config.pool, features.scale)
+        if self.config.objectness:
+            # (s x) W + b = s (x W) + b: the factor is applied behind the layer, so the pooled features are not copied
+            x = F.linear(pooled.flatten(1), self.fc1.weight)
+            x = x * (objectness[:, None] + 1).to(x.dtype) + self.fc1.bias.to(x.dtype)
+        else:
+            x = self.fc1(pooled.flatten(1))
+        x = self._dropout(F.relu(x), keep1)
+        return self._dropout(F.relu(self.fc2(x)), keep2)
+
+    def _dropout(self, x: Tensor, keep: Tensor | None) -> Tensor:
+        return x if keep is None else x * keep / (1 - self.config.dropout)
+
+
+class TwoStreamHead(nn.Module):
+    """WSDDN's classification and detection stream."""
+
+    def __init__(self, width: int, n_classes: int) -> None:
+        super().__init__()
+        self.classification = _linear(width, n_classes, 0.01)
+        self.detection = _linear(width, n_classes, 0.01)
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        """x: (P, d), valid: (P,) bool -> S^0 (P, C) float32."""
+        return proposal_scores(self.classification(x), self.detection(x), valid)
+
+
+class RefinementHead(nn.Module):
+    """Proposal classification into C + 1 classes and class-specific box regression."""
+
+    def __init__(self, width: int, n_classes: int, regression: bool) -> None:
+        super().__init__()
+        self.n_classes = n_classes
+        self.classification = _linear(width, n_classes + 1, 0.01)
+        self.regression = _linear(width, n_classes * 4, 0.001) if regression else None
+
+    def forward(self, x: Tensor) -> Refinement:
+        """x: (P, d)."""
+        delta = None if self.regression is None else self.regression(x).float().view(-1, self.n_classes, 4)
+        return Refinement(self.classification(x).float(), delta)
+
+
+def _linear(width: int, outputs: int, deviation: float) -> nn.Linear:
+    layer = nn.Linear(width, outputs)
+    nn.init.normal_(layer.weight, std=deviation)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _bernoulli(shape: tuple[int, int], probability: float, generator: torch.Generator) -> Tensor:
+    return torch.empty(shape, dtype=torch.bool, device=generator.device).bernoulli_(probability, generator=generator)

@@ -1,0 +1,214 @@
+"""PDSL: the whole network, in the paper's order (Fig. 2): backbone, detection, segmentation, correlation.
+
+What the rest of the project uses:
+
+    model.losses(samples, generators)        -> per image, named loss terms, already weighted; their sum is Eq. 1
+    model.detect(image, proposals)           -> DetectOutput: scores (P, C), boxes (P, C, 4), the image's features
+    model.segment(features, box, label)      -> (D, 28, 28) mask probabilities in the boxes' frames
+    model.dropped                            -> () int64 on the device, foreground proposals beyond mask.capacity so far
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from pdsl.model.backbone import Backbone, FeatureMap
+from pdsl.model.boxes import decode
+from pdsl.model.cascade import gradient_seeds
+from pdsl.model.config import ModelConfig
+from pdsl.model.equations import image_scores
+from pdsl.model.heads import BoxHead, Refinement, RefinementHead, TwoStreamHead
+from pdsl.model.losses import LossTerms, MaskInputs, detection_terms, mask_terms
+from pdsl.model.mask_head import MaskHead
+from pdsl.model.pseudo_labels import (
+    Assignment,
+    PseudoBoxes,
+    PseudoLabels,
+    assign,
+    choose_seeds,
+    mask_targets,
+    propagate,
+    sample_foreground,
+    top_proposals,
+)
+from pdsl.structures import Proposals, Sample, Seeds
+
+
+@dataclass
+class DetectOutput:
+    """Detections before any suppression, in the frame of the image given.
+
+    score: (P, C) float32, average over the refinement heads, 0 for invalid proposals; box: (P, C, 4) float32 xyxy, not
+    clipped; features: what `segment` needs.
+    """
+
+    score: Tensor
+    box: Tensor
+    features: FeatureMap
+
+
+class PDSL(nn.Module):
+    """Parallel detection-and-segmentation learning. Assembled by `pdsl.model.build.build_model` only."""
+
+    dropped: Tensor
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        n_classes: int,
+        backbone: Backbone,
+        box_head: BoxHead,
+        two_stream_head: TwoStreamHead,
+        refinement_heads: Sequence[RefinementHead],
+        mask_head: MaskHead,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.n_classes = n_classes
+        self.backbone = backbone
+        self.box_head = box_head
+        self.two_stream_head = two_stream_head
+        self.refinement_heads = nn.ModuleList(refinement_heads)
+        self.mask_head = mask_head
+        self.register_buffer("dropped", torch.zeros((), dtype=torch.int64), persistent=False)
+
+    def forward(self, samples: Sequence[Sample], generators: Sequence[torch.Generator | None]) -> list[LossTerms]:
+        """The same as `losses`, for wrappers that call forward."""
+        return self.losses(samples, generators)
+
+    def losses(self, samples: Sequence[Sample], generators: Sequence[torch.Generator | None]) -> list[LossTerms]:
+        """Loss terms of each image, in the samples' order: name -> () float32, weighted and normalised per image.
+
+        Names: `mil`, `refine1.class`, `refine1.box` …, `mask0` …, `correlation1` …; the same for every image. Their
+        sum is the image's Eq. 1. generators: one per image, on the model's device, drawn from for dropout only.
+        No value is read back from the device.
+        """
+        samples = [_with_rows(sample) for sample in samples]
+        maps = self._feature_maps([sample.image for sample in samples])
+        return [
+            self._image_losses(features, sample, generator)
+            for features, sample, generator in zip(maps, samples, generators, strict=True)
+        ]
+
+    def detect(self, image: Tensor, proposals: Proposals) -> DetectOutput:
+        """image: (3, H, W) float RGB 0..255. The average output of all refinement heads: softmax scores and deltas.
+
+        Call in eval mode and under `torch.no_grad()`. With n^r = 0: S^0 on the proposals themselves.
+        """
+        features = self.backbone.features(image)
+        x = self.box_head(features, proposals.box, proposals.score, None)
+        own_box = proposals.box[:, None].expand(-1, self.n_classes, -1)
+        if not self.refinement_heads:
+            return DetectOutput(self.two_stream_head(x, proposals.valid), own_box, features)
+        outputs: list[Refinement] = [head(x) for head in self.refinement_heads]
+        score = torch.stack([output.logit.softmax(1)[:, :-1] for output in outputs]).mean(0)
+        deltas = [output.delta for output in outputs if output.delta is not None]
+        weights = self.config.detection.delta_weights
+        box = decode(own_box, torch.stack(deltas).mean(0), weights) if deltas else own_box
+        return DetectOutput(score * proposals.valid[:, None], box, features)
+
+    def segment(self, features: FeatureMap, box: Tensor, label: Tensor) -> Tensor:
+        """Masks of boxes (D, 4) of classes `label` (D,) int64, in the frames of the boxes clipped to the image.
+
+        Returns (D, 28, 28) float32 probabilities, by the mean logit of the class-specific heads (head 0 for n^m = 0).
+        """
+        logit = self.mask_head(features, box, label)
+        return (logit[:, 1:].mean(1) if self.config.mask.n_m > 0 else logit[:, 0]).sigmoid()
+
+    def _feature_maps(self, images: Sequence[Tensor]) -> list[FeatureMap]:
+        """Images of equal size pass the backbone together; nothing is padded."""
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for position, image in enumerate(images):
+            groups.setdefault(tuple(image.shape), []).append(position)
+        maps: dict[int, FeatureMap] = {}
+        for (_, height, width), positions in groups.items():
+            batch = self.backbone(torch.stack([images[p] for p in positions]))
+            for row, position in enumerate(positions):
+                maps[position] = FeatureMap(batch[row : row + 1], (height, width), 1 / self.backbone.stride)
+        return [maps[position] for position in range(len(images))]
+
+    def _image_losses(self, features: FeatureMap, sample: Sample, generator: torch.Generator | None) -> LossTerms:
+        proposals = sample.proposals
+        x = self.box_head(features, proposals.box, proposals.score, generator)
+        score = self.two_stream_head(x, proposals.valid)  # S^0
+        y = image_scores(score)
+        refinements: list[Refinement] = [head(x) for head in self.refinement_heads]
+        labels = self._pseudo_labels(score, y, refinements, sample)
+        terms = detection_terms(self.config, y, sample, refinements, labels)
+        last = len(refinements) if self.config.mask.labels == "predictions" else max(len(refinements) - 1, 0)
+        own_score = refinements[-1].logit.softmax(1)[:, :-1] if refinements else score
+        inputs = self._mask_inputs(features, sample, own_score, *labels[last])
+        return terms | mask_terms(self.config, inputs)
+
+    @torch.no_grad()
+    def _pseudo_labels(
+        self, score: Tensor, y: Tensor, refinements: Sequence[Refinement], sample: Sample
+    ) -> list[PseudoLabels]:
+        """Pseudo boxes and assignments by the detections of S^0 and of every refinement head: n^r + 1 of them.
+
+        Entry r is what head r + 1 learns from. score: S^0 (P, C); y: (C,) image scores.
+        """
+        config, proposals = self.config.detection, sample.proposals
+        pseudo = [top_proposals(score, proposals.box, proposals.valid, sample.label)]
+        for head in refinements:
+            top = top_proposals(head.logit.softmax(1)[:, :-1], proposals.box, proposals.valid, sample.label)
+            if head.delta is not None and config.pseudo_box == "regressed":
+                own_class = torch.arange(self.n_classes, device=score.device)
+                top.box = decode(top.box, head.delta[top.index, own_class], config.delta_weights)
+            pseudo.append(top)
+        bands = config.foreground_iou, config.background_iou
+        return [(boxes, assign(proposals.box, proposals.valid, boxes, y, *bands)) for boxes in pseudo]
+
+    def _mask_inputs(
+        self,
+        features: FeatureMap,
+        sample: Sample,
+        score: Tensor,
+        pseudo: PseudoBoxes,
+        assignment: Assignment,
+    ) -> MaskInputs:
+        """Logits, targets and weights of the mask branch for the image's F proposals. score: (P, C), S^{n^r}."""
+        config, proposals = self.config.mask, sample.proposals
+        with torch.no_grad():
+            picked = sample_foreground(assignment, proposals.valid, config.capacity, config.proposals == "all")
+            self.dropped += picked.dropped
+            box, nearest = proposals.box[picked.index], assignment.nearest[picked.index]
+            if config.source == "seeds":
+                seed_box, seed_mask = proposals.box[sample.seeds.index], sample.seeds.mask
+                pool = sample.seeds.valid
+                if config.seed_pool == "foreground":
+                    pool = pool & assignment.foreground[sample.seeds.index]
+                chosen = choose_seeds(pseudo, seed_box, pool, config.n_seed)
+            else:
+                seed_box, seed_mask, chosen = gradient_seeds(self, sample, pseudo, config.cascade)
+            seed, found = propagate(box, seed_box, chosen)
+            frame = self.mask_head.frame(features, box)
+            target = mask_targets(frame, seed_box, seed_mask, seed, self.mask_head.side)
+        return MaskInputs(
+            logit=self.mask_head(features, box, nearest),
+            target=target,
+            taken=picked.taken & found,
+            foreground=assignment.foreground[picked.index] & found,
+            image_score=assignment.weight[picked.index],
+            own_score=score[picked.index].gather(1, nearest[:, None])[:, 0],
+            pseudo_score=pseudo.score[nearest],
+            n_proposals=proposals.valid.sum(),
+        )
+
+
+def _with_rows(sample: Sample) -> Sample:
+    """A sample with at least one row of proposals and of seeds: maxima over nothing are not defined."""
+    proposals, seeds = sample.proposals, sample.seeds
+    if len(proposals.valid) and len(seeds.valid):
+        return sample
+
+    def pad(x: Tensor) -> Tensor:
+        return x if len(x) else x.new_zeros((1, *x.shape[1:]))
+
+    return replace(
+        sample,
+        proposals=Proposals(pad(proposals.box), pad(proposals.score), pad(proposals.valid)),
+        seeds=Seeds(pad(seeds.index), pad(seeds.mask), pad(seeds.valid)),
+    )

@@ -1,0 +1,103 @@
+"""Files of ImageNet weights, read into plain tensors: torchvision's by name or file, and the authors' pickles."""
+
+import io
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torchvision
+from torch import Tensor
+
+from data.errors import InputError
+
+_TORCHVISION_NAMES = {
+    "vgg16": "VGG16",
+    "resnet18_ws": "ResNet18",
+    "resnet50_ws": "ResNet50",
+    "resnet101_ws": "ResNet101",
+}
+
+_HARMLESS = {
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy.core.multiarray", "scalar"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "scalar"),
+    ("numpy._core.numeric", "_frombuffer"),
+    ("numpy.core.numeric", "_frombuffer"),
+    ("_codecs", "encode"),
+    ("collections", "OrderedDict"),
+}
+"""What the pickle of a dict of arrays needs. Nothing here can run a command or open a file."""
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in _HARMLESS:
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}; only numpy arrays are admitted")
+
+
+def read_weights(source: str, backbone: str) -> dict[str, Tensor]:
+    """Tensors by the file's own names. source: a file (.pkl: the authors'; else torch's) or IMAGENET1K_V1.
+
+    Raises InputError for a missing or unreadable file, or one that holds no tensors.
+    """
+    if source.startswith("IMAGENET1K_"):
+        return _by_name(source, backbone)
+    path = Path(source)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{source}: can not be read ({error.strerror}); 'backbone.weights' names a file") from error
+    tree = _unpickle(content, source) if path.suffix in (".pkl", ".pickle") else _load_torch(content, source)
+    return _tensors(tree, source)
+
+
+def _by_name(name: str, backbone: str) -> dict[str, Tensor]:
+    if backbone not in _TORCHVISION_NAMES:
+        raise InputError(
+            f"weights: torchvision has no {name} for '{backbone}'; give a file, or null to start from scratch"
+        )
+    full_name = f"{_TORCHVISION_NAMES[backbone]}_Weights.{name}"
+    try:
+        weights: dict[str, Tensor] = torchvision.models.get_weight(full_name).get_state_dict(progress=False)
+    except (AttributeError, KeyError, ValueError) as error:
+        raise InputError(f"weights: torchvision has no {full_name}; IMAGENET1K_V1 exists") from error
+    except OSError as error:
+        raise InputError(f"weights: {full_name} can not be fetched ({error}); download it and give the file") from error
+    return weights
+
+
+def _unpickle(content: bytes, source: str) -> Any:
+    try:
+        return _ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()
+    except Exception as error:  # a damaged pickle can raise anything
+        raise InputError(f"{source}: not a pickled dict of numpy arrays ({error})") from error
+
+
+def _load_torch(content: bytes, source: str) -> Any:
+    try:
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # as above
+        raise InputError(f"{source}: not a file of torch weights ({str(error).partition(chr(10))[0]})") from error
+
+
+def _tensors(tree: Any, source: str) -> dict[str, Tensor]:
+    """The arrays of a dict, also one level down under `blobs`, `state_dict` or `model`, as float32."""
+    for nest in ("blobs", "state_dict", "model"):
+        if isinstance(tree, Mapping) and isinstance(tree.get(nest), Mapping):
+            tree = tree[nest]
+    found: dict[str, Tensor] = {}
+    for name, value in tree.items() if isinstance(tree, Mapping) else ():
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+            found[str(name)] = torch.from_numpy(value.astype(np.float32))
+        elif isinstance(value, Tensor) and value.is_floating_point():
+            found[str(name).removeprefix("module.")] = value.float()
+    if not found:
+        raise InputError(f"{source}: holds no weights (expected a dict of arrays)")
+    return found

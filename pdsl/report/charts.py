@@ -1,0 +1,90 @@
+"""Loss curves as inline SVG that takes the page's text colour."""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pdsl.report.palette import CLASS_COLOURS, hex_colour
+
+INK = "#010203"
+"""Stands for the page's text colour; replaced by `currentColor`."""
+GROUPS = {
+    "image labels (Eq. 2)": ("mil", ""),
+    "refinement: class (Eq. 3)": ("refine", ".class"),
+    "refinement: box (Eq. 3)": ("refine", ".box"),
+    "masks (Eq. 5)": ("mask", ""),
+    "correlation (Eq. 8)": ("correlation", ""),
+}
+"""Curve -> what the names of its loss terms begin and end with; the terms of a curve are added."""
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Entries of a run's log.jsonl; a half-written last line is left out; [] if there is no log."""
+    if not path.exists():
+        return []
+    entries = []
+    for line in path.read_text().splitlines():
+        try:
+            entries.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return entries
+
+
+def loss_curves(entries: Sequence[Mapping[str, Any]]) -> str:
+    """SVG with the total loss on the left and its parts on the right; "" where there is nothing to draw."""
+    if len(entries) < 2:
+        return ""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    steps = [entry["step"] for entry in entries]
+    style: dict[Any, Any] = {
+        "svg.fonttype": "none",
+        "font.family": "sans-serif",
+        "font.size": 11,
+        "svg.hashsalt": "pdsl",
+    }
+    style |= dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK)
+    with matplotlib.rc_context(style):
+        figure = Figure(figsize=(10.5, 3.6), layout="constrained")
+        total, parts = figure.subplots(1, 2)
+        total.plot(steps, [entry["loss"] for entry in entries], color=hex_colour(CLASS_COLOURS[6]), linewidth=2)
+        total.set_title("total loss (Eq. 1)", fontsize=11)
+        for (name, values), colour in zip(_grouped(entries).items(), CLASS_COLOURS, strict=False):
+            parts.plot(steps, values, color=hex_colour(colour), linewidth=1.8, label=name)
+        parts.set_title("its parts", fontsize=11)
+        parts.set_yscale("log")
+        parts.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        for axes in (total, parts):
+            axes.set_xlabel("update")
+            axes.set_facecolor("none")
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.grid(alpha=0.18, color=INK, linewidth=0.6)
+        return _svg(figure)
+
+
+def _grouped(entries: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+    """Curves by name, those whose terms never occur or are always 0 left out; terms of no group keep their name."""
+    curves: dict[str, list[float]] = {}
+    for name in dict.fromkeys(name for entry in entries for name in entry["terms"]):
+        values = [float(entry["terms"].get(name, 0.0)) for entry in entries]
+        group = _group_of(name)
+        curves[group] = [a + b for a, b in zip(curves.get(group, [0.0] * len(values)), values, strict=True)]
+    return {name: values for name, values in curves.items() if any(values)}
+
+
+def _group_of(term: str) -> str:
+    for label, (start, end) in GROUPS.items():
+        if term.startswith(start) and term.endswith(end):
+            return label
+    return term
+
+
+def _svg(figure: Any) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :].replace(INK, "currentColor")

@@ -1,0 +1,232 @@
+"""`report.html` of a run: one file that explains itself, with pictures inside."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from data.catalog import load_images
+from data.decode import DecodeError, decode_record
+from data.errors import InputError
+from data.records import ImageList
+from data.truth import ImageTruth
+from pdsl.evaluate.predictions import Prediction
+from pdsl.evaluate.summary import COLUMNS, percent
+from pdsl.report import html
+from pdsl.report.charts import loss_curves, read_log
+from pdsl.report.evidence import proposals_picture, read_evidence, seeds_picture
+from pdsl.report.gallery import by_image, judge, prediction_picture, shown, spread, truth_picture
+from pipeline.layout import DONE
+from pipeline.store import Store, open_store
+
+EXAMPLES = 6
+TRAINING_EXAMPLES = 4
+FAILURES = 3
+COMPARED = {
+    "trained": "trained model",
+    "boxes_as_masks": "its detections, boxes filled as masks",
+    "untrained": "the same model, untrained",
+}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the report shows of an evaluation. metrics: as in metrics.json; store: with the proposals, or None."""
+
+    images: ImageList
+    truth: Sequence[ImageTruth]
+    predictions: Sequence[Prediction]
+    metrics: Mapping[str, Any]
+    store: Store | None = None
+    comparison: Mapping[str, Any] | None = None
+
+
+def write_report(
+    run: Path,
+    out: Path,
+    images: ImageList,
+    truth: Sequence[ImageTruth],
+    predictions: Sequence[Prediction],
+    metrics: Mapping[str, Any],
+    store: Store | None = None,
+    comparison: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write the report of run folder `run` (its config.yaml and log.jsonl are read) to `out`; returns `out`.
+
+    images, truth: aligned. comparison: {"trained" | "boxes_as_masks" | "untrained": {"mask": …, "box": …}} or None.
+    Training images are shown if the run's first training store can still be read.
+    """
+    evaluation = Evaluation(images, truth, predictions, metrics, store, comparison)
+    config_text = (run / "config.yaml").read_text() if (run / "config.yaml").exists() else ""
+    title = f"PDSL: {run.resolve().name}"
+    parts = [
+        *_head(title, evaluation),
+        _comparison(comparison),
+        _examples(evaluation),
+        _failures(evaluation),
+        _training_examples(yaml.safe_load(config_text) or {}),
+        _curves(run),
+        _classes(metrics),
+        _configuration(config_text),
+    ]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}.tmp")
+    temporary.write_text(html.page(title, [part for part in parts if part]), encoding="utf-8")
+    temporary.replace(out)
+    return out
+
+
+def _head(title: str, evaluation: Evaluation) -> list[str]:
+    metrics = evaluation.metrics
+    step = f"after {metrics['step']:,} updates, " if "step" in metrics else ""
+    views = " with test-time augmentation" if metrics.get("tta") else ""
+    about = (
+        f"Instance segmentation learnt from image-level labels only. Evaluated {step}on {metrics['images']} images of "
+        f"{evaluation.images.spec} {evaluation.images.split}{views}. All figures in percent."
+    )
+    rows = [
+        [f"<b>{kind}</b>", *(html.escape(percent(metrics[kind].get(name))) for name in COLUMNS)]
+        for kind in ("mask", "box")
+    ]
+    cards = [
+        (percent(metrics["mask"].get("AP50")), "mask AP50"),
+        (percent(metrics["mask"].get("AP75")), "mask AP75"),
+        (percent(metrics["box"].get("AP50")), "box AP50"),
+        (percent(metrics["corloc"]["mean"]), "CorLoc"),
+    ]
+    note = (
+        '<p class="soft">AP: mean over IoU 0.50 to 0.95. AP25 … AP75: at that IoU. APs, APm, APl: objects below 32², '
+        "up to 96², and above 96² pixels. CorLoc: images of a class whose best detection of it is right. "
+        "A dash: no such objects.</p>"
+    )
+    head = f'<h1>{html.escape(title)}</h1><p class="soft">{html.escape(about)}</p>'
+    return [head, html.tiles(cards), html.table(["", *COLUMNS], rows), note]
+
+
+def _comparison(comparison: Mapping[str, Any] | None) -> str:
+    if not comparison:
+        return ""
+    rows = []
+    for key, name in COMPARED.items():
+        if key in comparison:
+            mask, box = comparison[key]["mask"], comparison[key]["box"]
+            bars = [html.bar_cell(mask[column], percent(mask[column])) for column in ("AP50", "AP75")]
+            rows.append([html.escape(name), *bars, percent(mask["AP"]), percent(box["AP50"])])
+    table = html.table(["", "mask AP50", "mask AP75", "mask AP", "box AP50"], rows, best=0)
+    text = (
+        "On the same unseen images: what training adds over random weights, and what the mask branch adds over taking "
+        "the whole box of each detection as its mask."
+    )
+    return html.section("What was learnt", text, table)
+
+
+def _examples(evaluation: Evaluation) -> str:
+    found = by_image(evaluation.predictions)
+    rows = []
+    for row in spread(evaluation.truth, EXAMPLES):
+        image = _pixels(evaluation.images, row)
+        if image is None:
+            continue
+        pictures = _pair(evaluation, row, image, shown(found[evaluation.truth[row].id]))
+        if evaluation.store is not None and int(evaluation.store.status("proposals")[row]) == DONE:
+            evidence = read_evidence(evaluation.store, row, image)
+            pictures.insert(0, html.picture(proposals_picture(evidence), "the best proposals (orange: the best five)"))
+        rows.append(html.row(*pictures))
+    text = (
+        "Images evenly spaced through the evaluation split, not chosen by hand. From left to right: the proposals "
+        "given to the model, the annotation, and what the model finds (score 0.3 and more, or else its best detection)."
+    )
+    return html.section("Predictions beside ground truth", text, *rows)
+
+
+def _failures(evaluation: Evaluation) -> str:
+    found = by_image(evaluation.predictions)
+    verdicts = {row: judge(shown(found[truth.id]), truth) for row, truth in enumerate(evaluation.truth)}
+    worst = sorted(
+        verdicts, key=lambda r: (verdicts[r].quality, -verdicts[r].missed.total() - verdicts[r].wrong.total())
+    )
+    rows = []
+    for row in worst[:FAILURES]:
+        image = _pixels(evaluation.images, row)
+        if image is not None and verdicts[row].quality < 1:
+            caption = verdicts[row].text(evaluation.images.class_names)
+            rows.append(html.row(*_pair(evaluation, row, image, shown(found[evaluation.truth[row].id]), caption)))
+    text = "The images with the worst balance of right, missed and wrong detections (IoU 0.5). Left: annotation."
+    return html.section("Where it fails", text, *rows)
+
+
+def _pair(
+    evaluation: Evaluation, row: int, image: np.ndarray, predictions: list[Prediction], caption: str = ""
+) -> list[str]:
+    """Ground truth and prediction."""
+    truth, names = evaluation.truth[row], evaluation.images.class_names
+    verdict = caption or judge(predictions, truth).text(names)
+    return [
+        html.picture(truth_picture(image, truth, names), f"ground truth: image {truth.id}"),
+        html.picture(prediction_picture(image, predictions, names), f"prediction: {verdict}"),
+    ]
+
+
+def _training_examples(config: Mapping[str, Any]) -> str:
+    data = config.get("data") or {}
+    try:
+        store = open_store(data["stores"][0])
+        store.require("grabcut")
+        stored = store.images()
+        images = store.align(load_images(data.get("images") or stored.spec, stored.split))
+    except (InputError, KeyError, IndexError, TypeError):
+        return ""  # the run may have moved away from its stores
+    done = np.flatnonzero((store.status("grabcut") == DONE) & stored.labels.any(1))
+    rows = []
+    for place in np.unique(np.linspace(0, len(done) - 1, TRAINING_EXAMPLES).round().astype(int)) if len(done) else []:
+        row = int(done[place])
+        image = _pixels(images, row)
+        if image is None:
+            continue
+        evidence = read_evidence(store, row, image)
+        labels = ", ".join(
+            name for name, present in zip(stored.class_names, stored.labels[row], strict=True) if present
+        )
+        rows.append(
+            html.row(
+                html.picture(truth_picture(image, ImageTruth("", stored.sizes[row], ()), ()), f"labels: {labels}"),
+                html.picture(proposals_picture(evidence), "the best proposals (orange: the best five)"),
+                html.picture(seeds_picture(evidence), "seed masks of some proposals"),
+            )
+        )
+    text = (
+        "Training images as the model gets them: the names of the classes that are present, class-independent "
+        "proposals, and seed masks cut out of proposals by colour. No box or mask of an annotator is used."
+    )
+    return html.section("What it learns from", text, *rows)
+
+
+def _curves(run: Path) -> str:
+    chart = loss_curves(read_log(run / "log.jsonl"))
+    text = "Losses over the updates, each the average since the log entry before. Right: the parts, added up by kind."
+    return html.section("Training", text, f'<div class="chart">{chart}</div>' if chart else "")
+
+
+def _classes(metrics: Mapping[str, Any]) -> str:
+    rows = []
+    for name, box in metrics["box"]["per_class"].items():
+        mask = metrics["mask"]["per_class"].get(name, {})
+        cells = [percent(figures.get(column)) for figures in (mask, box) for column in ("AP", "AP50", "AP75")]
+        rows.append([html.escape(name), str(box["objects"]), *cells])
+    head = ["class", "objects", "mask AP", "mask AP50", "mask AP75", "box AP", "box AP50", "box AP75"]
+    return html.section("Per class", "Classes that have objects in the split.", html.table(head, rows) if rows else "")
+
+
+def _configuration(text: str) -> str:
+    content = html.details("config.yaml", f"<pre>{html.escape(text)}</pre>") if text else ""
+    return html.section("Configuration", "Everything that determined the run.", content)
+
+
+def _pixels(images: ImageList, row: int) -> np.ndarray | None:
+    try:
+        return decode_record(images.records[row], exif=images.exif)
+    except DecodeError:
+        return None

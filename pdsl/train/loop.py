@@ -1,0 +1,214 @@
+"""A training run from configuration to last checkpoint: exact to resume, whatever killed it."""
+
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from data.errors import InputError
+from pdsl.cache import CacheReader, open_cache
+from pdsl.config import Config, save_config
+from pdsl.model.build import build_model
+from pdsl.model.pdsl import PDSL
+from pdsl.model.weights import load_backbone_weights
+from pdsl.train.checkpoint import Checkpoint, latest_checkpoint, load_checkpoint, save_checkpoint
+from pdsl.train.distributed import World, join_world
+from pdsl.train.interrupt import StopRequest, catch_signals
+from pdsl.train.loader import batches
+from pdsl.train.log import RunLog
+from pdsl.train.meters import Meters
+from pdsl.train.optimizer import build_optimizer, learning_rate
+from pdsl.train.run_folder import CONFIG, LOG, create_run, truncate_log
+from pdsl.train.step import Stepper
+from pipeline.parameters import to_plain
+
+PATIENCE = 50
+"""Updates in a row that may be blocked before a run gives up."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: after `step` updates; signal: the number of the one that stopped it, else 0."""
+
+    step: int
+    signal: int
+
+
+def train(config: Config, run: Path, *, resume: bool) -> Outcome:
+    """Train into run folder `run`, or continue there with `resume` (from the start if no checkpoint was saved yet).
+
+    Under torchrun every process calls this; the first one writes. Raises InputError for bad input, for a folder that
+    holds a run already, and if the loss stays non-finite.
+    """
+    with join_world(config.device) as world, catch_signals() as stop:
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        if config.optimizer.images_per_step % world.size:
+            raise InputError(
+                f"optimizer.images_per_step: {config.optimizer.images_per_step} images can not be shared evenly by "
+                f"{world.size} processes; change one of the two"
+            )
+        torch.manual_seed(config.seed)  # nothing draws from it; if something ever does, it is resumed exactly too
+        cache = open_cache(config.data, config.classes)
+        found = latest_checkpoint(run) if resume else None
+        model = _build(config, cache, with_weights=found is None).to(world.device)
+        optimizer = build_optimizer(model.train(), config.optimizer)
+        start = _restore(load_checkpoint(found, world.device), model, optimizer, cache) if found else 0
+        world.broadcast(model.state_dict().values())
+        if world.is_first:
+            _open_run(run, config, start, resume)
+        return _Session(config, run, world, cache, model, optimizer, stop).train(start)
+
+
+def _build(config: Config, cache: CacheReader, *, with_weights: bool) -> PDSL:
+    """The model; with the weights of `init`, or with those of the backbone's file."""
+    model = build_model(config.model, len(cache.class_names), config.seed)
+    if with_weights and config.init:
+        checkpoint = load_checkpoint(config.init)
+        _check_classes(checkpoint, cache, config.init)
+        try:
+            model.load_state_dict(checkpoint["model"])
+        except RuntimeError as error:
+            raise InputError(
+                f"{config.init}: its weights are of another model than `model:` describes ({error})"
+            ) from error
+    elif with_weights and config.model.backbone.weights:
+        print(load_backbone_weights(model, config.model.backbone.weights), file=sys.stderr)
+    return model
+
+
+def _restore(checkpoint: Checkpoint, model: PDSL, optimizer: torch.optim.SGD, cache: CacheReader) -> int:
+    """Put everything back as it was at the checkpoint; the number of updates done."""
+    _check_classes(checkpoint, cache, "--resume")
+    if checkpoint["stores"] != cache.digests():
+        raise InputError(
+            "--store: not what the run was trained on (other images or other stages); give the same stores"
+        )
+    model.load_state_dict(checkpoint["model"])
+    optimizer.load_state_dict(checkpoint["optimizer"])
+    torch.set_rng_state(checkpoint["generators"]["cpu"].cpu())
+    return int(checkpoint["step"])
+
+
+def _check_classes(checkpoint: Checkpoint, cache: CacheReader, where: str) -> None:
+    if tuple(checkpoint["class_names"]) != cache.class_names:
+        raise InputError(
+            f"{where}: trained on the classes {', '.join(checkpoint['class_names'])}; the stores have "
+            f"{', '.join(cache.class_names)}; take the same stores or map the names with `classes:`"
+        )
+
+
+def _open_run(run: Path, config: Config, start: int, resume: bool) -> None:
+    if resume and (run / CONFIG).exists():
+        save_config(config, run / CONFIG)
+        truncate_log(run, start)
+    else:
+        create_run(run, config)
+
+
+class _Session:
+    """The loop itself."""
+
+    def __init__(
+        self,
+        config: Config,
+        run: Path,
+        world: World,
+        cache: CacheReader,
+        model: PDSL,
+        optimizer: torch.optim.SGD,
+        stop: StopRequest,
+    ):
+        self.config, self.run, self.world, self.cache = config, run, world, cache
+        self.model, self.optimizer, self.stop = model, optimizer, stop
+        self.meters = Meters(world.device)
+        self.stepper = Stepper(model, optimizer, config, world, self.meters)
+        self.log: RunLog | None = None
+        self.blocked_in_a_row = 0
+        self.clock = time.monotonic()
+
+    def train(self, start: int) -> Outcome:
+        """Updates start..steps, with log entries and checkpoints where they are due."""
+        config = self.config
+        images = batches(
+            self.cache,
+            seed=config.seed,
+            steps=range(start, config.steps),
+            images_per_step=config.optimizer.images_per_step,
+            rank=self.world.rank,
+            world_size=self.world.size,
+            loaders=config.data.loaders,
+            pin=self.world.device.type == "cuda",
+        )
+        with ExitStack() as stack:
+            if self.world.is_first:
+                self.log = stack.enter_context(RunLog(self.run, start, config.steps))
+                self._introduce(start)
+            for step, batch in zip(range(start, config.steps), images, strict=True):
+                self.stepper.run(step, batch)
+                if self._settle(step + 1):
+                    return Outcome(step + 1, self.stop.signal)
+        return Outcome(max(start, config.steps), 0)
+
+    def _settle(self, done: int) -> bool:
+        """After `done` updates: log and checkpoint if due; whether to stop here."""
+        save_due = done % self.config.checkpoint_every == 0 or done == self.config.steps
+        log_due = save_due or done % self.config.log_every == 0
+        if self.log:
+            self.log.advance(done)
+        stopping = bool(self.stop.signal)
+        if self.world.size > 1:  # a signal may reach only some; all agree where they wait for the device anyway
+            stopping = log_due and self.world.any(stopping)
+        if stopping or log_due:
+            self._write_log(done)
+        if stopping or save_due:
+            self._save(done)
+        return stopping and done < self.config.steps
+
+    def _write_log(self, done: int) -> None:
+        """One entry of averages since the last one. This is where the host waits for the device."""
+        entry = self.meters.read(self.world, self.config.optimizer.images_per_step)
+        dropped = self.model.dropped.clone()
+        self.world.sum([dropped])
+        self.model.dropped.zero_()
+        now = time.monotonic()
+        rate = entry.steps * self.config.optimizer.images_per_step / max(1e-9, now - self.clock)
+        self.clock = now
+        if self.log:
+            lr = learning_rate(done - 1, self.config.optimizer.lr, self.config.schedule)
+            self.log.write(done, entry, lr=lr, rate=rate, dropped=int(dropped))
+        self.blocked_in_a_row = self.blocked_in_a_row + entry.steps if entry.n_blocked == entry.steps else 0
+        if self.blocked_in_a_row >= PATIENCE:
+            raise InputError(
+                f"optimizer.lr: losses or gradients were not finite in the last {self.blocked_in_a_row} updates (see "
+                f"{self.run / LOG}); lower it, or begin with schedule.warmup_steps"
+            )
+
+    def _save(self, done: int) -> None:
+        if not self.world.is_first:
+            return
+        save_checkpoint(
+            self.run,
+            {
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "step": done,
+                "generators": {"seed": self.config.seed, "cpu": torch.get_rng_state()},
+                "config": to_plain(self.config),
+                "class_names": list(self.cache.class_names),
+                "stores": self.cache.digests(),
+            },
+        )
+
+    def _introduce(self, start: int) -> None:
+        """What the run is about to do, for the user."""
+        assert self.log
+        left_out = "".join(f", {count} {reason}" for reason, count in self.cache.left_out.items())
+        todo = f"updates {start + 1} to {self.config.steps}" if start < self.config.steps else "all updates are done"
+        self.log.say(
+            f"{self.run}: {len(self.cache)} images of {len(self.cache.class_names)} classes{left_out}; "
+            f"{todo}; {self.world.size} x {self.world.device}"
+        )

@@ -1,0 +1,71 @@
+"""Which executor the options ask for, started when there is work."""
+
+import os
+from collections.abc import Callable, Generator, Iterable
+
+from data.errors import InputError
+from pipeline.executors import Executor
+from pipeline.executors.serial import SerialExecutor
+from pipeline.task import Job, ShardResult, ShardTask
+
+
+class DeferredExecutor:
+    """Starts local processes, joins a scheduler or starts a cluster once a stage has something to compute.
+
+    workers: local processes (None: one a core; 0: none, this process does the work), or those to ask of `cluster`.
+    scheduler: address of a running Dask scheduler. cluster: path of a cluster file.
+    """
+
+    def __init__(self, *, workers: int | None, scheduler: str | None, cluster: str | None) -> None:
+        if scheduler and cluster:
+            raise InputError("--scheduler and --cluster exclude each other; give one of them")
+        if workers is not None and workers < 0:
+            raise InputError(f"--workers {workers}: expected 0 or more")
+        if scheduler and workers is not None:
+            raise InputError("--workers has no effect on a running --scheduler; leave it out")
+        self._workers, self._scheduler, self._cluster = workers, scheduler, cluster
+        self._executor: Executor | None = None
+        self.announce: Callable[[str], None] = lambda message: None
+
+    @property
+    def expected_workers(self) -> int:
+        """Workers there will be, as far as is known beforehand."""
+        return max(1, self._workers if self._workers is not None else len(os.sched_getaffinity(0)))
+
+    @property
+    def needs_shared_storage(self) -> bool:
+        """Whether other processes do the work."""
+        return self._workers != 0 or bool(self._scheduler or self._cluster)
+
+    @property
+    def workers(self) -> int:
+        """Processes at work now."""
+        return self._executor.workers if self._executor else 0
+
+    def run(self, job: Job, tasks: Iterable[ShardTask]) -> Generator[ShardResult, None, None]:
+        """See `Executor.run`."""
+        if self._executor is None:
+            self._executor = self._start()
+        return self._executor.run(job, tasks)
+
+    def close(self) -> None:
+        """Give back what was started."""
+        if self._executor is not None:
+            self._executor.close()
+            self._executor = None
+
+    def _start(self) -> Executor:
+        if not self.needs_shared_storage:
+            return SerialExecutor()
+        from pipeline.executors import dask
+
+        if self._scheduler:
+            executor = dask.scheduler_executor(self._scheduler)
+        elif self._cluster:
+            from pipeline.cluster import cluster_executor
+
+            executor = cluster_executor(self._cluster, self._workers, self.announce)
+        else:
+            executor = dask.local_executor(self.expected_workers)
+        self.announce(f"dashboard: {executor.dashboard}")
+        return executor

@@ -1,0 +1,240 @@
+"""Shards as Dask tasks, a bounded number at a time: neither client nor scheduler ever holds the whole plan."""
+
+import asyncio
+import contextlib
+import logging
+import pickle
+import queue
+import signal
+import socket
+import tempfile
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import CancelledError
+from dataclasses import replace
+from functools import lru_cache
+from time import monotonic
+from typing import Any
+
+import dask
+from distributed import Client, Future, KilledWorker, LocalCluster, WorkerPlugin
+
+from data.errors import InputError
+from pipeline.store_reader import Store, open_store
+from pipeline.task import THREAD_LIMITS, Job, ShardResult, ShardTask, limit_threads, probe_image, run_shard
+from pipeline.versions import Versions, versions_here
+
+IN_FLIGHT_PER_WORKER = 3
+"""Tasks handed out for each worker: one at work, the others so that it never waits."""
+KILLED = "killed its worker each time (a crash of native code, or out of memory)"
+_POLL_SECONDS = 1.0
+_COUNT_SECONDS = 2.0
+
+
+class WorkersLostError(InputError):
+    """No worker or no scheduler is left."""
+
+
+class DaskExecutor:
+    """Runs shards on the workers of a Dask client.
+
+    owned: what to call to shut down a cluster that was started for this run; None for a cluster of others.
+    patience: seconds without any worker after which the run gives up.
+    """
+
+    needs_shared_storage = True
+
+    def __init__(self, client: Client, *, owned: Callable[[], None] | None = None, patience: float = 300.0) -> None:
+        self._client = client
+        self._owned = owned
+        self._patience = patience
+        self._workers = 0
+        self._counted = -_COUNT_SECONDS
+        self._last_seen = monotonic()
+        client.register_plugin(_OneThread(ignore_interrupts=owned is not None), name="pdsl-one-thread")
+
+    @property
+    def workers(self) -> int:
+        """Worker processes at work, counted every few seconds."""
+        self._count_workers()
+        return self._workers
+
+    @property
+    def dashboard(self) -> str:
+        """Address of the dashboard."""
+        return str(self._client.dashboard_link)
+
+    def run(self, job: Job, tasks: Iterable[ShardTask]) -> Generator[ShardResult, None, None]:
+        """Results as they come. If the iterator is closed early, shards at work are dropped."""
+        wave = _Wave(self._client, job)
+        self._last_seen = monotonic()
+        try:
+            remaining = iter(tasks)
+            exhausted = False
+            while wave.running or not exhausted:
+                while not exhausted and len(wave.running) < IN_FLIGHT_PER_WORKER * max(1, self.workers):
+                    task = next(remaining, None)
+                    exhausted = task is None
+                    if task is not None:
+                        wave.submit(task)
+                if wave.running:
+                    result = self._next(wave)
+                    if result is not None:
+                        yield result
+        except BaseException:
+            self._drop(wave)
+            raise
+
+    def _next(self, wave: "_Wave") -> ShardResult | None:
+        try:
+            future = wave.finished.get(timeout=_POLL_SECONDS)
+        except queue.Empty:
+            self._count_workers()
+            self._check_alive()
+            return None
+        task = wave.running.pop(future)
+        try:
+            return future.result()
+        except KilledWorker:
+            if task.probed:
+                raise
+            wave.submit(replace(task, condemned=wave.find_killers(task), probed=True))
+            return None
+        except (CancelledError, asyncio.CancelledError) as error:
+            raise WorkersLostError(
+                "the Dask scheduler went away; finished shards are kept, run the same command again to continue"
+            ) from error
+        except ModuleNotFoundError as error:
+            raise InputError(f"a worker can not import {error.name}; install this program where it runs") from error
+
+    def _count_workers(self) -> None:
+        if monotonic() - self._counted < _COUNT_SECONDS:
+            return
+        self._counted = monotonic()
+        with contextlib.suppress(OSError, TimeoutError):
+            self._workers = len(self._client.nthreads())
+            if self._workers:
+                self._last_seen = monotonic()
+
+    def _check_alive(self) -> None:
+        if self._client.status not in ("running", "connecting"):
+            raise WorkersLostError("the connection to the Dask scheduler is lost; run the same command again")
+        silence = monotonic() - self._last_seen
+        if silence > self._patience:
+            raise WorkersLostError(
+                f"no worker for {silence:.0f} s; finished shards are kept, start workers and run the same command again"
+            )
+
+    def _drop(self, wave: "_Wave") -> None:
+        """Leave nothing at work behind: a cluster of our own ends, on another's the waiting tasks are cancelled."""
+        with contextlib.suppress(Exception):
+            self._client.cancel(list(wave.running), force=True)
+        if self._owned is not None:
+            self.close()
+
+    def close(self) -> None:
+        """Disconnect; shut the cluster down if it was started for this run."""
+        with contextlib.suppress(Exception):
+            self._client.close(timeout=5)
+        if self._owned is not None:
+            self._owned()
+            self._owned = None
+
+
+class _Wave:
+    """The tasks handed out and not yet back."""
+
+    def __init__(self, client: Client, job: Job) -> None:
+        self._client = client
+        self._payload = pickle.dumps((job, versions_here(job.stage.packages)))
+        self._name = f"{job.stage.name}-{job.run[:8]}"
+        self.running: dict[Future, ShardTask] = {}
+        self.finished: queue.SimpleQueue[Future] = queue.SimpleQueue()
+
+    def submit(self, task: ShardTask) -> None:
+        key = f"{self._name}-{task.first}" + ("-again" if task.probed else "")
+        future = self._client.submit(_run, self._payload, task, key=key, pure=False)
+        self.running[future] = task
+        future.add_done_callback(self.finished.put)
+
+    def find_killers(self, task: ShardTask) -> dict[int, str]:
+        """Compute the images of a shard that lost its worker repeatedly one by one; those that kill again, by row."""
+        condemned = {}
+        for row in range(task.first, task.stop):
+            if task.rows is None or row in task.rows:
+                probe = self._client.submit(_probe, self._payload, task, row, pure=False)
+                try:
+                    probe.result()
+                except KilledWorker:
+                    condemned[row] = KILLED
+        return condemned
+
+
+class _OneThread(WorkerPlugin):
+    """Set up on every worker, those that join later included."""
+
+    def __init__(self, ignore_interrupts: bool) -> None:
+        self.ignore_interrupts = ignore_interrupts
+
+    def setup(self, worker: Any) -> None:
+        limit_threads()
+        if self.ignore_interrupts:  # Ctrl-C reaches the whole process group; only the client is to act on it
+            with contextlib.suppress(ValueError):
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _run(payload: bytes, task: ShardTask) -> ShardResult:
+    job, store = _opened(payload)
+    return run_shard(job, task, store)
+
+
+def _probe(payload: bytes, task: ShardTask, row: int) -> None:
+    job, store = _opened(payload)
+    probe_image(job, task, row, store)
+
+
+@lru_cache(maxsize=1)
+def _opened(payload: bytes) -> tuple[Job, Store]:
+    """The run's job, and its store opened once a worker. Refuses a worker whose versions differ from the client's."""
+    job, expected = pickle.loads(payload)
+    limit_threads()
+    _check_versions(expected, versions_here(job.stage.packages))
+    return job, open_store(job.url, job.storage_options)
+
+
+def _check_versions(expected: Versions, found: Versions) -> None:
+    names = {**expected, **found}
+    differing = [f"{n} {found.get(n)} instead of {expected.get(n)}" for n in names if found.get(n) != expected.get(n)]
+    if differing:
+        raise InputError(f"a worker on {socket.gethostname()} has {', '.join(differing)}; install the same versions")
+
+
+def local_executor(workers: int) -> DaskExecutor:
+    """`workers` processes of one thread each on this machine."""
+    dask.config.set({"distributed.scheduler.worker-ttl": None, "distributed.worker.daemon": True})
+    scratch = tempfile.TemporaryDirectory(prefix="pdsl-dask-")
+    cluster = LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        local_directory=scratch.name,
+        silence_logs=logging.CRITICAL,
+        env=THREAD_LIMITS,
+    )
+
+    def shut_down() -> None:
+        with contextlib.suppress(Exception):
+            cluster.close(timeout=10)
+        scratch.cleanup()
+
+    return DaskExecutor(Client(cluster), owned=shut_down, patience=60.0)
+
+
+def scheduler_executor(address: str) -> DaskExecutor:
+    """The workers of a running scheduler, e.g. tcp://host:8786."""
+    try:
+        client = Client(address, timeout=30)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise InputError(f"--scheduler {address}: can not be reached ({error}); is it running?") from error
+    return DaskExecutor(client)

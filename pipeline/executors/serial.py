@@ -1,0 +1,23 @@
+"""Everything in this process, one shard after the other; the reference for all executors."""
+
+from collections.abc import Generator, Iterable
+
+from pipeline.store_reader import open_store
+from pipeline.task import Job, ShardResult, ShardTask, limit_threads, run_shard
+
+
+class SerialExecutor:
+    """Runs shards in the calling process; the only executor for `memory://`."""
+
+    workers = 1
+    needs_shared_storage = False
+
+    def run(self, job: Job, tasks: Iterable[ShardTask]) -> Generator[ShardResult, None, None]:
+        """The result of each shard as it is written."""
+        limit_threads()
+        store = open_store(job.url, job.storage_options)
+        for task in tasks:
+            yield run_shard(job, task, store)
+
+    def close(self) -> None:
+        """Nothing to give back."""

@@ -1,0 +1,92 @@
+"""The progress display: one line a stage on stderr."""
+
+from time import monotonic
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.text import Text
+
+from pipeline.listener import Listener
+from pipeline.task import ShardResult
+
+_LOG_SECONDS = 30.0
+
+
+class _Rate(ProgressColumn):
+    """Images a second and time left, from this run's images only."""
+
+    def render(self, task: Task) -> Text:
+        computed, elapsed = task.fields["computed"], task.elapsed or 0.0
+        if not computed or not elapsed:
+            return Text("first shard at work")
+        rate = computed / elapsed
+        return Text(f"{rate:.3g} images/s, {duration(((task.total or 0) - task.completed) / rate)} left")
+
+
+class ProgressDisplay(Listener):
+    """Done, failed, left, images/s, time left, workers; a plain line every half minute where stderr is no terminal."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, soft_wrap=True, highlight=False)
+        self._progress: Progress | None = None
+        self._task = TaskID(0)
+        self._done = self._failed = self._computed = self._todo = 0
+        self._stage = ""
+        self._started = self._logged = monotonic()
+
+    def begin(self, stage: str, *, todo: int, done: int, failed: int) -> None:
+        self._stage, self._todo, self._computed = stage, todo, 0
+        self._done, self._failed = done, failed
+        self._started = self._logged = monotonic()
+        if not todo:
+            return
+        if self._console.is_terminal:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.fields[counts]}"),
+                _Rate(),
+                TextColumn("{task.fields[workers]} workers"),
+            )
+            self._progress = Progress(*columns, console=self._console)
+            self._task = self._progress.add_task(
+                stage, total=done + failed + todo, completed=done + failed, counts=self._counts(), computed=0, workers=0
+            )
+            self._progress.start()
+        else:
+            self.note(f"{stage}: {todo} images to compute, {done} done, {failed} failed")
+
+    def advance(self, result: ShardResult, workers: int) -> None:
+        images = result.done + result.failed + result.upstream
+        self._computed += images
+        self._done += result.done
+        self._failed += result.failed + result.upstream
+        if self._progress is not None:
+            self._progress.update(
+                self._task, advance=images, counts=self._counts(), computed=self._computed, workers=workers
+            )
+        elif monotonic() - self._logged > _LOG_SECONDS:
+            self._logged = monotonic()
+            rate = self._computed / max(1e-9, self._logged - self._started)
+            left = duration((self._todo - self._computed) / rate)
+            self.note(f"{self._stage}: {self._counts()}, {rate:.3g} images/s, {left} left, {workers} workers")
+
+    def note(self, message: str) -> None:
+        self._console.print(message, markup=False)
+
+    def end(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def _counts(self) -> str:
+        return f"{self._done} done, {self._failed} failed, {self._todo - self._computed} left"
+
+
+def duration(seconds: float) -> str:
+    """ "45 s", "12 min", "3.5 h", "4.1 days"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"

@@ -1,0 +1,214 @@
+"""Runs one stage over a store: lock, identity, template, plan, work, summary. Any interruption can be continued."""
+
+import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+import numpy as np
+
+from data.errors import InputError
+from data.records import ImageList
+from pipeline.completion import read_completions, recorded_shards
+from pipeline.executors import Executor
+from pipeline.identity import StageIdentity, identify
+from pipeline.layout import array_documents, group_document, stage_layouts
+from pipeline.listener import Listener
+from pipeline.lock import stage_lock
+from pipeline.objects import PARTIAL
+from pipeline.plan import Plan, make_plan, widen
+from pipeline.spec import Stage
+from pipeline.store_reader import ROOT, IncompleteStoreError, Store
+from pipeline.task import Job, ShardResult
+
+
+@dataclass
+class RunSummary:
+    """What a run of a stage left behind, over the images it was asked for.
+
+    done, failed, upstream: images in each state after the run (upstream: failed because their upstream stage had).
+    computed: images worked on in this run, in `seconds` of wall time and `work_seconds` of worker time.
+    reasons: how often each reason of failure occurs.
+    """
+
+    stage: str
+    images: int
+    done: int = 0
+    failed: int = 0
+    upstream: int = 0
+    computed: int = 0
+    seconds: float = 0.0
+    work_seconds: float = 0.0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def add(self, result: ShardResult) -> None:
+        """Count a shard."""
+        self.done += result.done
+        self.failed += result.failed
+        self.upstream += result.upstream
+        self.computed += result.done + result.failed + result.upstream
+        self.work_seconds += result.seconds
+        self.reasons.update(reason for _, reason in result.reasons)
+
+    @property
+    def exit_status(self) -> int:
+        """0, or 3 if images failed by themselves."""
+        return 3 if self.failed else 0
+
+
+def run_stage(
+    store: Store,
+    images: ImageList,
+    stage: Stage,
+    executor: Executor,
+    *,
+    image_range: tuple[int, int] | None = None,
+    overwrite: bool = False,
+    retry_failed: bool = False,
+    accept_packages: bool = False,
+    recipe: Mapping[str, Any] | None = None,
+    listener: Listener | None = None,
+    repair: Mapping[int, frozenset[int]] | None = None,
+) -> RunSummary:
+    """Compute what is missing of `stage`.
+
+    images: the store's image list (any order; paths say where the pixels are). image_range: [a, b), widened to whole
+    shards. overwrite: compute again what is done. retry_failed: compute failed images again. accept_packages: continue
+    although package versions changed. recipe: how the caller built the stage, kept in the store for repairs. repair:
+    shard index -> images; computes these and nothing else (the summary then counts only them).
+    Raises InputError where something differs, is locked, missing upstream, or cannot be written.
+    """
+    listener = listener or Listener()
+    if executor.needs_shared_storage and store.url.startswith("memory://"):
+        raise InputError(f"{store.url}: lives in one process; use a folder or an object store with several workers")
+    images = store.align(images)
+    shards = widen(image_range, store)
+    first, stop = store.bounds(shards[0])[0], store.bounds(shards[1] - 1)[1]
+    if image_range is not None and (first, stop) != image_range:
+        listener.note(f"--images {image_range[0]}:{image_range[1]} widened to whole shards: {first}:{stop}")
+    with stage_lock(store.objects, stage.group):
+        store.refresh()
+        identity = identify(stage, _upstream_fingerprints(store, stage), recipe)
+        whole = shards == (0, store.n_shards)
+        _settle_identity(store, stage, identity, overwrite=overwrite, whole=whole, accept_packages=accept_packages)
+        plan = make_plan(
+            store, stage, identity.fingerprint, shards, everything=overwrite, retry_failed=retry_failed, repair=repair
+        )
+        _sweep(store, stage, plan)
+        summary = RunSummary(stage.name, stop - first, plan.done, plan.failed, plan.upstream, reasons=plan.reasons)
+        job = Job(
+            uuid.uuid4().hex, store.url, store.storage_options, stage, identity.fingerprint, store.attributes["exif"]
+        )
+        _work(store, images, job, plan, executor, summary, listener)
+    return summary
+
+
+def _work(
+    store: Store,
+    images: ImageList,
+    job: Job,
+    plan: Plan,
+    executor: Executor,
+    summary: RunSummary,
+    listener: Listener,
+) -> None:
+    started = monotonic()
+    todo = plan.images(store)
+    listener.begin(job.stage.name, todo=todo, done=plan.done, failed=plan.failed + plan.upstream)
+    try:
+        if todo:
+            with closing(executor.run(job, plan.tasks(store, images))) as results:
+                for result in results:
+                    summary.add(result)
+                    listener.advance(result, executor.workers)
+    finally:
+        _sweep_partials(store, job.stage)
+        summary.seconds = monotonic() - started
+        store.refresh()
+        listener.end()
+
+
+def _upstream_fingerprints(store: Store, stage: Stage) -> dict[str, str]:
+    found = {}
+    for group in stage.upstream:
+        identity = store.identity(group)
+        if identity is None:
+            raise IncompleteStoreError(f"{store.url}: stage '{stage.name}' reads '{group}', which was not run yet")
+        reason = store.stale(group)
+        if reason:
+            raise InputError(f"{store.url}: '{group}' is stale: {reason}; run it first with --overwrite")
+        found[group] = identity.fingerprint
+    missing = [name for name in stage.reads if not store.has(name)]
+    if missing:
+        raise IncompleteStoreError(f"{store.url}: stage '{stage.name}' reads '{missing[0]}', which the store lacks")
+    return found
+
+
+def _settle_identity(
+    store: Store, stage: Stage, identity: StageIdentity, *, overwrite: bool, whole: bool, accept_packages: bool
+) -> None:
+    """Refuse a stage that differs from the stored one, or lay its arrays out (anew, if all of it is overwritten)."""
+    stored = store.identity(stage.group)
+    recorded = recorded_shards(store.objects, stage.group, store.shard)
+    begun = bool(recorded) and not (overwrite and whole)
+    if stored is None and begun:
+        stored = _identity_of_records(store, stage, identity, [key for key, _ in recorded.values()])
+    if begun and stored is not None:
+        results = identity.differences(stored, packages=False)
+        versions = identity.differences(stored) if not accept_packages else results
+        if results and overwrite and not whole:
+            raise InputError(
+                f"{store.url}: stage '{stage.name}' differs from the stored one ({'; '.join(results)}), so it can be "
+                "overwritten only as a whole; leave --images out"
+            )
+        if versions and not overwrite:
+            option = "--overwrite computes the stage anew"
+            if not results:
+                option += ", --set store.accept_packages=true continues with the new versions"
+            raise InputError(f"{store.url}: stage '{stage.name}' was run differently: {'; '.join(versions)}; {option}")
+    if not begun:
+        store.objects.delete_tree(f"{stage.group}/records")
+        for spec in stage_layouts(stage, store.n_images, store.shard):
+            store.objects.delete_tree(spec.name)
+    layouts = stage_layouts(stage, store.n_images, store.shard)
+    documents = {**array_documents(layouts), f"{stage.group}/{ROOT}": group_document(identity.attributes())}
+    for key, document in documents.items():
+        if not begun or store.objects.read_many([key]).get(key) != document:
+            store.objects.write(key, document)
+    store.refresh()
+
+
+def _identity_of_records(store: Store, stage: Stage, identity: StageIdentity, keys: Sequence[str]) -> StageIdentity:
+    """The stage's zarr.json is gone, its records are there: they are still good if they are of this identity."""
+    for record in read_completions(store.objects, keys[:1]):
+        if record.fingerprint == identity.fingerprint:
+            return identity
+    raise InputError(
+        f"{store.url}: {stage.group}/{ROOT} is missing and the stage's records are of other parameters; run it with the "
+        "parameters it was begun with, or --overwrite computes it anew"
+    )
+
+
+def _sweep(store: Store, stage: Stage, plan: Plan) -> None:
+    """Remove what an interrupted run left: partial files, and shards without a record among those to be computed."""
+    doomed = {index for index in plan.pending() if index not in plan.rows}
+    for layout in stage_layouts(stage, store.n_images, store.shard):
+        for key, _ in list(store.objects.entries(f"{layout.name}/c")) if doomed else ():
+            if key.endswith(PARTIAL) or layout.shard_of_key(key) in doomed:
+                store.objects.delete(key)
+    _sweep_partials(store, stage)
+
+
+def _sweep_partials(store: Store, stage: Stage) -> None:
+    if store.objects.is_local:
+        for key, _ in store.objects.entries(stage.group):
+            if key.endswith(PARTIAL):
+                store.objects.delete(key)
+
+
+def total_bytes(store: Store, group: str) -> int:
+    """Bytes a stage takes in the store."""
+    return int(np.sum([size for _, size in store.objects.entries(group)], dtype=np.int64))

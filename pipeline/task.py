@@ -1,0 +1,247 @@
+"""What a worker does: compute the images of one shard, write its objects, write its completion record."""
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from data.decode import DecodeError, decode_image
+from data.records import ImageRecord
+from pipeline.completion import UPSTREAM, Completion, ImageOutcome, WrittenObject, record_key, recorded_shards
+from pipeline.layout import DONE, FAILED, STATUS, ArrayLayout, stage_layouts
+from pipeline.shards import DamagedError, check_chunk, encode_chunk, encode_shard
+from pipeline.spec import ImageFailure, Stage, StageInput
+from pipeline.store_reader import Store, open_store
+
+THREAD_LIMITS = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+    "VECLIB_MAXIMUM_THREADS": "1",
+    "OPENCV_FOR_THREADS_NUM": "1",
+}
+"""Environment of a worker process: one thread each, set before any library is loaded."""
+
+
+class StageContractError(Exception):
+    """A stage returned something else than it declared: a bug of the stage, so the run stops."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all tasks of a run share.
+
+    run: unique name of the run. fingerprint: of the stage's identity. exif: whether the decoder turns images.
+    """
+
+    run: str
+    url: str
+    storage_options: Mapping[str, Any] | None
+    stage: Stage
+    fingerprint: str
+    exif: bool
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """Compute images [first, stop) of a stage.
+
+    records: their records, in store order. rows: those to compute, the others are kept from the shard; None = all.
+    condemned: row -> reason, for images that killed their worker; probed: whether they were looked for.
+    """
+
+    first: int
+    stop: int
+    records: tuple[ImageRecord, ...]
+    rows: frozenset[int] | None = None
+    condemned: Mapping[int, str] = field(default_factory=dict)
+    probed: bool = False
+
+    @property
+    def images(self) -> int:
+        """Number of images to compute."""
+        return self.stop - self.first if self.rows is None else len(self.rows)
+
+
+@dataclass(frozen=True)
+class ShardResult:
+    """What became of a shard: images computed well, failed, failed for their upstream only; reasons by image id."""
+
+    first: int
+    stop: int
+    done: int
+    failed: int
+    upstream: int
+    seconds: float
+    reasons: tuple[tuple[str, str], ...]
+
+
+def limit_threads() -> None:
+    """One thread for the numerical libraries of this process, those already loaded included."""
+    os.environ.update(THREAD_LIMITS)
+    cv2, torch = sys.modules.get("cv2"), sys.modules.get("torch")
+    if cv2 is not None:
+        cv2.setNumThreads(1)
+    if torch is not None:
+        torch.set_num_threads(1)
+
+
+def run_shard(job: Job, task: ShardTask, store: Store | None = None) -> ShardResult:
+    """Compute, write and record one shard. An image that fails is recorded; the store's own trouble is raised."""
+    store = store or open_store(job.url, job.storage_options)
+    layouts = stage_layouts(job.stage, store.n_images, store.shard)
+    index = task.first // store.shard
+    kept, old_keys = _kept(store, job, task, layouts, index)
+    outcomes: list[ImageOutcome] = []
+    columns: list[list[Any]] = [[] for _ in layouts]
+    computed = []
+    for row, record in zip(range(task.first, task.stop), task.records, strict=True):
+        if row in kept:
+            outcome, values = kept[row]
+        else:
+            outcome, rows = _compute(store, job, task, row, record)
+            values = [_encoded(layout, rows, outcome) for layout in layouts]
+            computed.append(outcome)
+        outcomes.append(outcome)
+        for column, value in zip(columns, values, strict=True):
+            column.append(value)
+    for key in old_keys:
+        store.objects.delete(key)
+    written = _write(store, layouts, columns, index)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    host = f"{socket.gethostname()}:{os.getpid()}"
+    completion = Completion(job.fingerprint, task.first, task.stop, tuple(outcomes), written, host, now)
+    store.objects.write(record_key(job.stage.group, task.first, task.stop), completion.encode())
+    return _result(task, computed)
+
+
+def _result(task: ShardTask, computed: list[ImageOutcome]) -> ShardResult:
+    failures = [o for o in computed if o.status == FAILED]
+    upstream = sum(o.reason == UPSTREAM for o in failures)
+    return ShardResult(
+        task.first,
+        task.stop,
+        done=len(computed) - len(failures),
+        failed=len(failures) - upstream,
+        upstream=upstream,
+        seconds=sum(o.seconds for o in computed),
+        reasons=tuple((o.id, o.reason) for o in failures if o.reason != UPSTREAM),
+    )
+
+
+Kept = dict[int, tuple[ImageOutcome, list[Any]]]
+
+
+def _kept(
+    store: Store, job: Job, task: ShardTask, layouts: tuple[ArrayLayout, ...], index: int
+) -> tuple[Kept, list[str]]:
+    """(rows of the existing shard that stay, keys of records to withdraw before the shard is rewritten)."""
+    group = job.stage.group
+    completion = store.completion(group, index)
+    own = record_key(group, task.first, task.stop)
+    keys = {own} if completion is None else {own, record_key(group, completion.first, completion.stop)}
+    if store.attributes.get("extended"):
+        found = recorded_shards(store.objects, group, store.shard).get(index)
+        keys |= {found[0]} if found else set()
+    kept: Kept = {}
+    if task.rows is None or completion is None:
+        return kept, sorted(keys)
+    for place, outcome in enumerate(completion.images):
+        row = task.first + place
+        if row not in task.rows:
+            try:
+                kept[row] = outcome, [_stored(store, layout, index, row) for layout in layouts]
+            except DamagedError:
+                continue  # damage nobody asked about: compute that image again
+    return kept, sorted(keys)
+
+
+def _stored(store: Store, layout: ArrayLayout, index: int, row: int) -> Any:
+    """A row as it goes into `_write`: the encoded chunk, or the value of a packed array."""
+    if layout.packed:
+        return store.reader.row(layout, row)
+    chunk = store.reader.chunk(layout, index, row % layout.shard)
+    check_chunk(chunk)
+    return chunk
+
+
+def _compute(
+    store: Store, job: Job, task: ShardTask, row: int, record: ImageRecord
+) -> tuple[ImageOutcome, Mapping[str, np.ndarray]]:
+    """The outcome of one image and its rows ({} if it failed)."""
+    started = time.perf_counter()
+
+    def failed(reason: str) -> tuple[ImageOutcome, Mapping[str, np.ndarray]]:
+        return ImageOutcome(record.id, FAILED, reason, round(time.perf_counter() - started, 6)), {}
+
+    if row in task.condemned:
+        return failed(task.condemned[row])
+    stage = job.stage
+    if any(store.read(f"{group}/{STATUS}", row) != DONE for group in stage.upstream):
+        return failed(UPSTREAM)
+    arrays = {name: store.read(name, row) for name in stage.reads}
+    try:
+        image = decode_image(record.path, exif=job.exif) if stage.needs_image else None
+        rows = stage.compute(StageInput(record, image, arrays))
+    except (DecodeError, ImageFailure) as error:
+        return failed(str(error) or type(error).__name__)
+    except Exception as error:
+        return failed(f"{type(error).__name__}: {error}")
+    _check(stage, record, rows)
+    return ImageOutcome(record.id, DONE, "", round(time.perf_counter() - started, 6)), rows
+
+
+def _check(stage: Stage, record: ImageRecord, rows: Mapping[str, np.ndarray]) -> None:
+    declared = {spec.name: spec for spec in stage.arrays}
+    if set(rows) != set(declared):
+        raise StageContractError(
+            f"stage {stage.name}, image {record.id}: returned {sorted(rows)}, declared {sorted(declared)}"
+        )
+    for name, spec in declared.items():
+        value = np.asarray(rows[name])
+        if value.shape != spec.row_shape or value.dtype != np.dtype(spec.dtype):
+            raise StageContractError(
+                f"stage {stage.name}, image {record.id}: {name} is {value.shape} {value.dtype}, "
+                f"declared {spec.row_shape} {spec.dtype}"
+            )
+
+
+def _encoded(layout: ArrayLayout, rows: Mapping[str, np.ndarray], outcome: ImageOutcome) -> Any:
+    """A row as it goes into `_write`; zeros for a failed image."""
+    if layout.name.endswith(f"/{STATUS}"):
+        return outcome.status
+    value = rows.get(layout.name)
+    if value is None:
+        value = np.zeros(layout.row_shape, layout.numpy_dtype)
+    return value if layout.packed else encode_chunk(np.asarray(value))
+
+
+def _write(
+    store: Store, layouts: tuple[ArrayLayout, ...], columns: list[list[Any]], index: int
+) -> dict[str, WrittenObject]:
+    """Write the shard of every array, status last; its objects by key."""
+    written = {}
+    for layout, column in zip(layouts, columns, strict=True):
+        if layout.packed:
+            values = np.zeros(layout.chunk_shape, layout.numpy_dtype)
+            values[: len(column)] = column
+            data = encode_shard([encode_chunk(values)])
+        else:
+            data = encode_shard([*column, *[None] * (layout.shard - len(column))])
+            column.clear()
+        store.objects.write(layout.key(index), data)
+        written[layout.key(index)] = WrittenObject.of(data)
+    return written
+
+
+def probe_image(job: Job, task: ShardTask, row: int, store: Store) -> None:
+    """Compute one image and drop the result: to find the image that kills its worker."""
+    _compute(store, job, task, row, task.records[row - task.first])

@@ -1,0 +1,72 @@
+"""The stage `grabcut`: seeds by the IoU graph, their masks in box frame."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.parameters import replace
+from pipeline.spec import ArraySpec, Stage, StageInput
+from stages.grabcut.cover import greedy_cover
+from stages.grabcut.parameters import GrabcutParams
+
+STAGE = "grabcut"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class ComputeGrabcut:
+    """Rows of one image: seeds, masks (56 x 56, rows packed, most significant bit = leftmost), their number."""
+
+    params: GrabcutParams
+
+    def __call__(self, given: StageInput) -> dict[str, np.ndarray]:
+        count = int(given.arrays["proposals/count"])
+        boxes = given.arrays["proposals/box"]
+        rows = {spec.name: spec.row() for spec in _arrays(self.params, len(boxes))}
+        if count == 0:
+            return rows
+        capacity = len(rows["grabcut/seed"])
+        if self.params.seeds == "all":
+            seeds = np.arange(min(count, capacity))
+        else:
+            neighbor = given.arrays["iou_graph/neighbor"][:count]
+            seeds = greedy_cover(boxes[:count], neighbor, self.params.cover_iou, capacity)
+        if given.image is None:
+            raise ValueError("stage grabcut needs the image's pixels")
+        masks = seed_masks(given.image, boxes[seeds], self.params)
+        rows["grabcut/seed"][: len(seeds)] = seeds
+        rows["grabcut/mask"][: len(seeds)] = np.packbits(masks, axis=-1)
+        rows["grabcut/count"] = np.asarray(len(seeds), np.int32)
+        return rows
+
+
+def seed_masks(image: np.ndarray, boxes: np.ndarray, params: GrabcutParams) -> np.ndarray:
+    """Masks (n, 56, 56) bool, none of them empty, in the frames of `boxes` (n, 4) float32 xyxy on (H, W, 3) uint8 RGB."""
+    from stages.grabcut.opencv_grabcut import opencv_masks
+
+    return opencv_masks(image, boxes, params.opencv)
+
+
+def _arrays(params: GrabcutParams, capacity: int) -> tuple[ArraySpec, ...]:
+    q = params.seed_capacity(capacity)
+    return (
+        ArraySpec("grabcut/seed", (q,), "uint16"),
+        ArraySpec("grabcut/mask", (q, 56, 7), "uint8"),
+        ArraySpec("grabcut/count", (), "int32"),
+    )
+
+
+def grabcut_stage(settings: Mapping[str, Any], capacity: int) -> Stage:
+    """The stage for proposals of capacity P. Raises InputError for unknown keys and bad values."""
+    params = replace(GrabcutParams(), settings, STAGE)
+    return Stage(
+        name=STAGE,
+        version=VERSION,
+        params=params,
+        arrays=_arrays(params, capacity),
+        compute=ComputeGrabcut(params),
+        reads=("proposals/box", "proposals/count", "iou_graph/neighbor"),
+        packages=("numpy", "numba", "opencv-contrib-python-headless"),
+    )

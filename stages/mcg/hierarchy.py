@@ -1,0 +1,178 @@
+"""Agglomeration: merges the regions of a graph, two at a time, into a binary tree whose upper part is kept."""
+
+import heapq
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from stages.mcg.params import MergeCriterion
+from stages.mcg.region_graph import RegionGraph
+
+_heapify, _push, _pop = heapq.heapify, heapq.heappush, heapq.heappop  # numba resolves these, not attributes of heapq
+
+
+class Hierarchy(NamedTuple):
+    """The top of a merge tree: L leaves and N = 2 L - 1 nodes, children before parents, the root last.
+
+    parent: (N,) int64, the root is its own; altitude: (N,) float64, cost at which a node was formed (never falling
+    towards the root), leaves keep that of their formation; leaf_of: (n,) int64, leaf of each region of the graph.
+    """
+
+    parent: np.ndarray
+    altitude: np.ndarray
+    leaf_of: np.ndarray
+
+
+def build_hierarchy(graph: RegionGraph, criterion: MergeCriterion, image_area: int) -> Hierarchy:
+    """Merge all regions by `criterion`, then keep the last `criterion.leaves` - 1 merges. `graph` must be connected."""
+    parent, altitude = _agglomerate(
+        graph.edge,
+        graph.length,
+        graph.contour,
+        graph.area,
+        graph.color,
+        criterion.size,
+        criterion.color,
+        image_area / 100,
+    )
+    return Hierarchy(*_cut(parent, altitude, len(graph.area), criterion.leaves))
+
+
+@numba.njit(cache=True)
+def _cost(
+    contour: float,
+    length: float,
+    area_a: float,
+    area_b: float,
+    color_a: np.ndarray,
+    color_b: np.ndarray,
+    size: float,
+    color: float,
+    unit: float,
+) -> float:
+    """(mean contour + color x distance of mean colours) x (smaller area / unit) ^ size."""
+    distance = 0.0
+    for c in range(color_a.size):
+        distance += (color_a[c] / area_a - color_b[c] / area_b) ** 2
+    return (contour / length + color * np.sqrt(distance)) * (min(area_a, area_b) / unit) ** size
+
+
+@numba.njit(cache=True)
+def _agglomerate(
+    edge: np.ndarray,
+    length: np.ndarray,
+    contour: np.ndarray,
+    leaf_area: np.ndarray,
+    leaf_color: np.ndarray,
+    size: float,
+    color: float,
+    unit: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Parent and altitude of all 2 n - 1 nodes. Ties go to the edge of lower index.
+
+    Each region holds a linked list of its edges (entry 2 e or 2 e + 1 of edge e). When two regions merge their lists are
+    joined; parallel edges are added up. Heap entries of edges whose cost has changed are recognised by their version.
+    """
+    n, edges = leaf_area.size, edge.shape[0]
+    nodes = 2 * n - 1
+    ends, length, contour = edge.copy(), length.copy(), contour.copy()
+    area, total = np.zeros(nodes), np.zeros((nodes, leaf_color.shape[1]))
+    area[:n], total[:n] = leaf_area, leaf_color
+    parent, altitude = np.arange(nodes), np.zeros(nodes)
+    head, tail = np.full(nodes, -1, np.int64), np.full(nodes, -1, np.int64)
+    following = np.full(2 * edges, -1, np.int64)
+    for entry in range(2 * edges):
+        region = ends[entry >> 1, entry & 1]
+        if head[region] < 0:
+            head[region] = entry
+        else:
+            following[tail[region]] = entry
+        tail[region] = entry
+    version, alive = np.zeros(edges, np.int64), np.ones(edges, np.bool_)
+    heap = [(0.0, 0, np.int64(0)) for _ in range(0)]
+    for e in range(edges):
+        a, b = ends[e, 0], ends[e, 1]
+        heap.append(
+            (_cost(contour[e], length[e], area[a], area[b], total[a], total[b], size, color, unit), e, version[e])
+        )
+    _heapify(heap)
+    edge_to = np.full(nodes, -1, np.int64)  # edge between the node being formed and each neighbour
+    node, highest = n, 0.0
+    while len(heap) > 0 and node < nodes:
+        cost, merged, stamp = _pop(heap)
+        if not alive[merged] or version[merged] != stamp:
+            continue
+        highest = max(highest, cost)
+        altitude[node] = highest
+        alive[merged] = False
+        first, last = -1, -1
+        for side in range(2):
+            region = ends[merged, side]
+            parent[region] = node
+            area[node] += area[region]
+            total[node] += total[region]
+        a, b = ends[merged, 0], ends[merged, 1]
+        for side in range(2):
+            region = a if side == 0 else b
+            entry = head[region]
+            while entry >= 0:
+                upcoming, e = following[entry], entry >> 1
+                if alive[e]:
+                    mine = 0 if ends[e, 0] == region else 1
+                    other = ends[e, 1 - mine]
+                    if edge_to[other] >= 0:
+                        length[edge_to[other]] += length[e]
+                        contour[edge_to[other]] += contour[e]
+                        alive[e] = False
+                    else:
+                        edge_to[other] = e
+                        ends[e, mine] = node
+                        if first < 0:
+                            first = entry
+                        else:
+                            following[last] = entry
+                        last = entry
+                entry = upcoming
+        if last >= 0:
+            following[last] = -1
+        head[node], tail[node] = first, last
+        entry = first
+        while entry >= 0:
+            e = entry >> 1
+            other = ends[e, 1] if ends[e, 0] == node else ends[e, 0]
+            edge_to[other] = -1
+            version[e] += 1
+            cost = _cost(contour[e], length[e], area[node], area[other], total[node], total[other], size, color, unit)
+            _push(heap, (cost, e, version[e]))
+            entry = following[entry]
+        node += 1
+    return parent, altitude
+
+
+@numba.njit(cache=True)
+def _cut(parent: np.ndarray, altitude: np.ndarray, n: int, leaves: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Drop all but the last `leaves` - 1 merges: parent and altitude of the nodes left, and the leaf of each region."""
+    nodes = parent.size
+    cut = max(n, nodes - (leaves - 1))
+    kept = np.full(nodes, -1, np.int64)
+    count = 0
+    for i in range(nodes):
+        if i < cut and (parent[i] >= cut or nodes == 1):
+            kept[i] = count
+            count += 1
+    for i in range(cut, nodes):
+        kept[i] = count
+        count += 1
+    leaf_of, owner = np.empty(n, np.int64), np.full(nodes, -1, np.int64)
+    for i in range(nodes - 1, -1, -1):
+        if i < cut:
+            owner[i] = kept[i] if kept[i] >= 0 else owner[parent[i]]
+        if i < n:
+            leaf_of[i] = owner[i]
+    new_parent, new_altitude = np.empty(count, np.int64), np.empty(count)
+    for i in range(nodes):
+        if kept[i] >= 0:
+            new_parent[kept[i]] = kept[parent[i]]
+            new_altitude[kept[i]] = altitude[i]
+    return new_parent, new_altitude, leaf_of

@@ -1,0 +1,133 @@
+"""Augmentation: image, boxes and box-frame masks move together; nothing is clipped; draws depend on their keys only."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data.masks import paste
+from pdsl.augment import Transform, apply, draw, resized, transform_image, transform_proposals
+from pdsl.config import AugmentConfig
+from pdsl.structures import Proposals, Sample, Seeds
+from pdsl.train.randomness import Purpose, generator_for
+
+
+def proposals(*boxes: list[float]) -> Proposals:
+    n = len(boxes)
+    return Proposals(torch.tensor(boxes), torch.ones(n), torch.ones(n, dtype=torch.bool))
+
+
+def test_boxes_are_scaled_mirrored_and_shifted_but_not_clipped() -> None:
+    # image 20 x 10 (height x width) -> 40 x 30 (x2, x3), mirrored, crop at (5, 10)
+    transform = Transform(size=(40, 30), flip=True, crop=(5, 10, 25, 40))
+    moved = transform_proposals(transform, proposals([1.0, 2.0, 4.0, 12.0], [0.0, 0.0, 10.0, 20.0]), (20, 10))
+    assert moved.box.tolist() == [[30 - 12 - 5, 4 - 10, 30 - 3 - 5, 24 - 10], [-5, -10, 25, 30]]
+    assert moved.valid.tolist() == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("box", "valid"),
+    [
+        ([0.0, 0.0, 5.0, 5.0], False),  # touches the crop's corner only: half-open, no common pixel
+        ([0.0, 0.0, 5.5, 5.5], True),
+        ([15.0, 6.0, 18.0, 9.0], False),
+        ([6.0, 15.0, 9.0, 18.0], False),
+        ([-50.0, -50.0, 50.0, 50.0], True),
+        ([7.0, 7.0, 7.0, 7.0], True),  # no area, but inside
+    ],
+)
+def test_proposals_outside_the_crop_become_invalid(box: list[float], valid: bool) -> None:
+    transform = Transform(size=(20, 20), flip=False, crop=(5, 5, 15, 15))
+    assert transform_proposals(transform, proposals(box), (20, 20)).valid.item() is valid
+
+
+def test_padding_stays_invalid() -> None:
+    transform = Transform(size=(20, 20), flip=False, crop=(0, 0, 20, 20))
+    padded = Proposals(torch.tensor([[1.0, 1.0, 5.0, 5.0]]), torch.zeros(1), torch.zeros(1, dtype=torch.bool))
+    assert not transform_proposals(transform, padded, (20, 20)).valid.any()
+
+
+def test_image_is_mirrored_then_cropped_and_values_stay_in_range() -> None:
+    image = torch.arange(12, dtype=torch.uint8).reshape(1, 3, 4).expand(3, 3, 4)
+    out = transform_image(Transform(size=(3, 4), flip=True, crop=(1, 0, 3, 2)), image)
+    assert out.dtype == torch.float32
+    assert out[0].tolist() == [[2, 1], [6, 5]]
+    bright = transform_image(Transform((3, 4), False, (0, 0, 4, 3), exposure=1.5, saturation=1.5), image + 200)
+    assert bright.max() <= 255
+    grey = transform_image(Transform((3, 4), False, (0, 0, 4, 3), saturation=0.0), torch.rand(3, 3, 4) * 255)
+    torch.testing.assert_close(grey[0], grey[1])
+
+
+@given(st.integers(8, 60), st.integers(8, 60), st.integers(0, 10_000))
+@settings(max_examples=25, deadline=None)
+def test_a_box_keeps_its_content(height: int, width: int, seed: int) -> None:
+    """The mean colour of a painted box is found again in the transformed box (resize within the crop, any flip)."""
+    generator = torch.Generator().manual_seed(seed)
+    config = AugmentConfig(scales=(64, 96), max_side=400, crop=0.7, exposure=1, saturation=1)
+    transform = draw(config, (height, width), generator)
+    x0, y0 = int(0.25 * width), int(0.25 * height)
+    x1, y1 = max(x0 + 2, int(0.75 * width)), max(y0 + 2, int(0.75 * height))
+    image = torch.zeros(3, height, width, dtype=torch.uint8)
+    image[:, y0:y1, x0:x1] = 250
+    out = transform_image(transform, image)
+    box = transform_proposals(transform, proposals([float(x0), float(y0), float(x1), float(y1)]), (height, width)).box[0]
+    expected = 250 * ((box[2] - box[0]) * (box[3] - box[1]))
+    clipped = box.clone()
+    clipped[0::2] = clipped[0::2].clamp(0, out.shape[2])
+    clipped[1::2] = clipped[1::2].clamp(0, out.shape[1])
+    if torch.equal(clipped, box):  # wholly inside the crop: all of its light is there
+        assert abs(out[0].sum() - expected) < 0.03 * expected + 500
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=10, deadline=None)
+def test_mirrored_seed_mask_is_that_of_the_mirrored_image(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    frame = np.kron(rng.random((7, 7)) < 0.5, np.ones((8, 8), bool))
+    x0, y0 = rng.integers(0, 20, 2)
+    box = [float(x0), float(y0), float(x0 + rng.integers(5, 40)), float(y0 + rng.integers(5, 40))]
+    sample = Sample(
+        torch.zeros(3, 64, 64, dtype=torch.uint8),
+        torch.ones(1, dtype=torch.bool),
+        proposals(box),
+        Seeds(torch.zeros(1, dtype=torch.int64), torch.from_numpy(frame)[None], torch.ones(1, dtype=torch.bool)),
+        0,
+        "a",
+    )
+    moved = apply(Transform(size=(64, 64), flip=True, crop=(0, 0, 64, 64)), sample)
+    mirrored = paste(moved.seeds.mask[0].numpy(), moved.proposals.box[0].numpy(), (64, 64))
+    expected = paste(frame, np.array(box, np.float32), (64, 64))[:, ::-1]
+    assert (mirrored != expected).mean() < 0.005
+    assert torch.equal(moved.label, sample.label)
+
+
+def test_draws_depend_on_seed_step_and_image_only() -> None:
+    config = AugmentConfig()
+
+    def one(seed: int, step: int, image: int) -> Transform:
+        return draw(config, (375, 500), generator_for(Purpose.AUGMENT, seed, step, image))
+
+    torch.manual_seed(5)
+    first = one(0, 3, 7)
+    torch.rand(100)
+    assert one(0, 3, 7) == first
+    assert len({one(0, 3, 7), one(1, 3, 7), one(0, 4, 7), one(0, 3, 8)}) == 4
+
+
+def test_draws_cover_the_declared_ranges() -> None:
+    config = AugmentConfig(scales=(100, 200), max_side=300)
+    drawn = [draw(config, (150, 100), generator_for(Purpose.AUGMENT, 0, s, 0)) for s in range(300)]
+    assert {t.size for t in drawn} == {(150, 100), (300, 200)}
+    assert 0.4 < np.mean([t.flip for t in drawn]) < 0.6
+    assert min(t.exposure for t in drawn) < 0.75 < 1.4 < max(t.exposure for t in drawn) <= 1.5
+    for t in drawn:
+        x0, y0, x1, y1 = t.crop
+        assert 0 <= x0 < x1 <= t.size[1] and 0 <= y0 < y1 <= t.size[0]
+        assert (x1 - x0) >= 0.9 * t.size[1] - 1 and (y1 - y0) >= 0.9 * t.size[0] - 1
+
+
+def test_longer_side_stays_within_its_limit() -> None:
+    assert resized((100, 400), 480, 2000) == (480, 1920)
+    assert resized((100, 1000), 480, 2000) == (200, 2000)
+    assert resized((1, 5000), 480, 2000) == (1, 2000)

@@ -1,0 +1,69 @@
+"""One batch of 4, 4 passes of 1, and 4 processes of 1 give the same update, with dropout and augmentation on."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from commands import train
+from pdsl.train.checkpoint import load_checkpoint
+
+ROOT = Path(__file__).parents[2]
+OVERRIDES = ["steps=2", "checkpoint_every=1", "log_every=2", "optimizer.images_per_step=4"]
+
+
+def arguments(store: str, config: str, out: Path, *overrides: str) -> dict[str, object]:
+    overrides = (*OVERRIDES, *overrides)
+    return {
+        "config": config,
+        "stores": [store],
+        "out": str(out),
+        "resume": False,
+        "init": None,
+        "overrides": list(overrides),
+        "data": None,
+    }
+
+
+def updates(out: Path) -> dict[str, torch.Tensor]:
+    """Momentum after the first update is the gradient itself; the weights after the second are the outcome."""
+    first = load_checkpoint(out / "checkpoints/step-000001.pt")["optimizer"]["state"]
+    gradients = {f"gradient {key}": value["momentum_buffer"] for key, value in first.items()}
+    return gradients | load_checkpoint(out)["model"]
+
+
+def assert_close(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        scale = float(value.abs().max()) if value.numel() else 0.0
+        torch.testing.assert_close(other[name], value, rtol=1e-4, atol=2e-6 * max(scale, 1e-3), msg=name)
+
+
+def test_batch_passes_and_processes_agree(store: str, config: str, tmp_path: Path) -> None:
+    assert train.run(**arguments(store, config, tmp_path / "batch", "optimizer.images_per_pass=4")) == 0  # type: ignore[arg-type]
+    assert train.run(**arguments(store, config, tmp_path / "passes")) == 0  # type: ignore[arg-type]
+    code = f"from commands import train; train.run(**{arguments(store, config, tmp_path / 'processes')!r})"
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=4", "--no-python"]
+    subprocess.run(
+        [*torchrun, sys.executable, "-c", code],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        check=True,
+        timeout=120,
+    )
+    batch = updates(tmp_path / "batch")
+    assert max(float(value.abs().max()) for name, value in batch.items() if name.startswith("gradient")) > 1e-2
+    assert_close(batch, updates(tmp_path / "passes"))
+    assert_close(batch, updates(tmp_path / "processes"))
+
+
+def test_dropout_and_augmentation_take_part(store: str, config: str, tmp_path: Path) -> None:
+    """What the test above holds fixed does matter: another seed, no dropout or no flips give other weights."""
+    outcomes = []
+    for number, change in enumerate(["seed=3", "model.box_head.dropout=0", "augment.flip=0", "augment.crop=1"]):
+        assert train.run(**arguments(store, config, tmp_path / str(number), change)) == 0  # type: ignore[arg-type]
+        outcomes.append(updates(tmp_path / str(number))["gradient 0"])
+    for outcome in outcomes[1:]:
+        assert not torch.allclose(outcome, outcomes[0], rtol=1e-3)
