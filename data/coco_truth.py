@@ -19,14 +19,15 @@ def load_truth(layout: CocoLayout, images: ImageList) -> list[ImageTruth]:
     parts = layout.annotation_path(images.split)
     where = layout.folder.path(*parts)
     class_of = {category: class_id for class_id, category in enumerate(images.category_ids)}
-    sizes = {int(record.id): record.size for record in images.records}
-    objects: dict[int, list[TruthObject]] = {image_id: [] for image_id in sizes}
+    sizes = {record.id: record.size for record in images.records}
+    objects: dict[str, list[TruthObject]] = {image_id: [] for image_id in sizes}
     with layout.folder.open(*parts) as stream:
         for key, item in top_level(stream, where, polygons=True):
             if key == "annotations":
-                objects[item["image_id"]].append(_object(item, sizes[item["image_id"]], class_of, where))
+                image_id = str(item["image_id"])
+                objects[image_id].append(_object(item, sizes[image_id], class_of, where))
     segmented = any(item.mask is not None for found in objects.values() for item in found)
-    return [ImageTruth(r.id, r.size, tuple(objects[int(r.id)]), has_masks=segmented) for r in images.records]
+    return [ImageTruth(r.id, r.size, tuple(objects[r.id]), has_masks=segmented) for r in images.records]
 
 
 def _object(item: Mapping[str, Any], size: tuple[int, int], class_of: Mapping[int, int], where: str) -> TruthObject:

@@ -38,7 +38,7 @@ class Folder:
 
     def path(self, *parts: str) -> str:
         """Path or URL of something below this folder."""
-        return "/".join((self.url, *parts)) if is_url(self.url) else str(Path(self.url, *parts))
+        return "/".join((self.url, *parts))
 
     def below(self, *parts: str) -> "Folder":
         return Folder(self.path(*parts))

@@ -9,8 +9,10 @@ from typing import IO, Any
 from data.errors import InputError
 
 BLOCK = 1 << 22
-POLYGONS = re.compile(r'"segmentation"\s*:\s*\[\[[-+0-9eE.,\s\[\]]*?\]\s*\]')
+POLYGONS = re.compile(r'"segmentation"\s*:\s*\[\s*(?:\[[^][{}"]*+\]\s*,?\s*)++\]')
 """A complete polygon list. A quoted copy inside a string cannot match: its quotes would be escaped."""
+DELIMITERS = frozenset(",]}: \t\r\n")
+SKIPPED = frozenset(["", *", \t\r\n"])
 BLANKS = re.compile(r"[\s,]*")
 
 decode = json.JSONDecoder().raw_decode
@@ -46,10 +48,10 @@ class _Reader:
 
     def take(self, symbol: str) -> bool:
         """Whether `symbol` comes next (after blanks and commas); it is consumed if so."""
-        self.position = self._skip()
+        self._skip()
         while self.position >= len(self.text) and not self.ended:
-            self._refill()
-            self.position = self._skip()
+            self._refill(BLOCK)
+            self._skip()
         found = self.text.startswith(symbol, self.position)
         self.position += found
         return found
@@ -60,29 +62,32 @@ class _Reader:
 
     def value(self) -> Any:
         """The next JSON value."""
-        self.take("\0")  # skips blanks, refills an empty window
+        if self.text[self.position : self.position + 1] in SKIPPED:
+            self.take("\0")  # skips blanks, refills an empty window
+        size = BLOCK
         while True:
             try:
                 value, end = decode(self.text, self.position)
-                if end < len(self.text) or self.ended:  # a number might go on beyond the window
+                if self.ended or self.text[end : end + 1] in DELIMITERS:  # else a number may go on beyond the window
                     self.position = end
                     return value
             except json.JSONDecodeError as error:
                 if self.ended:
                     raise self.error(error.msg) from error
-            self._refill()
+            self._refill(size)
+            size *= 2  # so that a file without end of a value costs linear time, too
 
     def error(self, what: str) -> InputError:
         excerpt = self.text[self.position : self.position + 30]
         found = f"at '{excerpt}'" if excerpt else "at its end"
         return InputError(f"{self.where}: broken JSON, {what} {found}; restore the file")
 
-    def _skip(self) -> int:
-        match = BLANKS.match(self.text, self.position)
-        return match.end() if match else self.position
+    def _skip(self) -> None:
+        if match := BLANKS.match(self.text, self.position):
+            self.position = match.end()
 
-    def _refill(self) -> None:
-        block = self.stream.read(BLOCK)
+    def _refill(self, size: int) -> None:
+        block = self.stream.read(size)
         self.ended = len(block) < 1
         try:
             text = self.text[self.position :] + self.utf8.decode(block, self.ended)

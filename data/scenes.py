@@ -42,6 +42,7 @@ CLASSES = {
     "gear": SceneClass(shapes.gear, textures.grid, 0.62),
     "cross": SceneClass(shapes.cross, textures.checks, 0.87),
 }
+ALL_CLASSES = tuple(CLASSES)
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def write_scenes(
     train: int,
     val: int,
     side: int = 160,
-    classes: Sequence[str] = tuple(CLASSES),
+    classes: Sequence[str] = ALL_CLASSES,
     seed: int = 0,
 ) -> None:
     """Writes `train` + `val` scenes of at most `side` pixels a side, readable as `voc:out_dir`.
@@ -93,7 +94,7 @@ def write_scenes(
             (folder / f"{split}.txt").write_text("".join(f"{image_id}\n" for image_id in ids))
 
 
-def draw_scene(rng: np.random.Generator, side: int = 160, classes: Sequence[str] = tuple(CLASSES)) -> Scene:
+def draw_scene(rng: np.random.Generator, side: int = 160, classes: Sequence[str] = ALL_CLASSES) -> Scene:
     """One random scene of one to four objects; its longer side is `side` pixels."""
     size = (side, round(side * rng.uniform(0.75, 1)))
     height, width = size if rng.random() < 0.5 else size[::-1]

@@ -31,11 +31,12 @@ COCO_STEM = re.compile(r"(?:COCO_\w+_)?(\d{12})")
 class ProposalFiles:
     """Published proposals at `path`: a folder of .mat files, a .mat file or a pickle; local or an fsspec URL.
 
-    Travels to workers as path and fingerprint; they read the content when first needed and keep it per process.
+    Travels to workers as absolute path and fingerprint; they read when needed and keep the content per process.
     Raises InputError at once if there is nothing usable at `path`.
     """
 
     path: str
+    url: str = field(init=False)
     identity: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -44,7 +45,9 @@ class ProposalFiles:
             raise InputError(f"{self.path}: a Zarr store; method 'files' reads .mat folders and detectron2 pickles")
         if not folder.has():
             raise InputError(f"{self.path}: no such folder or file; give the proposals' folder or pickle")
-        identity = _digest_of_content(folder) if self._is_pickle else _digest_of_listing(folder)
+        is_file = self._is_pickle or self.path.endswith(MAT)
+        identity = _digest_of_content(folder) if is_file else _digest_of_listing(folder)
+        object.__setattr__(self, "url", folder.url)
         object.__setattr__(self, "identity", identity)
         self._check_readable()
 
@@ -57,10 +60,10 @@ class ProposalFiles:
         """
         try:
             if self._is_pickle:
-                table = _pickle_table(self._url, self.identity)
+                table = _pickle_table(self.url, self.identity)
                 boxes, scores = table[_find(table, image_id)]
             else:
-                index = _index(self._url, self.identity)
+                index = _index(self.url, self.identity)
                 boxes, scores = read_mat(index[_find(index, image_id)])
             return _checked(boxes, scores, size)
         except BadProposals as error:
@@ -73,9 +76,9 @@ class ProposalFiles:
     def _check_readable(self) -> None:
         """InputError now rather than a failure of every image later."""
         if self._is_pickle:
-            _pickle_table(self._url, self.identity)
+            _pickle_table(self.url, self.identity)
             return
-        index = _index(self._url, self.identity)
+        index = _index(self.url, self.identity)
         if not index:
             raise InputError(f"{self.path}: no .mat file in it and no pickle (.pkl, .pickle); give the right path")
         first = next(iter(index.values()))
@@ -83,10 +86,6 @@ class ProposalFiles:
             read_mat(first)
         except BadProposals as error:
             raise InputError(f"{first}: {error}") from error
-
-    @property
-    def _url(self) -> str:
-        return Folder.at(self.path).url
 
     @property
     def _is_pickle(self) -> bool:
@@ -110,14 +109,13 @@ def _digest_of_listing(folder: Folder) -> str:
 def _index(url: str, identity: str) -> dict[str, str]:
     """Path of every .mat file by its stem; `identity` tells changed content at the same place apart."""
     folder = Folder(url)
-    if url.endswith(MAT):
-        return {url.replace("\\", "/").rpartition("/")[2].removesuffix(MAT): url}
+    paths = [url] if url.endswith(MAT) else [folder.path(name) for name in folder.sizes(MAT)]
     index: dict[str, str] = {}
-    for name in folder.sizes(MAT):
-        stem = name.rpartition("/")[2].removesuffix(MAT)
+    for path in paths:
+        stem = path.replace("\\", "/").rpartition("/")[2].removesuffix(MAT)
         if stem in index:
-            raise InputError(f"{folder.path(name)}: the same image as {index[stem]}; keep one of them")
-        index[stem] = folder.path(name)
+            raise InputError(f"{path}: the same image as {index[stem]}; keep one of them")
+        index[stem] = path
     for stem in list(index):  # COCO: files are named by the padded id, images by the integer
         if match := COCO_STEM.fullmatch(stem):
             index.setdefault(str(int(match.group(1))), index[stem])
@@ -143,6 +141,8 @@ def _find(table: Mapping[str, object], image_id: str) -> str:
 
 def _checked(boxes: np.ndarray, scores: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Sorted, clipped and free of empty boxes; BadProposals if too many do not fit the image."""
+    if min(size) < 1:
+        raise BadProposals("the image's size is unknown: its header cannot be read")
     usable = np.isfinite(boxes).all(1) & np.isfinite(scores)
     boxes, scores = boxes[usable], scores[usable]
     if not len(boxes):

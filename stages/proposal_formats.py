@@ -21,7 +21,7 @@ class BadProposals(Exception):
 
 
 def read_mat(path: str) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes (n, 4) float64 and scores (n,) float64 of one MCG file, in its order.
+    """Boxes (n, 4) and scores (n,) of one MCG file, floats, in its order.
 
     The file has `boxes` and `scores`, or `bboxes` and `bboxes_scores`, at the top or in a struct `proposals`; rows are
     (y1, x1, y2, x2), 1-based and inclusive. Without scores the order is the ranking. Raises BadProposals.
@@ -36,7 +36,7 @@ def read_mat(path: str) -> tuple[np.ndarray, np.ndarray]:
     if boxes is None:
         raise BadProposals(f"no MCG proposals: it holds {', '.join(sorted(fields)) or 'nothing'}, not boxes or bboxes")
     corners, ranking = _table(boxes, scores)
-    return corners[:, [1, 0, 3, 2]] - [1, 1, 0, 0], ranking
+    return corners[:, [1, 0, 3, 2]] - np.array([1, 1, 0, 0]), ranking
 
 
 def read_pickle(stream: IO[bytes], where: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -86,16 +86,22 @@ def _mat_content(path: str) -> dict[str, Any]:
 
 
 def _table(boxes: Any, scores: Any | None) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes (n, 4) float64 and scores (n,) float64; falling scores if there are none."""
+    """Boxes (n, 4) and scores (n,) as floats; falling scores if there are none."""
     try:
-        corners = np.asarray(boxes, np.float64)
+        corners = _as_float(boxes)
         corners = corners.reshape(-1, 4) if corners.size in (0, 4) else corners
-        ranking = np.linspace(1, 0, len(corners), endpoint=False) if scores is None else np.asarray(scores, np.float64)
+        ranking = np.linspace(1, 0, len(corners), endpoint=False) if scores is None else _as_float(scores)
     except (TypeError, ValueError) as error:
         raise BadProposals(f"boxes or scores are not numbers ({error})") from error
     if corners.ndim != 2 or corners.shape[1] != 4 or ranking.size != len(corners):
         raise BadProposals(f"boxes {corners.shape} and scores {ranking.shape}; expected (n, 4) and (n,)")
     return corners, ranking.reshape(-1)
+
+
+def _as_float(values: Any) -> np.ndarray:
+    """float32 and float64 as they are, without a copy (a pickle of COCO holds gigabytes); anything else as float32."""
+    array = np.asarray(values)
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
 
 
 def _field(content: Mapping[Any, Any], names: tuple[str, ...], where: str) -> Any:
