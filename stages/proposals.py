@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from data.errors import InputError, nearest
+from data.folders import Folder
 from data.masks import MASK_SIDE
 from pipeline.parameters import replace
 from pipeline.spec import ArraySpec, Stage, StageInput
@@ -18,6 +19,7 @@ from stages.mcg.params import McgParams
 
 if TYPE_CHECKING:
     from stages.proposal_files import ProposalFiles
+    from stages.stored_proposals import StoredProposals
 
 STAGE = "proposals"
 VERSION = 1
@@ -92,7 +94,7 @@ class ComputeFiles:
     """Rows of one image from published proposals; an image that they lack raises `ImageFailure`."""
 
     params: FilesSettings
-    files: "ProposalFiles"
+    files: "ProposalFiles | StoredProposals"
 
     def __call__(self, given: StageInput) -> dict[str, np.ndarray]:
         return _rows(self.params, *self.files.lookup(given.record.id, given.record.size))
@@ -113,10 +115,16 @@ def proposals_stage(settings: Mapping[str, Any], proposals_from: str | None = No
         return _stage(params, ComputeMcg(params), packages)
     if isinstance(params, SelectiveSearchSettings):
         return _stage(params, ComputeSelectiveSearch(params), ("numpy", "opencv-contrib-python-headless"))
-    from stages.proposal_files import ProposalFiles
-
-    files = ProposalFiles(proposals_from or "")
+    files = _open_files(proposals_from or "")
     return _stage(params, ComputeFiles(params, files), ("numpy",), source=files.fingerprint())
+
+
+def _open_files(path: str) -> "ProposalFiles | StoredProposals":
+    """Published files, or a store of this program."""
+    from stages.proposal_files import ProposalFiles
+    from stages.stored_proposals import StoredProposals
+
+    return StoredProposals(path) if Folder.at(path).has("zarr.json") else ProposalFiles(path)
 
 
 def _settings(settings: Mapping[str, Any], proposals_from: str | None) -> Settings:

@@ -188,9 +188,6 @@ def test_things_that_are_no_proposals(tmp_path: Path) -> None:
     (tmp_path / "p.pkl").write_bytes(b"\x80nonsense")
     with pytest.raises(InputError, match="refused"):
         ProposalFiles(str(tmp_path / "p.pkl"))
-    (tmp_path / "zarr.json").write_text("{}")
-    with pytest.raises(InputError, match="Zarr store"):
-        ProposalFiles(str(tmp_path))
 
 
 def _random_boxes(count: int) -> np.ndarray:
