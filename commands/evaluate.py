@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import track
 
 from data.catalog import load_images
 from data.errors import InputError
@@ -16,7 +15,6 @@ from data.truth import ImageTruth
 from data.truth_reader import load_truth
 
 if TYPE_CHECKING:
-    from pdsl.evaluate.predictions import Prediction
     from pdsl.evaluate.trained import TrainedModel
     from pipeline.store import Store
 
@@ -34,6 +32,12 @@ class Task:
     truth: list[ImageTruth]
     store: "Store | None" = None
 
+    def proposals(self) -> "Store":
+        """The store. Raises InputError if none was named."""
+        if self.store is None:
+            raise InputError("--store: the store with the split's proposals is needed; `precompute` makes one")
+        return self.store
+
 
 def run(
     *,
@@ -50,31 +54,26 @@ def run(
     With `run` and `store` (proposals of the split): predictions.json, metrics.json and report.html go to `out`, by
     default the run folder. With `results` (a COCO results file): metrics.json goes to `out` if it is given.
     """
-    from pdsl.evaluate.results import read_results, to_coco, write_json
+    if results:
+        return _evaluate_results(results, data, split, out)
+    from pdsl.evaluate.results import to_coco, write_json
+    from pdsl.evaluate.split import detect_split
     from pdsl.evaluate.summary import evaluate_predictions, print_metrics
     from pdsl.report.report import write_report
 
-    console = Console()
-    task = read_task(data, split, None if results else store)
-    failed: dict[str, str] = {}
-    facts: dict[str, Any] = {"data": data, "split": split}
-    if results:
-        predictions = read_results(results, task.images)
-    else:
-        trained = _load(run, store)
-        predictions, failed = predict_task(trained, task, tta)
-        facts |= {"step": trained.step, "tta": tta, "failed": failed}
-    metrics = evaluate_predictions(predictions, task.truth, task.images.class_names) | facts
-    print_metrics(metrics, console, f"{results or run}: {data} {split}")
-    folder = Path(out) if out else None if results or not run else Path(run)
-    if folder is None:
-        return 0
+    task = read_task(data, split, store)
+    proposals, trained = task.proposals(), _load(run)
+    predictions, failed = detect_split(trained, task.images, proposals, tta=tta)
+    metrics = evaluate_predictions(predictions, task.truth, task.images.class_names)
+    metrics |= {"data": data, "split": split, "step": trained.step, "tta": tta, "failed": failed}
+    print_metrics(metrics, Console(), f"{run}: {data} {split}")
+    source = Path(str(run))
+    folder = Path(out) if out else source
     write_json(folder / METRICS, metrics)
-    if run and not results:
-        write_json(folder / PREDICTIONS, to_coco(predictions, task.images))
-        comparison = json.loads(path.read_text()) if (path := Path(run) / COMPARISON).exists() else None
-        write_report(Path(run), folder / REPORT, task.images, task.truth, predictions, metrics, task.store, comparison)
-        console.print(f"written: {', '.join(str(folder / name) for name in (METRICS, PREDICTIONS, REPORT))}")
+    write_json(folder / PREDICTIONS, to_coco(predictions, task.images))
+    comparison = json.loads((source / COMPARISON).read_text()) if (source / COMPARISON).exists() else None
+    write_report(source, folder / REPORT, task.images, task.truth, predictions, metrics, proposals, comparison)
+    print(f"written: {', '.join(str(folder / name) for name in (METRICS, PREDICTIONS, REPORT))}")
     _tell_failures(failed)
     return 3 if failed else 0
 
@@ -88,12 +87,13 @@ def compare(*, run: str, data: str, split: str, store: str) -> dict[str, dict[st
     """
     from pdsl.evaluate.metrics import coco_metrics
     from pdsl.evaluate.predictions import fill_boxes
+    from pdsl.evaluate.split import detect_split
     from pdsl.evaluate.trained import untrained
 
     task = read_task(data, split, store)
-    trained = _load(run, store)
-    after, _ = predict_task(trained, task, tta=False)
-    before, _ = predict_task(untrained(trained), task, tta=False)
+    trained = _load(run)
+    after, _ = detect_split(trained, task.images, task.proposals())
+    before, _ = detect_split(untrained(trained), task.images, task.proposals())
     filled = fill_boxes(after, {record.id: record.size for record in task.images.records})
     compared = {"trained": after, "boxes_as_masks": filled, "untrained": before}
     return {name: coco_metrics(found, task.truth, task.images.class_names) for name, found in compared.items()}
@@ -112,45 +112,27 @@ def read_task(data: str, split: str, store: str | None) -> Task:
     return Task(aligned, [by_id[record.id] for record in aligned.records], opened)
 
 
-def predict_task(trained: "TrainedModel", task: Task, tta: bool) -> tuple[list["Prediction"], dict[str, str]]:
-    """Predictions of all images, and the reason by id of those that could not be looked at. Shows its progress."""
-    from pdsl.evaluate.infer import detect_images
-    from pdsl.evaluate.stored_proposals import StoredProposals
+def _evaluate_results(results: str, data: str, split: str, out: str | None) -> int:
+    """Anyone's COCO results: the figures on the terminal, and in `out` if it is given."""
+    from pdsl.evaluate.results import read_results, write_json
+    from pdsl.evaluate.summary import evaluate_predictions, print_metrics
 
-    if task.store is None:
-        raise InputError("--store: the store with the split's proposals is needed; `precompute` makes one")
-    found: list[Prediction] = []
-    failed: dict[str, str] = {}
-    looked_at = detect_images(
-        trained.model,
-        task.images,
-        StoredProposals(task.store),
-        trained.config.inference,
-        tta=tta,
-        class_ids=trained.class_ids(task.images),
-        max_proposals=trained.config.data.max_proposals,
-    )
-    for record, outcome in track(looked_at, "detect", len(task.images), console=progress_console()):
-        if isinstance(outcome, str):
-            failed[record.id] = outcome
-        else:
-            found += outcome
-    return found, failed
+    task = read_task(data, split, None)
+    predictions = read_results(results, task.images)
+    metrics = evaluate_predictions(predictions, task.truth, task.images.class_names)
+    print_metrics(metrics, Console(), f"{results}: {data} {split}")
+    if out:
+        write_json(Path(out) / METRICS, metrics | {"data": data, "split": split, "results": results})
+        print(f"written: {Path(out) / METRICS}")
+    return 0
 
 
-def progress_console() -> Console:
-    """Progress goes to stderr; results to stdout."""
-    return Console(stderr=True)
-
-
-def _load(run: str | None, store: str | None) -> "TrainedModel":
+def _load(run: str | None) -> "TrainedModel":
     from pdsl.environment import check_torchvision
     from pdsl.evaluate.trained import load_trained
 
     if not run:
         raise InputError("--run: name the folder of a trained run, or give --results FILE.json")
-    if not store:
-        raise InputError("--store: the store with the split's proposals is needed; `precompute` makes one")
     check_torchvision()
     return load_trained(run)
 

@@ -44,9 +44,7 @@ def _repair(store: Store, damage: list[Damage], data: str | None) -> int:
     for group in store.groups_in_order({found.group for found in damage} - {"images"}):
         identity = store.identity(group)
         if identity is None or not identity.recipe:
-            raise InputError(
-                f"{store.url}: {group}: it does not say how it was made; run precompute --overwrite for it"
-            )
+            raise InputError(f"{store.url}: {group}: not made by precompute; --overwrite makes it anew")
         stage = build_from_recipe(identity.stage, identity.recipe)
         summary = run_stage(
             store,

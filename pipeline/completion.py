@@ -46,7 +46,7 @@ class Completion:
     """Images [first, stop) of a stage are whole.
 
     fingerprint: of the stage that wrote them; records of another stage identity count for nothing.
-    objects: every object of the shard by key. host, written: who and when (UTC), for the log only.
+    objects: every object of the shard by key. run, host, written: the run that wrote it, where and when (UTC).
     """
 
     fingerprint: str
@@ -54,6 +54,7 @@ class Completion:
     stop: int
     images: tuple[ImageOutcome, ...]
     objects: dict[str, WrittenObject]
+    run: str = ""
     host: str = ""
     written: str = ""
 

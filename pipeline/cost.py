@@ -15,7 +15,7 @@ from pipeline.spec import Stage
 from pipeline.store import create_or_open
 from pipeline.store_reader import Store
 
-SAMPLE = 3
+SAMPLE = 2
 
 
 @dataclass(frozen=True)

@@ -187,7 +187,7 @@ def _identity_of_records(store: Store, stage: Stage, identity: StageIdentity, ke
         if record.fingerprint == identity.fingerprint:
             return identity
     raise InputError(
-        f"{store.url}: {stage.group}/{ROOT} is missing and the stage's records are of other parameters; run it with the "
+        f"{store.url}: {stage.group}/{ROOT} is missing and the records are of other parameters; run the stage with the "
         "parameters it was begun with, or --overwrite computes it anew"
     )
 

@@ -4,7 +4,8 @@ A random read costs one ranged read and one decompression an array. Every byte i
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
@@ -26,6 +27,16 @@ class ShardReader:
         self._objects = objects
         self._indexes = _Recent[np.ndarray](cached)
         self._scalars = _Recent[np.ndarray](cached)
+        self._held: dict[str, bytes] = {}
+
+    @contextmanager
+    def holding(self, layouts: Iterable[ArrayLayout], index: int) -> Iterator[None]:
+        """Read whole shards once and serve from them: for a caller that is about to read every image of a shard."""
+        self._held = self._objects.read_many(layout.key(index) for layout in layouts)
+        try:
+            yield
+        finally:
+            self._held = {}
 
     def row(self, layout: ArrayLayout, row: int) -> np.ndarray:
         """One image's values: (row_shape), read-only."""
@@ -73,6 +84,8 @@ class ShardReader:
         return found
 
     def _read(self, key: str, start: int, stop: int | None) -> bytes:
+        if key in self._held:
+            return self._held[key][start:stop]
         try:
             return self._objects.read(key, start, stop)
         except FileNotFoundError as error:

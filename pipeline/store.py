@@ -53,6 +53,8 @@ def create_or_open(
     """
     if not len(images):
         raise InputError(f"{images.spec} {images.split}: no images")
+    if not images.class_names:
+        raise InputError(f"{images.spec}: no classes; image-level labels are what everything is trained from")
     if shard is not None and not 1 <= shard <= 65_536:
         raise InputError(f"store.shard: {shard} is not within 1 to 65536")
     objects = open_objects(url, storage_options)

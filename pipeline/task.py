@@ -99,26 +99,33 @@ def run_shard(job: Job, task: ShardTask, store: Store | None = None) -> ShardRes
     store = store or open_store(job.url, job.storage_options)
     layouts = stage_layouts(job.stage, store.n_images, store.shard)
     index = task.first // store.shard
-    kept, old_keys = _kept(store, job, task, layouts, index)
+    old = store.completion(job.stage.group, index)
+    if old is not None and old.run == job.run:  # Dask asks again when a worker dies before its answer arrived
+        return _result(
+            task, [o for row, o in enumerate(old.images, task.first) if task.rows is None or row in task.rows]
+        )
+    kept, old_keys = _kept(store, job, task, layouts, old)
     outcomes: list[ImageOutcome] = []
     columns: list[list[Any]] = [[] for _ in layouts]
     computed = []
-    for row, record in zip(range(task.first, task.stop), task.records, strict=True):
-        if row in kept:
-            outcome, values = kept[row]
-        else:
-            outcome, rows = _compute(store, job, task, row, record)
-            values = [_encoded(layout, rows, outcome) for layout in layouts]
-            computed.append(outcome)
-        outcomes.append(outcome)
-        for column, value in zip(columns, values, strict=True):
-            column.append(value)
+    read = (*job.stage.reads, *(f"{group}/{STATUS}" for group in job.stage.upstream))
+    with store.reader.holding((store.layout(name) for name in read), index):
+        for row, record in zip(range(task.first, task.stop), task.records, strict=True):
+            if row in kept:
+                outcome, values = kept[row]
+            else:
+                outcome, rows = _compute(store, job, task, row, record)
+                values = [_encoded(layout, rows, outcome) for layout in layouts]
+                computed.append(outcome)
+            outcomes.append(outcome)
+            for column, value in zip(columns, values, strict=True):
+                column.append(value)
     for key in old_keys:
         store.objects.delete(key)
     written = _write(store, layouts, columns, index)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     host = f"{socket.gethostname()}:{os.getpid()}"
-    completion = Completion(job.fingerprint, task.first, task.stop, tuple(outcomes), written, host, now)
+    completion = Completion(job.fingerprint, task.first, task.stop, tuple(outcomes), written, job.run, host, now)
     store.objects.write(record_key(job.stage.group, task.first, task.stop), completion.encode())
     return _result(task, computed)
 
@@ -141,11 +148,10 @@ Kept = dict[int, tuple[ImageOutcome, list[Any]]]
 
 
 def _kept(
-    store: Store, job: Job, task: ShardTask, layouts: tuple[ArrayLayout, ...], index: int
+    store: Store, job: Job, task: ShardTask, layouts: tuple[ArrayLayout, ...], completion: Completion | None
 ) -> tuple[Kept, list[str]]:
     """(rows of the existing shard that stay, keys of records to withdraw before the shard is rewritten)."""
-    group = job.stage.group
-    completion = store.completion(group, index)
+    group, index = job.stage.group, task.first // store.shard
     own = record_key(group, task.first, task.stop)
     keys = {own} if completion is None else {own, record_key(group, completion.first, completion.stop)}
     if store.attributes.get("extended"):

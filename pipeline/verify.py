@@ -10,14 +10,15 @@ from pipeline.completion import Completion, read_completions, recorded_shards
 from pipeline.layout import ArrayLayout, image_layouts
 from pipeline.shards import DamagedError, checksum, decode_chunk, decode_index, index_size, locate
 from pipeline.store import write_image_shards
-from pipeline.store_reader import ROOT, DamagedStoreError, IncompleteStoreError, Store
+from pipeline.store_reader import ROOT, DamagedStoreError, Store
 
 
 @dataclass(frozen=True)
 class Damage:
     """One damaged object.
 
-    group, index: stage (or "images") and shard. rows: the images concerned. key: the object; problem: what is wrong.
+    group, index: stage (or "images") and shard. rows: the images to compute again; none for a metadata document.
+    key: the object; problem: what is wrong.
     """
 
     group: str
@@ -29,6 +30,8 @@ class Damage:
     def describe(self, store: Store) -> str:
         """array, images, shard, problem."""
         array = "/".join(self.key.split("/")[:2])
+        if not self.rows:
+            return f"{array}: all images: {self.key}: {self.problem}"
         ids = _ids(store) if self.group != "images" else ()
         first, stop = store.bounds(self.index)
         which = f"images {first}:{stop}"
@@ -69,7 +72,7 @@ def damaged_rows(damage: Iterable[Damage], group: str) -> dict[int, frozenset[in
     """Shard index -> images of a stage that are damaged."""
     rows: dict[int, set[int]] = defaultdict(set)
     for found in damage:
-        if found.group == group:
+        if found.group == group and found.rows:
             rows[found.index].update(found.rows)
     return {index: frozenset(found) for index, found in rows.items()}
 
@@ -98,18 +101,18 @@ def _verify_group(store: Store, group: str, result: Verification) -> Iterator[Da
     except DamagedStoreError as error:
         identity, problem = None, str(error)
     if identity is None and recorded:
-        rows = tuple(range(min(recorded) * store.shard, max(stop for _, stop in recorded.values())))
-        yield Damage(group, min(recorded), rows, f"{group}/{ROOT}", problem)
+        yield Damage(group, 0, (), f"{group}/{ROOT}", problem)
         return
     done = 0
     seen = set()
-    keys = (key for key, _ in recorded.values())
+    unreadable: set[str] = set()
+    keys = (recorded[index][0] for index in sorted(recorded))
     for record in read_completions(store.objects, keys):
         index = record.first // store.shard
         seen.add(index)
         if identity is not None and record.fingerprint == identity.fingerprint:
             done += len(record.images)
-            yield from _verify_shard(store, group, record, result)
+            yield from _verify_shard(store, group, record, unreadable, result)
     for index, (key, stop) in recorded.items():
         if index not in seen:
             rows = tuple(range(index * store.shard, min(stop, store.n_images)))
@@ -117,17 +120,18 @@ def _verify_group(store: Store, group: str, result: Verification) -> Iterator[Da
     result.pending[group] = len(store) - done
 
 
-def _verify_shard(store: Store, group: str, record: Completion, result: Verification) -> Iterator[Damage]:
+def _verify_shard(
+    store: Store, group: str, record: Completion, unreadable: set[str], result: Verification
+) -> Iterator[Damage]:
+    """unreadable: arrays whose zarr.json was found damaged, so that it is told once."""
     index = record.first // store.shard
     every = tuple(range(record.first, record.stop))
-    layouts = {}
-    for key in record.objects:
-        name = "/".join(key.split("/")[:2])
-        try:
-            layouts[key] = store.layout(name)
-        except (IncompleteStoreError, DamagedStoreError) as error:
-            yield Damage(group, index, every, f"{name}/{ROOT}", str(error))
     for key, written in record.objects.items():
+        name = "/".join(key.split("/")[:2])
+        layout = _layout(store, name)
+        if layout is None and name not in unreadable:
+            unreadable.add(name)
+            yield Damage(group, 0, (), f"{name}/{ROOT}", "missing or damaged")
         try:
             data = store.objects.read(key)
         except FileNotFoundError:
@@ -140,8 +144,15 @@ def _verify_shard(store: Store, group: str, record: Completion, result: Verifica
         problem = f"{len(data)} bytes instead of {written.size}"
         if len(data) == written.size:
             problem = f"crc32c {checksum(data)} instead of {written.crc32c}"
-        rows = _damaged_slots(layouts[key], data, record) if key in layouts else every
+        rows = _damaged_slots(layout, data, record) if layout is not None else ()
         yield Damage(group, index, rows or every, key, problem)
+
+
+def _layout(store: Store, name: str) -> ArrayLayout | None:
+    try:
+        return store.layout(name)
+    except InputError:
+        return None
 
 
 def _damaged_slots(layout: ArrayLayout, data: bytes, record: Completion) -> tuple[int, ...]:

@@ -41,8 +41,6 @@ class ProposalFiles:
 
     def __post_init__(self) -> None:
         folder = Folder.at(self.path)
-        if folder.has("zarr.json"):
-            raise InputError(f"{self.path}: a Zarr store; method 'files' reads .mat folders and detectron2 pickles")
         if not folder.has():
             raise InputError(f"{self.path}: no such folder or file; give the proposals' folder or pickle")
         is_file = self._is_pickle or self.path.endswith(MAT)

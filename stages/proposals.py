@@ -110,7 +110,7 @@ def proposals_stage(settings: Mapping[str, Any], proposals_from: str | None = No
     if not 1 <= params.max_proposals <= LARGEST_CAPACITY:
         raise InputError(f"proposals.max_proposals: {params.max_proposals} is not within 1 to {LARGEST_CAPACITY}")
     if isinstance(params, McgSettings):
-        packages = ("numpy", "numba", "opencv-contrib-python-headless")
+        packages: tuple[str, ...] = ("numpy", "numba", "opencv-contrib-python-headless")
         packages += ("torch",) if params.contours == "net" else ()
         return _stage(params, ComputeMcg(params), packages)
     if isinstance(params, SelectiveSearchSettings):
@@ -165,7 +165,7 @@ def _stage(
 
 def _arrays(params: Settings) -> tuple[ArraySpec, ...]:
     capacity = params.max_proposals
-    arrays = (
+    arrays: tuple[ArraySpec, ...] = (
         ArraySpec("proposals/box", (capacity, 4), "float32"),
         ArraySpec("proposals/score", (capacity,), "float32"),
         ArraySpec("proposals/count", (), "int32"),

@@ -49,6 +49,9 @@ def detect_image(
         scores.append(found.score)
         boxes.append(looker.boxes_back(found.box))
     final = final_boxes(_mean(scores), _mean(boxes), size, config, present)
+    if not len(final.box):
+        side = model.mask_head.side
+        return Detections(final.box, final.score, final.label, final.box.new_zeros(0, side, side))
     masks = []
     for looker in lookers:
         features = found.features if len(lookers) == 1 else model.backbone.features(looker.image(image))

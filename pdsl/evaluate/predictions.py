@@ -1,7 +1,8 @@
 """One detected object, and masks put into the image."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -30,6 +31,14 @@ class Prediction:
     def area(self, kind: Literal["box", "mask"]) -> float:
         """Square pixels of the box or of the mask."""
         return float(box_area(self.box)) if kind == "box" or self.mask is None else float(rle_tools.area(self.mask))
+
+
+def by_image(predictions: Sequence[Prediction]) -> dict[str, list[Prediction]]:
+    """Predictions of each image, best first."""
+    found: dict[str, list[Prediction]] = defaultdict(list)
+    for p in predictions:
+        found[p.image_id].append(p)
+    return defaultdict(list, {image_id: sorted(listed, key=lambda p: -p.score) for image_id, listed in found.items()})
 
 
 def paste_probability(mask: np.ndarray, box: np.ndarray, size: tuple[int, int], threshold: float) -> RLE:

@@ -22,7 +22,7 @@ def to_coco(predictions: Iterable[Prediction], images: ImageList) -> list[dict[s
 
     Image ids that are whole numbers throughout (COCO) are written as numbers, others (VOC) as text.
     """
-    numeric = all(record.id.isdecimal() and str(int(record.id)) == record.id for record in images.records)
+    numeric = has_numeric_ids(images)
     rows = []
     for p in predictions:
         row: dict[str, Any] = {
@@ -35,6 +35,11 @@ def to_coco(predictions: Iterable[Prediction], images: ImageList) -> list[dict[s
             row["segmentation"] = {"size": list(p.mask["size"]), "counts": p.mask["counts"].decode("ascii")}
         rows.append(row)
     return rows
+
+
+def has_numeric_ids(images: ImageList) -> bool:
+    """Whether all image ids are whole numbers without leading zeros."""
+    return all(record.id.isdecimal() and str(int(record.id)) == record.id for record in images.records)
 
 
 def read_results(path: str | Path, images: ImageList) -> list[Prediction]:

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from data.truth import ImageTruth
@@ -31,7 +33,7 @@ def evaluate_predictions(
 
 def print_metrics(metrics: Mapping[str, Any], console: Console, title: str) -> None:
     """A summary table, VOC's figures in a line, and a table of the classes."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD)
     table.add_column("")
     for name in COLUMNS:
         table.add_column(name, justify="right")
@@ -54,15 +56,13 @@ def percent(value: float | None) -> str:
 
 
 def _class_table(metrics: Mapping[str, Any]) -> Table:
-    table = Table(title="per class", title_justify="left")
-    table.add_column("class")
-    table.add_column("objects", justify="right")
-    for kind in ("mask", "box"):
-        for name in ("AP", "AP50", "AP75"):
-            table.add_column(f"{kind} {name}", justify="right")
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("class", no_wrap=True)
+    for name in ("objects", "mask AP", "AP50", "AP75", "box AP", "AP50", "AP75"):
+        table.add_column(name, justify="right", no_wrap=True)
     per_class = {kind: metrics[kind]["per_class"] for kind in ("mask", "box")}
     for name, figures in per_class["box"].items():
         rows = (per_class["mask"].get(name, {}), figures)
         cells = [percent(row.get(column)) for row in rows for column in ("AP", "AP50", "AP75")]
-        table.add_row(name, str(figures["objects"]), *cells)
+        table.add_row(escape(name), str(figures["objects"]), *cells)
     return table

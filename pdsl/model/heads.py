@@ -6,12 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-from torchvision.ops import roi_pool
 
 from pdsl.model.backbone import FeatureMap
-from pdsl.model.boxes import clip
 from pdsl.model.config import BoxHeadConfig
 from pdsl.model.equations import proposal_scores
+from pdsl.model.pooling import pool_boxes
 
 
 @dataclass
@@ -47,7 +46,6 @@ class BoxHead(nn.Module):
         keep: list[Tensor | None] = [None, None]
         if self.training and generator is not None and rate > 0:
             keep = [_bernoulli((rows, width), 1 - rate, generator) for width in self.config.hidden]
-        box = clip(box, features.size)
         if self.config.chunk is None or not torch.is_grad_enabled():
             return self._features(features, box, objectness, keep[0], keep[1])
         parts = []
@@ -61,7 +59,7 @@ class BoxHead(nn.Module):
     def _features(
         self, features: FeatureMap, box: Tensor, objectness: Tensor, keep1: Tensor | None, keep2: Tensor | None
     ) -> Tensor:
-        pooled = roi_pool(features.map, [box], self.config.pool, features.scale)
+        pooled = pool_boxes(features, box, self.config.pool)
         if self.config.objectness:
             # (s x) W + b = s (x W) + b: the factor is applied behind the layer, so the pooled features are not copied
             x = F.linear(pooled.flatten(1), self.fc1.weight)

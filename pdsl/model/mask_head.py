@@ -2,11 +2,11 @@
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import roi_align
 
 from pdsl.model.backbone import FeatureMap
 from pdsl.model.boxes import clip
 from pdsl.model.config import MaskConfig
+from pdsl.model.pooling import align_boxes
 
 
 class MaskHead(nn.Module):
@@ -44,14 +44,7 @@ class MaskHead(nn.Module):
 
         Returns (F, 1 + n^m, h, w) float32 logits: M^0_p, then M^m_{p t_p}; only each box's own class is computed.
         """
-        pooled = roi_align(
-            features.map,
-            [self.frame(features, box)],
-            self.config.pool,
-            features.scale,
-            sampling_ratio=self.config.sampling,
-            aligned=True,
-        )
+        pooled = align_boxes(features, box, self.config.pool, self.config.sampling)
         x = self.trunk(pooled)
         weight, bias = self._predictors(label)
         logit = torch.baddbmm(bias[:, :, None].to(x.dtype), weight.to(x.dtype), x.flatten(2))
@@ -70,9 +63,7 @@ class MaskHead(nn.Module):
         one_hot = (label[:, None] == torch.arange(self.n_classes, device=label.device)).to(weight.dtype)
         specific = (one_hot @ self.specific.weight.view(self.n_classes, -1)).view(rows, heads, -1)
         specific_bias = one_hot @ self.specific.bias.view(self.n_classes, heads)
-        return torch.cat([weight.to(specific.dtype), specific], 1), torch.cat(
-            [bias.to(specific.dtype), specific_bias], 1
-        )
+        return torch.cat([weight, specific.to(weight.dtype)], 1), torch.cat([bias, specific_bias.to(bias.dtype)], 1)
 
 
 def _predictor(width: int, outputs: int) -> nn.Linear:

@@ -1,7 +1,6 @@
 """Files of ImageNet weights, read into plain tensors: torchvision's by name or file, and the authors' pickles."""
 
 import io
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torchvision
 from torch import Tensor
 
 from data.errors import InputError
+from data.unpickle import load_plain
 
 _TORCHVISION_NAMES = {
     "vgg16": "VGG16",
@@ -19,27 +19,6 @@ _TORCHVISION_NAMES = {
     "resnet50_ws": "ResNet50",
     "resnet101_ws": "ResNet101",
 }
-
-_HARMLESS = {
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy.core.multiarray", "scalar"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "scalar"),
-    ("numpy._core.numeric", "_frombuffer"),
-    ("numpy.core.numeric", "_frombuffer"),
-    ("_codecs", "encode"),
-    ("collections", "OrderedDict"),
-}
-"""What the pickle of a dict of arrays needs. Nothing here can run a command or open a file."""
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in _HARMLESS:
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}; only numpy arrays are admitted")
 
 
 def read_weights(source: str, backbone: str) -> dict[str, Tensor]:
@@ -54,7 +33,8 @@ def read_weights(source: str, backbone: str) -> dict[str, Tensor]:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{source}: can not be read ({error.strerror}); 'backbone.weights' names a file") from error
-    tree = _unpickle(content, source) if path.suffix in (".pkl", ".pickle") else _load_torch(content, source)
+    pickled = path.suffix in (".pkl", ".pickle")
+    tree = load_plain(io.BytesIO(content), source) if pickled else _load_torch(content, source)
     return _tensors(tree, source)
 
 
@@ -73,17 +53,10 @@ def _by_name(name: str, backbone: str) -> dict[str, Tensor]:
     return weights
 
 
-def _unpickle(content: bytes, source: str) -> Any:
-    try:
-        return _ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()
-    except Exception as error:  # a damaged pickle can raise anything
-        raise InputError(f"{source}: not a pickled dict of numpy arrays ({error})") from error
-
-
 def _load_torch(content: bytes, source: str) -> Any:
     try:
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # as above
+    except Exception as error:  # a damaged file can raise anything
         raise InputError(f"{source}: not a file of torch weights ({str(error).partition(chr(10))[0]})") from error
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from data import rle
-from data.boxes import pairwise_iou
+from data.boxes import area, pairwise_iou
 from data.masks import paste, unpack
 from data.truth import RLE
 from pdsl.report.overlay import Shape, draw
@@ -14,7 +14,7 @@ from pdsl.report.palette import ACCENT, SECOND, class_colour
 from pipeline.layout import DONE
 from pipeline.store import Store
 
-TOP_PROPOSALS = 25
+TOP_PROPOSALS = 20
 NEIGHBOURS = 12
 SEEDS = 6
 APART = 0.25
@@ -42,9 +42,9 @@ def read_evidence(store: Store, row: int, image: np.ndarray) -> Evidence:
     n_proposals = int(store.read("proposals/count", row))
     box = store.read("proposals/box", row)[:n_proposals]
     neighbor = iou = seed = mask = None
-    if _has(store, "iou_graph", row):
+    if _has(store, "iou_graph/neighbor", row):
         neighbor, iou = (store.read(f"iou_graph/{name}", row)[:n_proposals] for name in ("neighbor", "iou"))
-    if _has(store, "grabcut", row):
+    if _has(store, "grabcut/mask", row):
         n_seeds = int(store.read("grabcut/count", row))
         seed, mask = (store.read(f"grabcut/{name}", row)[:n_seeds] for name in ("seed", "mask"))
     return Evidence(image, box, neighbor, iou, seed, mask)
@@ -53,18 +53,21 @@ def read_evidence(store: Store, row: int, image: np.ndarray) -> Evidence:
 def proposals_picture(evidence: Evidence) -> Image.Image:
     """The best TOP_PROPOSALS boxes; the best five stand out."""
     shapes = [Shape(SECOND if rank < 5 else ACCENT, box) for rank, box in enumerate(evidence.box[:TOP_PROPOSALS])]
-    return draw(evidence.image, shapes, dim=0.35, line=2)
+    return draw(evidence.image, shapes, dim=0.35)
 
 
 def central_proposal(evidence: Evidence) -> int:
-    """Of the best TOP_PROPOSALS, the one whose nearest neighbours overlap it most in sum."""
+    """Of the best TOP_PROPOSALS, the one whose nearest neighbours overlap it most; one of object size if possible."""
     if evidence.iou is None or not len(evidence.iou):
         return 0
-    return int(evidence.iou[:TOP_PROPOSALS, 1 : NEIGHBOURS + 1].astype(np.float32).sum(1).argmax())
+    closeness = evidence.iou[:TOP_PROPOSALS, 1 : NEIGHBOURS + 1].astype(np.float32).sum(1)
+    height, width = evidence.image.shape[:2]
+    large = area(evidence.box[:TOP_PROPOSALS]) > 0.4 * height * width
+    return int(np.where(large, closeness - NEIGHBOURS, closeness).argmax())
 
 
 def neighbours_picture(evidence: Evidence) -> Image.Image:
-    """One proposal (bold, with its rank) and its nearest neighbours in the IoU graph, with their IoU range."""
+    """One proposal (bold, with its rank) and its nearest neighbours in the IoU graph."""
     if evidence.neighbor is None or evidence.iou is None or not len(evidence.box):
         return draw(evidence.image, [])
     centre = central_proposal(evidence)
@@ -72,7 +75,7 @@ def neighbours_picture(evidence: Evidence) -> Image.Image:
     near = evidence.neighbor[centre, 1 : NEIGHBOURS + 1][iou > 0]
     shapes = [Shape(SECOND, evidence.box[centre], text=f"proposal {centre}")]
     shapes += [Shape(ACCENT, evidence.box[i]) for i in near]
-    return draw(evidence.image, shapes, dim=0.35, line=2)
+    return draw(evidence.image, shapes, dim=0.35)
 
 
 def seeds_picture(evidence: Evidence) -> Image.Image:
@@ -83,7 +86,7 @@ def seeds_picture(evidence: Evidence) -> Image.Image:
         Shape(class_colour(n), evidence.box[proposal], mask)
         for n, (proposal, mask) in enumerate(_full(evidence, chosen, size))
     ]
-    return draw(evidence.image, shapes, dim=0.35, line=2)
+    return draw(evidence.image, shapes, dim=0.35)
 
 
 def shown_seeds(evidence: Evidence) -> list[int]:
@@ -110,5 +113,5 @@ def _full(evidence: Evidence, rows: list[int], size: tuple[int, int]) -> list[tu
     return [(proposal, rle.encode(mask)) for proposal, mask in zip(proposals, masks, strict=True)]
 
 
-def _has(store: Store, group: str, row: int) -> bool:
-    return store.identity(group) is not None and int(store.status(group)[row]) == DONE
+def _has(store: Store, array: str, row: int) -> bool:
+    return store.has(array) and int(store.status(array.split("/")[0])[row]) == DONE

@@ -1,7 +1,7 @@
 """Predictions beside ground truth: which images are shown, and what is drawn on them."""
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +10,12 @@ from PIL import Image
 from data.truth import ImageTruth
 from pdsl.evaluate.predictions import Prediction
 from pdsl.evaluate.targets import Kind, overlap, targets_of
-from pdsl.report.overlay import Shape, draw
-from pdsl.report.palette import class_colour
+from pdsl.report.overlay import Colour, Shape, draw
+from pdsl.report.palette import class_colours
 
 SHOWN_SCORE = 0.3
 MOST_SHOWN = 12
+IGNORED = (150, 150, 150)
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,6 @@ class Verdict:
             if counts
         ]
         return "; ".join([f"{self.hits} right", *parts])
-
-
-def by_image(predictions: Sequence[Prediction]) -> dict[str, list[Prediction]]:
-    """Predictions of each image, best first."""
-    found: dict[str, list[Prediction]] = defaultdict(list)
-    for p in predictions:
-        found[p.image_id].append(p)
-    return defaultdict(list, {image_id: sorted(listed, key=lambda p: -p.score) for image_id, listed in found.items()})
 
 
 def shown(predictions: Sequence[Prediction]) -> list[Prediction]:
@@ -84,20 +77,34 @@ def judge(predictions: Sequence[Prediction], truth: ImageTruth) -> Verdict:
     return Verdict(hits, missed, wrong)
 
 
-def truth_picture(image: np.ndarray, truth: ImageTruth, class_names: Sequence[str]) -> Image.Image:
+def pictures(
+    image: np.ndarray, truth: ImageTruth, predictions: Sequence[Prediction], class_names: Sequence[str]
+) -> tuple[Image.Image, Image.Image]:
+    """(ground truth, prediction) of `image` (H, W, 3) uint8; a class has the same colour in both."""
+    colours = class_colours([item.class_id for item in truth.objects] + [p.class_id for p in predictions])
+    return truth_picture(image, truth, class_names, colours), prediction_picture(
+        image, predictions, class_names, colours
+    )
+
+
+def truth_picture(
+    image: np.ndarray, truth: ImageTruth, class_names: Sequence[str], colours: Mapping[int, Colour]
+) -> Image.Image:
     """Annotated objects: masks where there are some, boxes otherwise; difficult ones and crowds in grey."""
     shapes = []
     for item in sorted(truth.objects, key=lambda o: float(np.prod(o.box[2:] - o.box[:2]))):
         ignored = item.difficult or item.crowd
         name = class_names[item.class_id]
-        colour = (150, 150, 150) if ignored else class_colour(item.class_id)
+        colour = IGNORED if ignored else colours[item.class_id]
         shapes.append(Shape(colour, item.box, item.mask, f"{name} (ignored)" if ignored else name))
     return draw(image, shapes, dim=0.2)
 
 
-def prediction_picture(image: np.ndarray, predictions: Sequence[Prediction], class_names: Sequence[str]) -> Image.Image:
+def prediction_picture(
+    image: np.ndarray, predictions: Sequence[Prediction], class_names: Sequence[str], colours: Mapping[int, Colour]
+) -> Image.Image:
     """Detections with class and score."""
     shapes = [
-        Shape(class_colour(p.class_id), p.box, p.mask, f"{class_names[p.class_id]} {p.score:.2f}") for p in predictions
+        Shape(colours[p.class_id], p.box, p.mask, f"{class_names[p.class_id]} {p.score:.2f}") for p in predictions
     ]
     return draw(image, shapes, dim=0.2)

@@ -37,8 +37,10 @@ td.bar i { position: absolute; left: .8rem; top: .45rem; bottom: .45rem; backgro
 td.bar span { position: relative; }
 figure { margin: 0; }
 figcaption { font-size: .85rem; margin-top: .3rem; }
-.row { display: grid; gap: .9rem; margin: 0 0 1.6rem; align-items: start; }
+.row { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: .9rem; margin: 0 0 1.6rem;
+  align-items: start; }
 .row img { width: 100%; height: auto; display: block; border-radius: 8px; }
+@media (max-width: 700px) { .row { grid-template-columns: 1fr; } }
 .chart svg { width: 100%; height: auto; }
 summary { cursor: pointer; font-weight: 600; }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 1rem; overflow-x: auto;
@@ -100,10 +102,8 @@ def picture(image: Image.Image, caption: str) -> str:
 
 
 def row(*figures: str) -> str:
-    """Figures beside each other."""
-    return (
-        f'<div class="row" style="grid-template-columns:repeat({len(figures)},minmax(0,1fr))">{"".join(figures)}</div>'
-    )
+    """Up to three figures beside each other, all rows with the same columns."""
+    return f'<div class="row">{"".join(figures)}</div>'
 
 
 def details(summary: str, content: str) -> str:

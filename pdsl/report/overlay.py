@@ -26,7 +26,7 @@ class Shape:
     text: str = ""
 
 
-def draw(image: np.ndarray, shapes: Sequence[Shape], *, dim: float = 0.0, line: int = 2) -> Image.Image:
+def draw(image: np.ndarray, shapes: Sequence[Shape], *, dim: float = 0.0, line: int = 3) -> Image.Image:
     """`image` (H, W, 3) uint8 with `shapes`, the first on top.
 
     dim: 0..1, how far the image is faded to grey, so that the shapes stand out. line: width of boxes and contours in a
@@ -96,14 +96,17 @@ def _draw_box(pen: ImageDraw.ImageDraw, box: np.ndarray, colour: Colour, line: i
 
 
 def _draw_labels(pen: ImageDraw.ImageDraw, shapes: Sequence[Shape], scale: int, size: tuple[int, int]) -> None:
-    """Texts on a plate of the shape's colour; each moves down until it covers none before it."""
-    font = ImageFont.load_default(max(12, round(max(size) / 44)))
+    """Texts on a plate of the shape's colour; each moves down until it covers none before it. What is smaller than its
+    plate stays without."""
+    font = ImageFont.load_default(max(12, round(max(size) / 32)))
     taken: list[tuple[float, float, float, float]] = []
     for shape in shapes:
         if not shape.text:
             continue
         left, top, right, bottom = pen.textbbox((0, 0), shape.text, font=font)
         width, height = right - left + 8, bottom - top + 6
+        if shape.box is not None and np.prod((shape.box[2:] - shape.box[:2]) * scale) < width * height:
+            continue
         corner = (shape.box[:2] * scale) if shape.box is not None else np.zeros(2)
         x = min(max(0.0, float(corner[0])), max(0.0, size[0] - width))
         y = min(max(0.0, float(corner[1])), max(0.0, size[1] - height))

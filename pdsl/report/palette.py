@@ -1,5 +1,7 @@
 """Colours that people with colour-blindness can tell apart (Okabe and Ito, 2008; Tol, 2021), by class."""
 
+from collections.abc import Iterable
+
 CLASS_COLOURS = (
     (0, 158, 115),  # bluish green
     (230, 159, 0),  # orange
@@ -17,8 +19,17 @@ SECOND = (213, 94, 0)
 
 
 def class_colour(class_id: int) -> tuple[int, int, int]:
-    """RGB of a class; colours repeat after ten classes, labels tell them apart."""
+    """RGB of a class; colours repeat after ten classes."""
     return CLASS_COLOURS[class_id % len(CLASS_COLOURS)]
+
+
+def class_colours(class_ids: Iterable[int]) -> dict[int, tuple[int, int, int]]:
+    """A colour for each class of one picture: its own, or the next that no other class of the picture has."""
+    chosen: dict[int, tuple[int, int, int]] = {}
+    for class_id in sorted(set(class_ids)):
+        ring = [class_colour(class_id + step) for step in range(len(CLASS_COLOURS))]
+        chosen[class_id] = next((colour for colour in ring if colour not in chosen.values()), ring[0])
+    return chosen
 
 
 def hex_colour(colour: tuple[int, int, int]) -> str:

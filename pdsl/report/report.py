@@ -13,12 +13,13 @@ from data.decode import DecodeError, decode_record
 from data.errors import InputError
 from data.records import ImageList
 from data.truth import ImageTruth
-from pdsl.evaluate.predictions import Prediction
+from pdsl.evaluate.predictions import Prediction, by_image
 from pdsl.evaluate.summary import COLUMNS, percent
 from pdsl.report import html
 from pdsl.report.charts import loss_curves, read_log
 from pdsl.report.evidence import proposals_picture, read_evidence, seeds_picture
-from pdsl.report.gallery import by_image, judge, prediction_picture, shown, spread, truth_picture
+from pdsl.report.gallery import judge, pictures, shown, spread
+from pdsl.report.overlay import draw
 from pipeline.layout import DONE
 from pipeline.store import Store, open_store
 
@@ -65,10 +66,10 @@ def write_report(
     parts = [
         *_head(title, evaluation),
         _comparison(comparison),
+        _curves(run),
         _examples(evaluation),
         _failures(evaluation),
         _training_examples(yaml.safe_load(config_text) or {}),
-        _curves(run),
         _classes(metrics),
         _configuration(config_text),
     ]
@@ -164,10 +165,8 @@ def _pair(
     """Ground truth and prediction."""
     truth, names = evaluation.truth[row], evaluation.images.class_names
     verdict = caption or judge(predictions, truth).text(names)
-    return [
-        html.picture(truth_picture(image, truth, names), f"ground truth: image {truth.id}"),
-        html.picture(prediction_picture(image, predictions, names), f"prediction: {verdict}"),
-    ]
+    annotated, found = pictures(image, truth, predictions, names)
+    return [html.picture(annotated, f"ground truth: image {truth.id}"), html.picture(found, f"prediction: {verdict}")]
 
 
 def _training_examples(config: Mapping[str, Any]) -> str:
@@ -192,7 +191,7 @@ def _training_examples(config: Mapping[str, Any]) -> str:
         )
         rows.append(
             html.row(
-                html.picture(truth_picture(image, ImageTruth("", stored.sizes[row], ()), ()), f"labels: {labels}"),
+                html.picture(draw(image, []), f"labels: {labels}"),
                 html.picture(proposals_picture(evidence), "the best proposals (orange: the best five)"),
                 html.picture(seeds_picture(evidence), "seed masks of some proposals"),
             )

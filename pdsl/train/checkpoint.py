@@ -22,17 +22,22 @@ def save_checkpoint(run: Path, checkpoint: Checkpoint) -> Path:
     """Write `checkpoints/step-NNNNNN.pt` and let `checkpoints/last.pt` be the same file.
 
     Each name appears by a rename, after its bytes have reached the disk: a killed run leaves the previous file.
+    Raises InputError if the disk refuses.
     """
     folder = run / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{checkpoint['step']:06d}.pt"
     temporary = folder / f".{path.name}.{os.getpid()}.tmp"
-    with temporary.open("wb") as file:
-        torch.save(checkpoint, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    _point_last_to(path)
+    try:
+        with temporary.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _point_last_to(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(f"{path}: can not be written ({error}); make room, then continue with --resume") from error
     return path
 
 
@@ -58,11 +63,15 @@ def load_checkpoint(source: str | Path, device: torch.device | str = "cpu") -> C
     except FileNotFoundError as error:
         raise InputError(f"{path}: does not exist; give a run folder or a checkpoint file") from error
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise InputError(f"{path}: is not a readable checkpoint ({str(error).splitlines()[0]})") from error
+        raise InputError(f"{path}: is not a readable checkpoint ({_first_line(error)})") from error
     missing = {"model", "step", "config", "class_names"} - set(checkpoint if isinstance(checkpoint, dict) else ())
     if missing:
         raise InputError(f"{path}: is not a checkpoint of this trainer, it lacks {', '.join(sorted(missing))}")
     return checkpoint
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _point_last_to(path: Path) -> None:

@@ -1,6 +1,7 @@
 """Decoded images in the order of training, from loader processes; the order depends on seed and step only."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -75,7 +76,7 @@ def batches(
             batch = []
 
 
-def _unchanged(sample: RawSample | str) -> RawSample | str:
+def _unchanged(sample: Any) -> Any:
     return sample
 
 

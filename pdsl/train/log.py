@@ -29,7 +29,7 @@ class RunLog:
         from torch.utils.tensorboard import SummaryWriter  # slow to import
 
         self.file = (run / LOG).open("a", buffering=1)
-        self.scalars = SummaryWriter(run / TENSORBOARD, purge_step=start + 1)  # type: ignore[no-untyped-call]
+        self.scalars = SummaryWriter(run / TENSORBOARD, purge_step=start + 1)
         self.console = Console(file=sys.stderr)
         self.progress = Progress(
             TextColumn("{task.description}"),
@@ -53,7 +53,7 @@ class RunLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.progress.stop()
-        self.scalars.close()  # type: ignore[no-untyped-call]
+        self.scalars.close()
         self.file.close()
 
     def advance(self, step: int) -> None:
@@ -81,7 +81,7 @@ class RunLog:
         self.file.write(json.dumps(entry) + "\n")
         scalars = {"loss": loss, "lr": lr, "grad_norm": averages.grad_norm, "images_per_second": rate}
         for name, value in (scalars | {f"terms/{name}": value for name, value in averages.terms.items()}).items():
-            self.scalars.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+            self.scalars.add_scalar(name, value, step)
         self._tell(step, loss, averages.terms, rate)
         for image in averages.blocked:
             self.say(f"step {image.step}: update left out, {', '.join(image.terms)} not finite for {image.image_id}")

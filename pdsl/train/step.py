@@ -67,7 +67,7 @@ class Stepper:
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
             losses = self.model.losses(samples, generators)
         total = torch.stack([term.float() for image in losses for term in image.values()]).sum()
-        (total / self.config.optimizer.images_per_step).backward()  # type: ignore[no-untyped-call]
+        (total / self.config.optimizer.images_per_step).backward()
         return [{name: term.detach().float() for name, term in image.items()} for image in losses]
 
 

@@ -12,7 +12,9 @@ class Executor(Protocol):
     needs_shared_storage: whether the store must be visible to other processes.
     """
 
-    needs_shared_storage: bool
+    @property
+    def needs_shared_storage(self) -> bool:
+        """See the class."""
 
     @property
     def workers(self) -> int:

@@ -210,7 +210,7 @@ def _check_versions(expected: Versions, found: Versions) -> None:
 
 def local_executor(workers: int) -> DaskExecutor:
     """`workers` processes of one thread each on this machine."""
-    dask.config.set({"distributed.scheduler.worker-ttl": None, "distributed.worker.daemon": True})
+    dask.config.set({"distributed.scheduler.worker-ttl": None, "distributed.scheduler.allowed-failures": 1})
     scratch = tempfile.TemporaryDirectory(prefix="pdsl-dask-")
     cluster = LocalCluster(
         n_workers=workers,

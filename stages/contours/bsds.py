@@ -11,11 +11,15 @@ from data.errors import InputError
 
 @dataclass(frozen=True)
 class DrawnImage:
-    """image: (H, W, 3) uint8 RGB; boundaries: (A, H, W) bool, one map for each of A annotators."""
+    """An image and what each of A annotators drew on it.
+
+    image: (H, W, 3) uint8 RGB; boundaries: (A, H, W) bool; segments: (A, H, W) int32 labels.
+    """
 
     name: str
     image: np.ndarray
     boundaries: np.ndarray
+    segments: np.ndarray
 
 
 def image_paths(root: Path, split: str) -> list[Path]:
@@ -37,8 +41,9 @@ def load_drawn(path: Path) -> DrawnImage:
         raise InputError(f"{truth}: missing; BSDS500 keeps one .mat of annotations for each image")
     cells = loadmat(truth)["groundTruth"][0]
     boundaries = np.stack([cell["Boundaries"][0, 0] > 0 for cell in cells])
+    segments = np.stack([cell["Segmentation"][0, 0].astype(np.int32) for cell in cells])
     with Image.open(path) as image:
-        return DrawnImage(path.stem, np.asarray(image.convert("RGB")), boundaries)
+        return DrawnImage(path.stem, np.asarray(image.convert("RGB")), boundaries, segments)
 
 
 def training_paths(root: Path, kept_out: int) -> list[Path]:

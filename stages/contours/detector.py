@@ -2,24 +2,32 @@
 
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+
+if TYPE_CHECKING:
+    from stages.contours.net import ContourNet
 
 
 def lab_planes(image: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 RGB -> (H, W, 3) float32 Lab planes, roughly zero mean and unit variance: the network's input."""
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.float32)
-    return (lab - np.float32(128)) * np.float32([1 / 64, 1 / 24, 1 / 24])
+    return (lab - np.float32(128)) * np.array([1 / 64, 1 / 24, 1 / 24], np.float32)
 
 
 @cache
-def _net(path: Path | None):  # type: ignore[no-untyped-def]  # torch is imported only where it is used
+def _net(path: Path | None) -> "ContourNet":
     import torch
 
     from stages.contours.weights import PACKAGED, load_net
 
-    return load_net(path or PACKAGED).to(memory_format=torch.channels_last)
+    net = load_net(path or PACKAGED)
+    for parameter in net.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return net
 
 
 def net_contours(image: np.ndarray, weights: Path | None = None) -> np.ndarray:

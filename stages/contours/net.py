@@ -1,6 +1,5 @@
-"""The contour network: about 250,000 parameters, full resolution out, an encoder of strides 2, 4, 8 with dilated residuals."""
+"""The contour network: 199,000 parameters, strides 2, 4, 8 with dilated residuals, and back to full resolution."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -26,8 +25,8 @@ def _upsample(x: Tensor, factor: int) -> Tensor:
 class ContourNet(nn.Module):
     """Lab image -> boundary logit of every pixel.
 
-    `forward(x)`: (B, 3, H, W) float32, scaled by `detector.normalize` -> (B, 1, H, W) logits. With `auxiliary=True` also
-    the logits predicted at stride 4, upsampled, which steady the training.
+    `forward(x)`: (B, 3, H, W) float32 of `detector.lab_planes` -> (B, 1, H, W) logits. With `auxiliary=True` also the
+    logits predicted at stride 4, upsampled, which steady the training.
     """
 
     def __init__(self, widths: tuple[int, int, int] = (16, 32, 64), dilations: tuple[int, ...] = (2, 4, 8, 4)) -> None:

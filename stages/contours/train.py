@@ -2,8 +2,8 @@
 
     python -m stages.contours.train BSDS_DIR OUT.npz --minutes 45
 
-`BSDS_DIR` holds `images/{train,val}` and `groundTruth/{train,val}`. The last `--kept-out` images of `val` are never seen;
-`python -m stages.contours.evaluate` measures on them. Weights are saved every few minutes, so any moment's are usable.
+`BSDS_DIR` holds `images/{train,val}` and `groundTruth/{train,val}`. The last `--kept-out` images of `val` are never
+seen; `python -m stages.contours.evaluate` measures on them. Weights are saved every 200 steps.
 The learning rate follows wall time: the result depends on the machine's speed; the draws come from `--seed`.
 """
 
@@ -40,7 +40,7 @@ def load_examples(root: Path, kept_out: int) -> list[Example]:
     for path in training_paths(root, kept_out):
         drawn = load_drawn(path)
         thick = [cv2.dilate(b.astype(np.uint8), np.ones((3, 3), np.uint8)) for b in drawn.boundaries]
-        examples.append(Example(drawn.image, np.mean(thick, 0, dtype=np.float32)))
+        examples.append(Example(drawn.image, np.stack(thick).mean(0, dtype=np.float32)))
     return examples
 
 

@@ -1,11 +1,15 @@
 """The contour network's weights as a plain .npz of float16 arrays (no pickled objects)."""
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from stages.contours.net import ContourNet
+from data.errors import InputError
+from stages.contours.net import ContourNet, ConvBlock
 
 PACKAGED = Path(__file__).with_name("contour_net.npz")
 
@@ -26,13 +30,14 @@ def load_net(path: Path = PACKAGED) -> ContourNet:
     missing, unexpected = net.load_state_dict(state, strict=False)
     unknown = [name for name in missing if not name.endswith("num_batches_tracked")]
     if unknown or unexpected:
-        raise ValueError(f"{path}: not weights of this network (missing {unknown}, unexpected {unexpected})")
+        problem = f"missing {unknown[:3]}, unexpected {unexpected[:3]}"
+        raise InputError(f"{path}: not weights of this network ({problem}); use a file of stages.contours.train")
     return _fold(net.eval())
 
 
 def _fold(net: ContourNet) -> ContourNet:
-    for module in list(net.modules()):
-        if isinstance(module, torch.nn.Sequential) and len(module) == 3 and isinstance(module[1], torch.nn.BatchNorm2d):
-            module[0] = torch.nn.utils.fusion.fuse_conv_bn_eval(module[0], module[1])  # type: ignore[arg-type]
-            module[1] = torch.nn.Identity()
+    for block in list(net.modules()):
+        if isinstance(block, ConvBlock):
+            block[0] = fuse_conv_bn_eval(cast(nn.Conv2d, block[0]), cast(nn.BatchNorm2d, block[1]))
+            block[1] = nn.Identity()
     return net

@@ -8,6 +8,8 @@ import heapq
 
 import numpy as np
 
+from data.boxes import pairwise_iou
+
 
 def overlapping_pairs(boxes: np.ndarray, neighbor: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """Pairs (i, j), both directions and i = j included, of the graph's edges with exact IoU >= `threshold`.
@@ -60,3 +62,14 @@ def greedy_cover(boxes: np.ndarray, neighbor: np.ndarray, threshold: float, capa
         left -= gain
         seeds.append(i)
     return np.sort(np.array(seeds, np.int64))
+
+
+def cover_share(boxes: np.ndarray, seeds: np.ndarray, threshold: float) -> float:
+    """Share of `boxes` (n, 4) that have a seed with IoU >= `threshold`, or are one; 1 if there are no boxes."""
+    if not len(boxes):
+        return 1.0
+    covered = np.zeros(len(boxes), bool)
+    covered[seeds] = True
+    if len(seeds):
+        covered |= pairwise_iou(boxes, boxes[seeds]).max(1) >= threshold
+    return float(covered.mean())

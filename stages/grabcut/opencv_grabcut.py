@@ -3,13 +3,12 @@
 import cv2
 import numpy as np
 
+from data.masks import MASK_SIDE
 from stages.grabcut.parameters import OpenCVParams
-
-MASK_SIDE = 56
 
 
 def opencv_masks(image: np.ndarray, boxes: np.ndarray, params: OpenCVParams) -> np.ndarray:
-    """Masks (n, 56, 56) bool in the frames of `boxes` (n, 4) xyxy, of `image` (H, W, 3) uint8 RGB.
+    """Masks (n, 56, 56) bool in the frames of `boxes` (n, 4) float64 xyxy, of `image` (H, W, 3) uint8 RGB.
 
     The whole image at long side 400, initialised from the box's rectangle; an empty result becomes the whole box.
     OpenCV's generator is seeded before every box, so a mask does not depend on the boxes before it.
@@ -19,7 +18,7 @@ def opencv_masks(image: np.ndarray, boxes: np.ndarray, params: OpenCVParams) -> 
     size = (max(1, int(width * scale)), max(1, int(height * scale)))
     small = np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)[..., ::-1])
     masks = np.empty((len(boxes), MASK_SIDE, MASK_SIDE), bool)
-    for k, box in enumerate(boxes.astype(np.float64)):
+    for k, box in enumerate(boxes):
         foreground = _grabcut(small, (box * scale).astype(int), params.iterations)
         masks[k] = _sample(foreground, box * scale)
     return masks

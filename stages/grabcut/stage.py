@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from data.masks import MASK_SIDE, pack
 from pipeline.parameters import replace
 from pipeline.spec import ArraySpec, Stage, StageInput
 from stages.grabcut.cover import greedy_cover
@@ -13,6 +14,9 @@ from stages.grabcut.parameters import GrabcutParams
 
 STAGE = "grabcut"
 VERSION = 1
+
+FARTHEST = 4.0
+"""Boxes are cut off at this many long sides of the image from its origin, where coordinates still are plain numbers."""
 
 
 @dataclass(frozen=True)
@@ -37,23 +41,38 @@ class ComputeGrabcut:
             raise ValueError("stage grabcut needs the image's pixels")
         masks = seed_masks(given.image, boxes[seeds], self.params)
         rows["grabcut/seed"][: len(seeds)] = seeds
-        rows["grabcut/mask"][: len(seeds)] = np.packbits(masks, axis=-1)
+        rows["grabcut/mask"][: len(seeds)] = pack(masks)
         rows["grabcut/count"] = np.asarray(len(seeds), np.int32)
         return rows
 
 
 def seed_masks(image: np.ndarray, boxes: np.ndarray, params: GrabcutParams) -> np.ndarray:
-    """Masks (n, 56, 56) bool, none of them empty, in the frames of `boxes` (n, 4) float32 xyxy on (H, W, 3) uint8 RGB."""
-    from stages.grabcut.opencv_grabcut import opencv_masks
+    """Masks (n, 56, 56) bool, none of them empty, in the frames of `boxes` (n, 4) xyxy of (H, W, 3) uint8 RGB.
 
-    return opencv_masks(image, boxes, params.opencv)
+    Boxes may leave the image; the mask of a box that is degenerate or not finite is the whole box.
+    """
+    masks = np.ones((len(boxes), MASK_SIDE, MASK_SIDE), bool)
+    proper = np.isfinite(boxes).all(1) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    if not proper.any():
+        return masks
+    limit = FARTHEST * max(image.shape[:2])
+    chosen = boxes[proper].astype(np.float64).clip(-limit, limit)
+    if params.method == "opencv":
+        from stages.grabcut.opencv_grabcut import opencv_masks
+
+        masks[proper] = opencv_masks(image, chosen, params.opencv)
+    else:
+        from stages.grabcut.colour_cut import colour_cut_masks
+
+        masks[proper] = colour_cut_masks(image, chosen, params.colour_cut)
+    return masks
 
 
 def _arrays(params: GrabcutParams, capacity: int) -> tuple[ArraySpec, ...]:
     q = params.seed_capacity(capacity)
     return (
         ArraySpec("grabcut/seed", (q,), "uint16"),
-        ArraySpec("grabcut/mask", (q, 56, 7), "uint8"),
+        ArraySpec("grabcut/mask", (q, MASK_SIDE, MASK_SIDE // 8), "uint8"),
         ArraySpec("grabcut/count", (), "int32"),
     )
 

@@ -1,6 +1,7 @@
 """Multiscale combinatorial grouping (MCG): object proposals with region masks, from pixels.
 
-After Pont-Tuset, Arbelaez, Barron, Marques and Malik, TPAMI 2017, written anew with other ingredients (docs/proposals.md).
+After Pont-Tuset, Arbelaez, Barron, Marques and Malik, TPAMI 2017; written anew, with other ingredients
+(docs/proposals.md).
 `mcg_proposals` is loaded on first use: importing this package imports neither numba nor torch.
 """
 

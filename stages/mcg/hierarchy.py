@@ -71,8 +71,8 @@ def _agglomerate(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Parent and altitude of all 2 n - 1 nodes. Ties go to the edge of lower index.
 
-    Each region holds a linked list of its edges (entry 2 e or 2 e + 1 of edge e). When two regions merge their lists are
-    joined; parallel edges are added up. Heap entries of edges whose cost has changed are recognised by their version.
+    Each region holds a linked list of its edges (entry 2 e or 2 e + 1 of edge e). When two regions merge, their lists
+    are joined and parallel edges are added up. Heap entries of edges whose cost has changed have an old version.
     """
     n, edges = leaf_area.size, edge.shape[0]
     nodes = 2 * n - 1

@@ -68,7 +68,7 @@ def _rasterize(
 def _filled(
     member: np.ndarray, child: np.ndarray, near: np.ndarray, start: np.ndarray, outer: np.ndarray
 ) -> np.ndarray:
-    """Leaves of the tuple and of its holes: (L,) bool. A hole is what cannot reach the image's frame without crossing it."""
+    """Leaves of the tuple and of its holes, which cannot reach the image's frame without crossing it: (L,) bool."""
     leaves = outer.size
     inside = np.zeros(leaves, np.bool_)
     stack = np.empty(2 * leaves + 4, np.int64)

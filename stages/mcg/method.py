@@ -1,37 +1,59 @@
-"""The whole method: image -> contours -> superpixels -> hierarchies -> tuples of regions -> ranked, diverse proposals."""
+"""The whole method: image, contours, superpixels, hierarchies, tuples of regions, a diverse selection."""
 
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from data.masks import MASK_SIDE
 from stages.contours import ContourDetector, detector_by_name
 from stages.mcg.features import Candidates, describe, join
 from stages.mcg.grouping import group_regions
 from stages.mcg.hierarchy import build_hierarchy
 from stages.mcg.masks import box_masks
-from stages.mcg.params import McgParams, Scale
-from stages.mcg.ranking import objectness
-from stages.mcg.region_graph import build_region_graph
+from stages.mcg.params import McgParams
+from stages.mcg.ranking import expected_objects
+from stages.mcg.region_graph import RegionGraph, build_region_graph
 from stages.mcg.region_tree import RegionTree, build_tree
-from stages.mcg.selection import suppress
+from stages.mcg.selection import select
+from stages.mcg.warm_up import ensure_compiled
 from stages.mcg.watershed import watershed
 
 BLUR = 0.7
 """Standard deviation, in working pixels, of the smoothing of the contour map before the watershed."""
 
+FULL_CONTOUR = 255 * 256
+"""What the smoothed 16-bit contour map holds for probability 1."""
 
-class Grouping(NamedTuple):
-    """Candidates of one hierarchy with what is needed to draw them.
+LAB_UNIT = (100, 50, 50)
+"""Lab distances are measured in these units (8-bit Lab), about a strong difference in each plane."""
 
-    labels: (H, W) int32 superpixels; tree; member: (M, 4) int32 nodes; scale: (x, y) original per working pixel.
+LEAST_SIDE = 4
+"""Boxes of at most this many original pixels in width or height are no proposals."""
+
+POOL = 10_000
+"""Distinct candidates that take part in the selection: more do not raise recall but cost time quadratically."""
+
+
+class Superpixels(NamedTuple):
+    """One working size.
+
+    contour: (h, w) float32 in [0, 1]; labels: (h, w) int32; scale: (x, y) original pixels per working pixel.
     """
 
-    candidates: Candidates
+    contour: np.ndarray
     labels: np.ndarray
+    graph: RegionGraph
+    scale: tuple[float, float]
+
+
+class Grouping(NamedTuple):
+    """One hierarchy. member: (M, 4) int32 nodes of `tree` for each of its M candidates."""
+
+    candidates: Candidates
+    superpixels: Superpixels
     tree: RegionTree
     member: np.ndarray
-    scale: tuple[float, float]
 
 
 def mcg_proposals(
@@ -40,44 +62,69 @@ def mcg_proposals(
     """Object proposals of `image` (H, W, 3) uint8 RGB, H and W at least 1.
 
     detector: any function image -> boundary probability (H, W) in [0, 1]; without it, the one named in `params`.
-    Returns boxes (n, 4) float32 xyxy half-open best first, scores (n,) float32 and, if `params.masks`, box-frame masks
-    (n, 56, 7) uint8, else None. 1 <= n <= params.max_proposals; the whole image is among the candidates.
+    Returns boxes (n, 4) float32 xyxy half-open best first, scores (n,) float32 (how much more of the expected objects
+    each box covers than those before it) and, if `params.masks`, box-frame masks (n, 56, 7) uint8, else None.
+    1 <= n <= params.max_proposals; the whole image is always among them. The first call in a process waits until the
+    loops are compiled (`warm_up`).
     """
-    groupings = propose_candidates(image, params, detector or detector_by_name(params.contours))
+    ensure_compiled()
+    return run(image, params, detector or detector_by_name(params.contours))
+
+
+def run(
+    image: np.ndarray, params: McgParams, detector: ContourDetector
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """`mcg_proposals` without its waiting."""
+    groupings = propose_candidates(image, params, detector)
     candidates = join([grouping.candidates for grouping in groupings])
-    score = objectness(candidates)
-    order = np.argsort(-score, kind="stable")
-    chosen = suppress(candidates.box, order, 0.75, params.max_proposals)
+    weight = expected_objects(candidates, image.shape[:2], groupings[-1].superpixels.contour)
+    large = np.flatnonzero(_large_enough(candidates.box, image.shape[:2]))
+    chosen, gain = select(candidates.box[large], weight[large], params.max_proposals, POOL)
+    chosen, gain = _with_whole_image(large[chosen], gain, candidates.box, params.max_proposals)
     masks = _draw(groupings, chosen, candidates.box[chosen]) if params.masks else None
-    return candidates.box[chosen], score[chosen], masks
+    return candidates.box[chosen], gain.astype(np.float32), masks
 
 
 def propose_candidates(image: np.ndarray, params: McgParams, detector: ContourDetector) -> list[Grouping]:
-    """All candidates, unranked, one `Grouping` per hierarchy."""
-    long_side = max(image.shape[:2])
-    groupings = []
+    """All candidates, unranked, one `Grouping` per hierarchy; the first candidate of each is the whole image."""
+    largest = min(params.scales[0].side, params.max_upscale * max(image.shape[:2]))
+    groupings: list[Grouping] = []
     for scale in params.scales:
-        side = min(scale.side, params.max_upscale * long_side * scale.side / params.scales[0].side)
-        groupings += _group_scale(image, max(1, round(side)), scale, params, detector)
+        superpixels = _superpixels(image, round(largest * scale.side / params.scales[0].side), detector)
+        for criterion in scale.criteria:
+            hierarchy = build_hierarchy(superpixels.graph, criterion, superpixels.labels.size)
+            tree = build_tree(superpixels.graph, hierarchy)
+            member = group_regions(tree, params.tuples)
+            candidates = describe(tree, member, superpixels.scale, len(groupings))
+            groupings.append(Grouping(candidates, superpixels, tree, member))
     return groupings
 
 
-def _group_scale(
-    image: np.ndarray, side: int, scale: Scale, params: McgParams, detector: ContourDetector
-) -> list[Grouping]:
-    height, width = image.shape[:2]
-    small = resize_long_side(image, side)
-    factor = width / small.shape[1], height / small.shape[0]
-    contour = smooth_contour(detector(small))
-    labels, count = watershed(contour)
-    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32) / np.float32([100, 50, 50])
-    graph = build_region_graph(labels, count, contour.astype(np.float32) / np.float32(65280), lab)
-    groupings = []
-    for criterion in scale.criteria:
-        tree = build_tree(graph, build_hierarchy(graph, criterion, labels.size))
-        member, split = group_regions(tree, params.tuples)
-        groupings.append(Grouping(describe(tree, member, split, factor), labels, tree, member, factor))
-    return groupings
+def _superpixels(image: np.ndarray, side: int, detector: ContourDetector) -> Superpixels:
+    small = resize_long_side(image, max(side, 1))
+    smooth = smooth_contour(detector(small))
+    labels, count = watershed(smooth)
+    contour = smooth.astype(np.float32) / np.float32(FULL_CONTOUR)
+    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32) / np.array(LAB_UNIT, np.float32)
+    scale = image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]
+    return Superpixels(contour, labels, build_region_graph(labels, count, contour, lab), scale)
+
+
+def _large_enough(box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Which boxes (M, 4) have sides over LEAST_SIDE pixels, or span an image that is itself no larger: (M,) bool."""
+    height, width = size
+    least = np.minimum(LEAST_SIDE, np.array([width, height]) - 1)
+    return ((box[:, 2:] - box[:, :2]) > least).all(1)
+
+
+def _with_whole_image(
+    chosen: np.ndarray, gain: np.ndarray, box: np.ndarray, limit: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Make sure that the whole image, candidate 0, is among the chosen: if need be in the last place, with score 0."""
+    if (box[chosen] == box[0]).all(1).any():
+        return chosen, gain
+    kept = min(len(chosen), limit - 1)
+    return np.append(chosen[:kept], 0), np.append(gain[:kept], 0.0)
 
 
 def resize_long_side(image: np.ndarray, side: int) -> np.ndarray:
@@ -89,21 +136,21 @@ def resize_long_side(image: np.ndarray, side: int) -> np.ndarray:
 
 
 def smooth_contour(probability: np.ndarray) -> np.ndarray:
-    """Probability (H, W) quantised to 8 bits, then blurred in integers: (H, W) uint16, 65280 for 1.
+    """Probability (H, W) quantised to 8 bits, then blurred in integers: (H, W) uint16, FULL_CONTOUR for 1.
 
     The last bits of a float detector, which may differ between builds, do not reach the grouping.
     """
-    quantised = np.rint(np.clip(probability, 0, 1) * 255).astype(np.uint8)
-    return cv2.GaussianBlur(quantised.astype(np.uint16) * 256, (0, 0), BLUR)
+    quantised = np.rint(np.clip(probability, 0, 1) * 255).astype(np.uint16)
+    return cv2.GaussianBlur(quantised * np.uint16(256), (0, 0), BLUR)
 
 
 def _draw(groupings: list[Grouping], chosen: np.ndarray, box: np.ndarray) -> np.ndarray:
     """Masks of the chosen candidates (indices into all groupings joined): (K, 56, 7) uint8."""
-    masks = np.zeros((len(chosen), 56, 7), np.uint8)
+    masks = np.zeros((len(chosen), MASK_SIDE, MASK_SIDE // 8), np.uint8)
     first = 0
     for grouping in groupings:
         mine = np.flatnonzero((chosen >= first) & (chosen < first + len(grouping.member)))
-        members = grouping.member[chosen[mine] - first]
-        masks[mine] = box_masks(grouping.tree, grouping.labels, members, box[mine], grouping.scale)
+        members, superpixels = grouping.member[chosen[mine] - first], grouping.superpixels
+        masks[mine] = box_masks(grouping.tree, superpixels.labels, members, box[mine], superpixels.scale)
         first += len(grouping.member)
     return masks

@@ -1,48 +1,125 @@
-"""Objectness of candidates: a hand-made score, no training."""
+"""How many objects to expect at each candidate: a log-linear intensity of a few features, its weights fixed here."""
 
-import numba
+from collections.abc import Mapping
+
 import numpy as np
 
 from stages.mcg.features import Candidates
+from stages.mcg.selection import row_keys
+
+RING = 0.2
+"""The ring around a box, and the frame that is left out for its middle, as a share of its sides."""
+
+WEIGHTS: Mapping[str, float] = {
+    "inner": -1.5,
+    "outline": 3.59,
+    "pair": 0.03,
+    "triplet": -0.04,
+    "quadruplet": -0.0,
+    "compactness": -0.25,
+    "log_last_merge": 0.51,
+    "log_first_merge": 0.21,
+    "fill": -0.23,
+    "fill^2": -0.03,
+    "touched_sides": 0.42,
+    "touches_three": -0.22,
+    "log_share": -0.97,
+    "log_share^2": -0.07,
+    "log_tall": 0.03,
+    "log_tall^2": 0.12,
+    "contour_inside": 7.26,
+    "contour_middle": -4.25,
+    "contour_ring": -4.08,
+    "log_agreement_fine": 0.03,
+    "log_agreement_coarse": -0.1,
+    "hierarchy_1": -0.04,
+    "hierarchy_2": -0.28,
+    "hierarchy_3": -0.77,
+}
+"""Logarithm of the expected number of objects = sum of weight x feature. Where they come from: docs/proposals.md."""
 
 
-def objectness(candidates: Candidates) -> np.ndarray:
-    """Score of each candidate, higher is better: (M,) float32.
+def expected_objects(candidates: Candidates, size: tuple[int, int], contour: np.ndarray) -> np.ndarray:
+    """Share of the image's objects to expect at each candidate: (M,) float64, sum 1.
 
-    Early splits, strong outlines, weak inner borders, few regions, and boxes that many candidates agree on are good.
+    size: (height, width) of the image; contour: (h, w) float32, its contour map at any working size.
     """
-    agreement = np.log(box_agreement(candidates.box))
-    score = (
-        2.0 * candidates.outline
-        - candidates.inner
-        - np.log1p(candidates.split)
-        - 0.3 * candidates.regions
-        + 0.5 * agreement
-    )
-    return score.astype(np.float32)
+    features = rank_features(candidates, size, contour)
+    logarithm = sum((weight * features[name] for name, weight in WEIGHTS.items()), np.zeros(len(candidates.box)))
+    expected = np.exp(logarithm - logarithm.max())
+    return expected / expected.sum()
 
 
-def box_agreement(box: np.ndarray, cell: float = 0.15) -> np.ndarray:
-    """How many boxes share each box's cell of (centre, log size), itself included: (M,) int64.
+def rank_features(candidates: Candidates, size: tuple[int, int], contour: np.ndarray) -> dict[str, np.ndarray]:
+    """The features by name, (M,) each; `expected_objects` explains the arguments."""
+    box = candidates.box.astype(np.float64)
+    height, width = size
+    sides = box[:, 2:] - box[:, :2]
+    log_share = np.log(sides.prod(1) / (height * width))
+    log_tall = np.log(sides[:, 1] / sides[:, 0])
+    touched = (box[:, :2] <= 0).sum(1) + (box[:, 2:] >= np.array([width, height])).sum(1)
+    inside, middle, ring = contour_in_boxes(contour, box, size)
+    return {
+        "inner": candidates.inner,
+        "outline": candidates.outline,
+        "pair": candidates.regions == 2,
+        "triplet": candidates.regions == 3,
+        "quadruplet": candidates.regions == 4,
+        "compactness": candidates.compactness,
+        "log_first_merge": np.log(np.maximum(candidates.first_merge, 1e-4)),
+        "log_last_merge": np.log(np.maximum(candidates.last_merge, 1e-4)),
+        "fill": candidates.fill,
+        "fill^2": candidates.fill**2,
+        "touched_sides": touched,
+        "touches_three": touched >= 3,
+        "log_share": log_share,
+        "log_share^2": log_share**2,
+        "log_tall": log_tall,
+        "log_tall^2": log_tall**2,
+        "contour_inside": inside,
+        "contour_middle": middle,
+        "contour_ring": ring,
+        "log_agreement_fine": np.log(box_agreement(box, 0.08)),
+        "log_agreement_coarse": np.log(box_agreement(box, 0.3)),
+        "hierarchy_1": candidates.hierarchy == 1,
+        "hierarchy_2": candidates.hierarchy == 2,
+        "hierarchy_3": candidates.hierarchy == 3,
+    }
+
+
+def contour_in_boxes(
+    contour: np.ndarray, box: np.ndarray, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean of `contour` (h, w) in each box, in its middle and in a ring around it: (M,) float64 each.
+
+    box: (M, 4) in pixels of an image of `size` (height, width).
+    """
+    height, width = contour.shape
+    integral = np.zeros((height + 1, width + 1))
+    integral[1:, 1:] = contour.astype(np.float64).cumsum(0).cumsum(1)
+    scaled = box * np.array([width / size[1], height / size[0]] * 2)
+    margin = RING * np.concatenate([scaled[:, :2] - scaled[:, 2:], scaled[:, 2:] - scaled[:, :2]], 1)
+    sums, areas = zip(*(_sums(integral, b) for b in (scaled, scaled - margin, scaled + margin)), strict=True)
+    ring = (sums[2] - sums[0]) / np.maximum(areas[2] - areas[0], 1)
+    return sums[0] / areas[0], sums[1] / areas[1], ring
+
+
+def _sums(integral: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sum over the pixels of each box, at least one, and their number."""
+    height, width = integral.shape[0] - 1, integral.shape[1] - 1
+    x0 = np.clip(box[:, 0], 0, width - 1).astype(np.int64)
+    y0 = np.clip(box[:, 1], 0, height - 1).astype(np.int64)
+    x1 = np.maximum(np.minimum(np.ceil(box[:, 2]), width).astype(np.int64), x0 + 1)
+    y1 = np.maximum(np.minimum(np.ceil(box[:, 3]), height).astype(np.int64), y0 + 1)
+    return integral[y1, x1] - integral[y0, x1] - integral[y1, x0] + integral[y0, x0], (x1 - x0) * (y1 - y0)
+
+
+def box_agreement(box: np.ndarray, cell: float) -> np.ndarray:
+    """How many boxes share each box's cell of (centre, size), itself included: (M,) int64.
 
     Sides are binned by half octaves, centres by `cell` times the binned side.
     """
-    side = np.maximum(box[:, 2:] - box[:, :2], 1e-3).astype(np.float64)
-    level = np.round(2 * np.log2(side))
-    centre = np.round((box[:, :2].astype(np.float64) + box[:, 2:]) / 2 / (cell * 2 ** (level / 2)))
-    key = np.concatenate([level, centre], 1).astype(np.int64)
-    return _multiplicity(key)
-
-
-@numba.njit(cache=True)
-def _multiplicity(key: np.ndarray) -> np.ndarray:
-    """For each row of `key` (M, 4) int64, the number of equal rows."""
-    table = dict()
-    count = np.zeros(key.shape[0], np.int64)
-    for i in range(key.shape[0]):
-        row = (key[i, 0], key[i, 1], key[i, 2], key[i, 3])
-        count[i] = table.get(row, np.int64(0)) + 1
-        table[row] = count[i]
-    for i in range(key.shape[0]):
-        count[i] = table[(key[i, 0], key[i, 1], key[i, 2], key[i, 3])]
-    return count
+    level = np.round(2 * np.log2(np.maximum(box[:, 2:] - box[:, :2], 1e-3)))
+    center = np.round((box[:, :2] + box[:, 2:]) / 2 / (cell * 2 ** (level / 2)))
+    _, group, count = np.unique(row_keys(np.concatenate([level, center], 1)), return_inverse=True, return_counts=True)
+    return count[group]

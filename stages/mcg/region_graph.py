@@ -1,4 +1,4 @@
-"""The region adjacency graph of a label map: who touches whom, along how many pixel pairs, how strong the contour is."""
+"""The region adjacency graph of a label map: who touches whom, how long and how strong the border is."""
 
 from typing import NamedTuple
 

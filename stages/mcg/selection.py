@@ -1,34 +1,160 @@
-"""Diversification: the candidates in order of score without those that a better one already covers."""
+"""Diversification: which proposals together cover the most objects.
+
+Every candidate stands for a hypothetical object at its place, with a weight (the expected number of objects there). A
+selection gains, for each hypothesis, the credit of the best IoU reached; the gain of one more proposal therefore falls
+with what is already covered. The greedy choice is within 1 - 1/e of the best selection (Nemhauser et al. 1978), keeps
+apart what non-maximum suppression keeps apart, and favours the box in the middle of many likely ones.
+"""
+
+import heapq
+from typing import NamedTuple
 
 import numba
 import numpy as np
 
+_heapify, _push, _pop = heapq.heapify, heapq.heappush, heapq.heappop  # numba resolves these, not attributes of heapq
+
+LEAST_IOU = 0.5
+FULL_IOU = 0.95
+"""A hypothesis covered with IoU u earns (u - LEAST_IOU) / (FULL_IOU - LEAST_IOU), within 0 and 1."""
+
+MERGED_STEP = 0.1
+"""Boxes whose corners agree within about this share of their sides count as one."""
+
+
+class Overlaps(NamedTuple):
+    """For each of n boxes those of IoU > LEAST_IOU with it, itself included: `other[start[i] : start[i + 1]]`."""
+
+    start: np.ndarray
+    other: np.ndarray
+    iou: np.ndarray
+
+
+def select(box: np.ndarray, weight: np.ndarray, limit: int, pool: int) -> tuple[np.ndarray, np.ndarray]:
+    """Greedy choice of at most `limit` of `box` (M, 4), best first.
+
+    weight: (M,) float64, expected number of objects at each box; only the `pool` heaviest distinct boxes take part.
+    Returns indices (K,) int64 and the gain of each (K,) float64, never rising.
+    """
+    kept, merged = merge_duplicates(box, weight, pool)
+    overlaps = find_overlaps(box[kept])
+    credit = np.clip((overlaps.iou - LEAST_IOU) / (FULL_IOU - LEAST_IOU), 0, 1)
+    chosen, gain = _greedy_cover(overlaps.start, overlaps.other, credit, merged, limit)
+    return kept[chosen], gain
+
+
+def merge_duplicates(box: np.ndarray, weight: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    """The heaviest box of each group of almost equal ones, heaviest first, at most `limit`: indices, summed weights."""
+    order = np.argsort(-weight, kind="stable")
+    corners = box[order].astype(np.float64)
+    octave = np.floor(2 * np.log2(np.maximum(corners[:, 2:] - corners[:, :2], 1e-3)))
+    cell = np.tile(MERGED_STEP * 2 ** (octave / 2), 2)
+    _, first, group = np.unique(
+        row_keys(np.concatenate([octave, np.round(corners / cell)], 1)), return_index=True, return_inverse=True
+    )
+    total = np.bincount(group, weight[order])
+    by_weight = np.argsort(first, kind="stable")[:limit]
+    return order[first[by_weight]], total[by_weight]
+
+
+def row_keys(rows: np.ndarray) -> np.ndarray:
+    """One uint64 for each row of integers (M, C): equal rows have equal keys, others (but for one pair in 2^64) not."""
+    key = np.zeros(len(rows), np.uint64)
+    for column in rows.T.astype(np.int64).astype(np.uint64):
+        key = (key ^ column) * np.uint64(0x9E3779B97F4A7C15)
+        key ^= key >> np.uint64(29)
+    return key
+
+
+def find_overlaps(box: np.ndarray) -> Overlaps:
+    """Pairs of `box` (n, 4) with IoU > LEAST_IOU, boxes in order of area. Returns them in the given numbering."""
+    corners = box.astype(np.float32)
+    area = (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
+    order = np.argsort(area, kind="stable")
+    return Overlaps(*_overlaps(np.ascontiguousarray(corners[order].T), area[order], order))
+
 
 @numba.njit(cache=True)
-def suppress(box: np.ndarray, order: np.ndarray, threshold: float, limit: int) -> np.ndarray:
-    """Greedy non-maximum suppression: indices (K <= limit,) int64 of `box` (M, 4), visited in `order`.
+def _overlaps(box: np.ndarray, area: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of a sparse matrix from `box` (4, n), sorted by `area`: counted first, then filled, itself first."""
+    count = area.size
+    common = np.empty(count, np.float32)
+    start = np.ones(count + 1, np.int64)
+    start[0] = 0
+    for i in range(count):
+        end = _intersect(i, box, area, common)
+        for j in range(i + 1, end):
+            if _is_overlap(common[j], area[i], area[j]):
+                start[order[i] + 1] += 1
+                start[order[j] + 1] += 1
+    start = np.cumsum(start)
+    free = start[:-1].copy()
+    other, iou = np.empty(start[-1], np.int32), np.empty(start[-1], np.float32)
+    for i in range(count):
+        other[free[i]], iou[free[i]] = i, 1
+        free[i] += 1
+    for i in range(count):
+        end = _intersect(i, box, area, common)
+        a = order[i]
+        for j in range(i + 1, end):
+            if _is_overlap(common[j], area[i], area[j]):
+                b = order[j]
+                value = common[j] / (area[i] + area[j] - common[j])
+                other[free[a]], iou[free[a]] = b, value
+                other[free[b]], iou[free[b]] = a, value
+                free[a] += 1
+                free[b] += 1
+    return start, other, iou
 
-    A candidate falls if its IoU with one already kept is above `threshold`.
-    """
-    kept = np.empty(limit, np.int64)
-    kept_box, kept_area = np.empty((limit, 4)), np.empty(limit)
-    count = 0
-    for i in order:
-        if count == limit:
-            break
-        x0, y0, x1, y1 = box[i, 0], box[i, 1], box[i, 2], box[i, 3]
-        area = (x1 - x0) * (y1 - y0)
-        free = True
-        for k in range(count):
-            if kept_area[k] < threshold * area or area < threshold * kept_area[k]:
-                continue
-            width = min(x1, kept_box[k, 2]) - max(x0, kept_box[k, 0])
-            height = min(y1, kept_box[k, 3]) - max(y0, kept_box[k, 1])
-            if width > 0 and height > 0 and width * height * (1 + threshold) > threshold * (area + kept_area[k]):
-                free = False
-                break
-        if free:
-            kept[count], kept_area[count] = i, area
-            kept_box[count, 0], kept_box[count, 1], kept_box[count, 2], kept_box[count, 3] = x0, y0, x1, y1
-            count += 1
-    return kept[:count].copy()
+
+@numba.njit(cache=True, inline="always")
+def _is_overlap(common: float, area_a: float, area_b: float) -> bool:
+    """IoU > 1/2, i.e. 3 x intersection > sum of areas."""
+    return bool(common * np.float32(3) > area_a + area_b)
+
+
+@numba.njit(cache=True)
+def _intersect(i: int, box: np.ndarray, area: np.ndarray, common: np.ndarray) -> int:
+    """Intersection of box i with each later one of less than twice its area, into `common`; returns their end."""
+    left, top, right, bottom = box[0], box[1], box[2], box[3]
+    x0, y0, x1, y1 = left[i], top[i], right[i], bottom[i]
+    end = np.searchsorted(area, area[i] * np.float32(2))
+    for j in range(i + 1, end):  # conditional values, not min() and max(), which numba does not turn into vector code
+        width = (x1 if x1 < right[j] else right[j]) - (x0 if x0 > left[j] else left[j])
+        height = (y1 if y1 < bottom[j] else bottom[j]) - (y0 if y0 > top[j] else top[j])
+        common[j] = (width if width > 0 else np.float32(0)) * (height if height > 0 else np.float32(0))
+    return end
+
+
+@numba.njit(cache=True)
+def _greedy_cover(
+    start: np.ndarray, other: np.ndarray, credit: np.ndarray, weight: np.ndarray, limit: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lazy greedy maximisation of sum_j weight_j max_i credit_ij. Ties go to the lower index."""
+    count = weight.size
+    chosen, gain = np.empty(min(limit, count), np.int64), np.empty(min(limit, count))
+    covered = np.zeros(count)
+    heap = [(-_gain(i, start, other, credit, weight, covered), i) for i in range(count)]
+    _heapify(heap)
+    picked = 0
+    while picked < chosen.size and len(heap) > 0:
+        _, i = _pop(heap)
+        now = _gain(i, start, other, credit, weight, covered)
+        if len(heap) > 0 and (-now, i) > heap[0]:
+            _push(heap, (-now, i))  # the gains of the others are upper bounds: they can only have fallen as well
+            continue
+        chosen[picked], gain[picked] = i, now
+        picked += 1
+        for e in range(start[i], start[i + 1]):
+            covered[other[e]] = max(covered[other[e]], credit[e])
+    return chosen[:picked], gain[:picked]
+
+
+@numba.njit(cache=True)
+def _gain(
+    i: int, start: np.ndarray, other: np.ndarray, credit: np.ndarray, weight: np.ndarray, covered: np.ndarray
+) -> float:
+    total = 0.0
+    for e in range(start[i], start[i + 1]):
+        total += weight[other[e]] * max(credit[e] - covered[other[e]], 0.0)
+    return total

@@ -126,4 +126,5 @@ def nothing_stage() -> Stage:
 
 def chunk_bytes(root: Path) -> dict[str, bytes]:
     """Every array chunk of a local store by relative path."""
-    return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file() and "/c/" in str(p)}
+    files = (path for path in sorted(root.rglob("*")) if path.is_file() and "/c/" in str(path))
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}

@@ -71,7 +71,9 @@ def test_a_box_keeps_its_content(height: int, width: int, seed: int) -> None:
     image = torch.zeros(3, height, width, dtype=torch.uint8)
     image[:, y0:y1, x0:x1] = 250
     out = transform_image(transform, image)
-    box = transform_proposals(transform, proposals([float(x0), float(y0), float(x1), float(y1)]), (height, width)).box[0]
+    box = transform_proposals(transform, proposals([float(x0), float(y0), float(x1), float(y1)]), (height, width)).box[
+        0
+    ]
     expected = 250 * ((box[2] - box[0]) * (box[3] - box[1]))
     clipped = box.clone()
     clipped[0::2] = clipped[0::2].clamp(0, out.shape[2])

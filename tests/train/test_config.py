@@ -68,7 +68,11 @@ def test_saved_configuration_is_complete_and_reads_back(tmp_path: Path) -> None:
 
 
 def test_class_names_are_mapped_and_may_not_collide() -> None:
-    assert map_class_names(["airplane", "cat", "boat"], {"airplane": "aeroplane", "boat": None}) == ["aeroplane", "cat", None]
+    assert map_class_names(["airplane", "cat", "boat"], {"airplane": "aeroplane", "boat": None}) == [
+        "aeroplane",
+        "cat",
+        None,
+    ]
     with pytest.raises(InputError, match="cat and dog would both be 'cat'"):
         map_class_names(["cat", "dog"], {"dog": "cat"})
 

@@ -1,5 +1,7 @@
 """The order of images: epochs of permutations, the same however it is cut."""
 
+from itertools import pairwise
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +13,7 @@ from pdsl.train.randomness import Purpose, derived_seed, image_order
 def test_any_cutting_gives_the_same_sequence(n_images: int, seed: int, cuts: list[int]) -> None:
     whole = image_order(seed, n_images, 0, 60)
     edges = [0, *sorted(cuts), 60]
-    pieces = [image_order(seed, n_images, a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [image_order(seed, n_images, a, b) for a, b in pairwise(edges)]
     assert [i for piece in pieces for i in piece] == whole
     for epoch in range(60 // n_images):
         assert sorted(whole[epoch * n_images : (epoch + 1) * n_images]) == list(range(n_images))

@@ -121,7 +121,10 @@ def test_resume_without_a_checkpoint_starts_anew_and_of_a_finished_run_does_noth
 
 @pytest.mark.parametrize(
     ("override", "expected"),
-    [("optimizer.lr=0.5", r"optimizer\.lr: .* 0\.02, not 0\.5.*--init"), ("optimiser.lr=1", "did you mean 'optimizer'")],
+    [
+        ("optimizer.lr=0.5", r"optimizer\.lr: .* 0\.02, not 0\.5.*--init"),
+        ("optimiser.lr=1", "did you mean 'optimizer'"),
+    ],
 )
 def test_resume_refuses_what_would_make_it_another_run(
     store: str, config: str, tmp_path: Path, override: str, expected: str

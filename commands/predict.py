@@ -1,0 +1,116 @@
+"""`predict`: detect and segment in image files; proposals are computed on the fly."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from data.decode import decode_image
+from data.errors import InputError
+from data.records import ImageList, ImageRecord
+from pipeline.spec import Stage, StageInput
+
+if TYPE_CHECKING:
+    from pdsl.evaluate.predictions import Prediction
+    from pdsl.evaluate.trained import TrainedModel
+
+RESULTS = "predictions.json"
+
+
+def run(*, run: str, images: list[str], out: str) -> int:
+    """Write OUT/NAME.png (masks, boxes, classes and scores on the image) for each file, and OUT/predictions.json.
+
+    The JSON is a COCO results file: image_id is the file's NAME, category_id the class's number in the run, from 1.
+
+    The EXIF orientation is applied. A file that fails is named with the reason, the rest goes on; the exit status is
+    then 3.
+    """
+    from pdsl.environment import check_torchvision
+    from pdsl.evaluate.results import to_coco, write_json
+    from pdsl.evaluate.trained import load_trained
+
+    check_torchvision()
+    trained = load_trained(run)
+    stage = proposal_stage(trained)
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    names = picture_names(images)
+    found: list[Prediction] = []
+    records: list[ImageRecord] = []
+    for path, name in track(list(zip(images, names, strict=True)), "predict", console=Console(stderr=True)):
+        try:
+            pixels = decode_image(path, exif=True)
+            record = ImageRecord(name, path, (pixels.shape[0], pixels.shape[1]), ())
+            predictions = predict_one(trained, stage, record, pixels)
+        except Exception as error:  # one image may break a stage or not fit the device: the others go on
+            print(f"{path}: {error or type(error).__name__}", file=sys.stderr)
+            continue
+        _draw(folder / f"{name}.png", pixels, predictions, trained.class_names)
+        found += predictions
+        records.append(record)
+    categories = tuple(range(1, len(trained.class_names) + 1))
+    write_json(folder / RESULTS, to_coco(found, ImageList("", "", trained.class_names, categories, tuple(records))))
+    print(f"{folder}: pictures of {len(records)} images and {RESULTS} with {len(found)} detections")
+    return 0 if len(records) == len(images) else 3
+
+
+def predict_one(trained: "TrainedModel", stage: Stage, record: ImageRecord, pixels: np.ndarray) -> list["Prediction"]:
+    """Predictions for one image (H, W, 3) uint8. Raises pipeline.spec.ImageFailure where the
+    proposals fail."""
+    import torch
+
+    from pdsl.evaluate.infer import as_proposals, detect_image, to_predictions
+    from pdsl.evaluate.tta import views
+
+    rows = stage.compute(StageInput(record, pixels))
+    count = min(int(rows["proposals/count"]), trained.config.data.max_proposals)
+    if not count:
+        return []
+    config = trained.config.inference
+    device = next(trained.model.parameters()).device
+    image = torch.from_numpy(pixels.transpose(2, 0, 1).copy()).to(device)
+    proposals = as_proposals(rows["proposals/box"][:count], rows["proposals/score"][:count], device)
+    detections = detect_image(trained.model, image, proposals, config, views(config, tta=False))
+    ids = list(range(len(trained.class_names)))
+    return to_predictions(detections, record.id, record.size, config.mask_threshold, ids)
+
+
+def proposal_stage(trained: "TrainedModel") -> Stage:
+    """Stage `proposals` as it was built for the run's first training store; with its defaults where that store is gone
+    or its proposals came from files, which is said."""
+    from pipeline.store import open_store
+    from stages.registry import build_stage
+
+    stores = trained.config.data.stores
+    try:
+        identity = open_store(stores[0]).identity("proposals") if stores else None
+    except InputError:
+        identity = None
+    if identity is None or identity.params.get("method") == "files":
+        where = stores[0] if stores else "the run"
+        print(f"{where}: does not say how to make proposals; taking the default method", file=sys.stderr)
+        return build_stage("proposals", {"max_proposals": trained.config.data.max_proposals})
+    return build_stage("proposals", dict(identity.params))
+
+
+def picture_names(paths: list[str]) -> list[str]:
+    """A name for each file: its own without suffix, numbered where files of several folders share it."""
+    names: list[str] = []
+    for path in paths:
+        stem = Path(path).stem or "image"
+        name, number = stem, 2
+        while name in names:
+            name, number = f"{stem}-{number}", number + 1
+        names.append(name)
+    return names
+
+
+def _draw(path: Path, pixels: np.ndarray, predictions: list["Prediction"], class_names: tuple[str, ...]) -> None:
+    from pdsl.report.gallery import prediction_picture, shown
+    from pdsl.report.palette import class_colours
+
+    best = shown(predictions)
+    prediction_picture(pixels, best, class_names, class_colours(p.class_id for p in best)).save(path)

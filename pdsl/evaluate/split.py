@@ -1,0 +1,39 @@
+"""A trained model run over a whole split, with its progress on stderr."""
+
+from rich.console import Console
+from rich.progress import track
+
+from data.records import ImageList
+from pdsl.evaluate.infer import detect_images
+from pdsl.evaluate.predictions import Prediction
+from pdsl.evaluate.stored_proposals import StoredProposals
+from pdsl.evaluate.trained import TrainedModel
+from pipeline.store import Store
+
+
+def detect_split(
+    trained: TrainedModel, images: ImageList, store: Store, *, tta: bool = False, only_present: bool = False
+) -> tuple[list[Prediction], dict[str, str]]:
+    """Predictions of all images, and the reason by id of those that could not be looked at.
+
+    store: holds the proposals of these images. only_present: only classes that the image-level labels name, of each at
+    least the best detection. Raises InputError if the proposals are incomplete or the data set has none of the classes.
+    """
+    found: list[Prediction] = []
+    failed: dict[str, str] = {}
+    outcomes = detect_images(
+        trained.model,
+        images,
+        StoredProposals(store),
+        trained.config.inference,
+        tta=tta,
+        class_ids=trained.class_ids(images),
+        only_present=only_present,
+        max_proposals=trained.config.data.max_proposals,
+    )
+    for record, outcome in track(outcomes, "detect", len(images), console=Console(stderr=True)):
+        if isinstance(outcome, str):
+            failed[record.id] = outcome
+        else:
+            found += outcome
+    return found, failed

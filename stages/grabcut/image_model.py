@@ -1,0 +1,73 @@
+"""What colour-cut computes once per image and shares among all its boxes."""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from stages.contours import detector_by_name
+from stages.grabcut.codebook import Codebook, build_codebook
+from stages.grabcut.parameters import ColourCutParams
+from stages.grabcut.regions import Regions, build_regions
+
+COARSEST = 160
+"""The pyramid ends once its long side is no longer than this: a box of the whole image still fills a box frame."""
+
+BLUR = 0.7
+"""Standard deviation, in working pixels, of the smoothing of the contours before the watershed."""
+
+MAX_UPSCALE = 2.0
+"""Small images are enlarged at most this much for the contour detector; beyond it there is nothing to see."""
+
+
+class ImageModel(NamedTuple):
+    """One image, ready for its boxes.
+
+    size: (height, width). pyramid: the image and its halvings, (h, w, 3) uint8 RGB, finest first.
+    contour: (h, w) float32 in [0, 1] at the working size. regions: hierarchy at the working size.
+    codebook: colour words.
+    """
+
+    size: tuple[int, int]
+    pyramid: tuple[np.ndarray, ...]
+    contour: np.ndarray
+    regions: Regions
+    codebook: Codebook
+
+
+def build_image_model(image: np.ndarray, params: ColourCutParams) -> ImageModel:
+    """The model of `image` (H, W, 3) uint8 RGB, H and W at least 1."""
+    small = _working_copy(image, params.side)
+    strength = _strength(detector_by_name(params.contours)(small))
+    lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    return ImageModel(
+        image.shape[:2],
+        _pyramid(image),
+        strength.astype(np.float32) / np.float32(65280),
+        build_regions(strength, lab, params.leaves),
+        build_codebook(lab, params.words),
+    )
+
+
+def _working_copy(image: np.ndarray, side: int) -> np.ndarray:
+    height, width = image.shape[:2]
+    ratio = min(side / max(height, width), MAX_UPSCALE)
+    size = max(1, round(width * ratio)), max(1, round(height * ratio))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR)
+
+
+def _strength(probability: np.ndarray) -> np.ndarray:
+    """Contours (h, w) quantised to 8 bits, then smoothed in integers: uint16, 65280 for 1.
+
+    Thus the last bits of the detector's floats, which may differ between builds, do not reach the masks.
+    """
+    quantised = np.rint(np.clip(probability, 0, 1) * 255).astype(np.uint8)
+    return cv2.GaussianBlur(quantised.astype(np.uint16) * 256, (0, 0), BLUR)
+
+
+def _pyramid(image: np.ndarray) -> tuple[np.ndarray, ...]:
+    levels = [np.ascontiguousarray(image)]
+    while max(levels[-1].shape[:2]) > COARSEST and min(levels[-1].shape[:2]) > 1:
+        height, width = levels[-1].shape[:2]
+        levels.append(cv2.resize(levels[-1], (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA))
+    return tuple(levels)

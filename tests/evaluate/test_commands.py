@@ -1,0 +1,179 @@
+"""eval, predict, export and inspect as commands: what they write, and what they say of bad input."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from pycocotools.coco import COCO
+
+from commands import evaluate, export, inspect, predict
+from data.catalog import load_images
+from data.errors import InputError
+from data.records import ImageList
+from pdsl.evaluate.config import InferenceConfig
+from pdsl.evaluate.results import read_results
+from pdsl.evaluate.trained import load_trained, untrained
+from pipeline.executors.serial import SerialExecutor
+from pipeline.runner import run_stage
+from pipeline.store import create_or_open
+from stages.registry import build_stage
+from tests.train.makers import stages
+
+
+def _options(scenes: Path) -> dict[str, Any]:
+    return {"data": f"voc:{scenes / 'data'}", "split": "train", "store": str(scenes / "train.zarr")}
+
+
+def test_eval_writes_metrics_predictions_and_report(
+    scenes: Path, run_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ten scenes, one of which has no proposals: exit status 3."""
+    comparison = evaluate.compare(run=str(run_folder), **_options(scenes))
+    (run_folder / "comparison.json").write_text(json.dumps(comparison))
+    assert set(comparison) == {"trained", "untrained", "boxes_as_masks"}
+    status = evaluate.run(run=str(run_folder), results=None, tta=False, out=None, **_options(scenes))
+    shown = capsys.readouterr()
+    assert status == 3 and "train_000009: stage 'proposals' failed" in shown.err and "AP75" in shown.out
+    metrics = json.loads((run_folder / "metrics.json").read_text())
+    assert {"AP", "AP25", "AP50", "AP70", "AP75", "APs", "APm", "APl", "per_class"} == set(metrics["mask"])
+    assert metrics["images"] == 10 and metrics["step"] == 8 and list(metrics["failed"]) == ["train_000009"]
+    assert metrics["box"] == comparison["trained"]["box"] == comparison["boxes_as_masks"]["box"]
+    predictions = read_results(run_folder / "predictions.json", load_images(f"voc:{scenes / 'data'}", "train"))
+    assert len(predictions) == metrics["detections"]
+    page = (run_folder / "report.html").read_text()
+    for heading in (
+        "What was learnt",
+        "Predictions beside ground truth",
+        "What it learns from",
+        "Training",
+        "Per class",
+    ):
+        assert f"<h2>{heading}</h2>" in page
+    assert "<link" not in page and "<script" not in page and 'src="http' not in page
+
+
+def test_results_of_a_run_evaluated_as_anyones(scenes: Path, run_folder: Path, tmp_path: Path) -> None:
+    """The same figures from predictions.json as from the run itself."""
+    evaluate.run(run=str(run_folder), results=None, tta=False, out=None, **_options(scenes))
+    options = _options(scenes) | {"store": None}
+    results = str(run_folder / "predictions.json")
+    assert evaluate.run(run=None, results=results, tta=False, out=str(tmp_path / "other"), **options) == 0
+    one = json.loads((run_folder / "metrics.json").read_text())
+    other = json.loads((tmp_path / "other" / "metrics.json").read_text())
+    assert other["box"]["AP50"] == pytest.approx(one["box"]["AP50"], abs=0.02)
+    assert other["mask"] == one["mask"]
+
+
+def test_eval_with_test_time_augmentation(scenes: Path, run_folder: Path, tmp_path: Path) -> None:
+    status = evaluate.run(run=str(run_folder), results=None, tta=True, out=str(tmp_path / "tta"), **_options(scenes))
+    assert status == 3 and json.loads((tmp_path / "tta" / "metrics.json").read_text())["tta"] is True
+
+
+def test_eval_refuses(scenes: Path, run_folder: Path, tmp_path: Path) -> None:
+    options = _options(scenes)
+    with pytest.raises(InputError, match="--run"):
+        evaluate.run(run=None, results=None, tta=False, out=None, **options)
+    with pytest.raises(InputError, match="--store"):
+        evaluate.run(run=str(run_folder), results=None, tta=False, out=None, **options | {"store": None})
+    with pytest.raises(InputError, match=r"checkpoints/last\.pt"):
+        evaluate.run(run=str(tmp_path), results=None, tta=False, out=None, **options)
+    with pytest.raises(InputError, match="another image list"):
+        evaluate.run(run=str(run_folder), results=None, tta=False, out=None, **options | {"split": "val"})
+
+
+def test_export_agrees_with_the_image_labels(scenes: Path, run_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "pseudo.json"
+    assert export.run(run=str(run_folder), out=str(out), **_options(scenes)) == 3
+    coco = COCO(str(out))
+    images = load_images(f"voc:{scenes / 'data'}", "train")
+    for place, record in enumerate(images.records, 1):
+        found = {a["category_id"] for a in coco.loadAnns(coco.getAnnIds(imgIds=place))}
+        expected = set() if record.id.endswith("9") else {images.category_ids[c] for c in record.label}
+        assert found == expected
+    assert all(a["area"] > 0 and coco.annToMask(a).sum() == a["area"] for a in coco.anns.values())
+
+
+def test_predict_goes_on_after_a_broken_file(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EXIF orientation 6 turns a 60 x 40 picture upright: 40 x 60."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (60, 40), (90, 160, 90)).save(tmp_path / "good.jpg", exif=exif)
+    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    monkeypatch.setattr(predict, "proposal_stage", lambda trained: stages()[0])
+    files = [str(tmp_path / name) for name in ("bad.jpg", "good.jpg", "missing.jpg")]
+    assert predict.run(run=str(run_folder), images=files, out=str(tmp_path / "out")) == 3
+    said = capsys.readouterr().err
+    assert "bad.jpg: not an image" in said and "missing.jpg: file not found" in said
+    with Image.open(tmp_path / "out" / "good.png") as picture:
+        assert picture.height == 1.5 * picture.width
+    rows = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert rows and {row["image_id"] for row in rows} == {"good"}
+    assert rows[0]["segmentation"]["size"] == [60, 40]
+
+
+def test_names_of_pictures() -> None:
+    assert predict.picture_names(["a/x.jpg", "b/x.png", "y.jpg"]) == ["x", "x-2", "y"]
+
+
+def test_predict_makes_proposals_as_the_runs_store(scenes: Path, run_folder: Path, tmp_path: Path) -> None:
+    images = load_images(f"voc:{scenes / 'data'}", "val")
+    store = create_or_open(str(tmp_path / "s.zarr"), images)
+    settings = {"method": "selective-search", "mode": "fast", "max_proposals": 50}
+    stage = build_stage("proposals", settings)
+    run_stage(store, images, stage, SerialExecutor())
+    trained = load_trained(run_folder)
+    object.__setattr__(trained.config.data, "stores", (str(tmp_path / "s.zarr"),))
+    assert predict.proposal_stage(trained).identity() == stage.identity()
+
+
+def test_inspect_draws_what_there_is(scenes: Path, tmp_path: Path) -> None:
+    store = str(scenes / "train.zarr")
+    for image in ("train_000001", "train_000009"):  # the latter has no proposals
+        assert inspect.run(store=store, image=image, out=str(tmp_path / "deep" / "p.png"), data=None) == 0
+        with Image.open(tmp_path / "deep" / "p.png") as picture:
+            assert min(picture.size) > 300
+    with pytest.raises(InputError, match=r"has no such image; did you mean 'train_00000"):
+        inspect.run(store=store, image="train_00001", out=str(tmp_path / "p.png"), data=None)
+    with pytest.raises(InputError, match=r"end in \.png"):
+        inspect.run(store=store, image="train_000001", out=str(tmp_path / "p.gif"), data=None)
+
+
+def test_classes_are_matched_by_name(run_folder: Path) -> None:
+    """Also under the run's `classes:`; a data set without any of the classes is refused."""
+    trained = load_trained(run_folder)
+    images = ImageList("voc:there", "val", ("moon", "cog", "cat"), (1, 2, 3), ())
+    trained.config.classes["cog"] = "gear"
+    by_name = dict(zip(trained.class_names, trained.class_ids(images), strict=True))
+    assert by_name["moon"] == 0 and by_name["gear"] == 1 and by_name["vine"] is None
+    with pytest.raises(InputError, match="none of the model's classes"):
+        trained.class_ids(ImageList("voc:there", "val", ("cat",), (1,), ()))
+
+
+def test_an_untrained_model_is_not_the_trained_one_retold(run_folder: Path) -> None:
+    """The same architecture and classes, weights of the seed."""
+    trained = load_trained(run_folder)
+    with torch.no_grad():
+        next(iter(trained.model.parameters())).add_(1)
+    fresh = untrained(trained)
+    assert fresh.class_names == trained.class_names and fresh.step == 0
+    pairs = zip(fresh.model.parameters(), trained.model.parameters(), strict=True)
+    assert [torch.equal(a, b) for a, b in pairs].count(False) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"nms": 1.5}, "nms"),
+        ({"detections": 0}, "detections"),
+        ({"scale": 0}, "positive"),
+        ({"max_side": 9}, "max_side"),
+    ],
+)
+def test_settings_without_sense(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        InferenceConfig(**values)

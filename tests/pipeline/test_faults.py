@@ -1,0 +1,171 @@
+"""Storage that fails: clear words, retries where they help, nothing marked done that is not whole."""
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from pipeline.executors.serial import SerialExecutor
+from pipeline.objects import StorageError, open_objects
+from pipeline.runner import run_stage
+from pipeline.store import create_or_open, open_store
+from pipeline.verify import verify_store
+from tests.pipeline.toy import chunk_bytes, first_stage, image_list
+
+IMAGES = image_list(64)
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def tmpfs(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB, where this user may mount one."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting a file system needs root")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def assert_continues_to_the_end(url: str, tmp_path: Path, rows: int) -> None:
+    """What is recorded is whole; a further run completes the store to the bytes of an undisturbed one."""
+    store = open_store(url)
+    assert not verify_store(store).damage and not list(Path(url).rglob("*.partial"))
+    run_stage(store, IMAGES, first_stage(rows=rows), SerialExecutor())
+    fresh = tmp_path / "fresh.zarr"
+    run_stage(create_or_open(str(fresh), IMAGES, shard=8), IMAGES, first_stage(rows=rows), SerialExecutor())
+    assert chunk_bytes(Path(url)) == chunk_bytes(fresh)
+
+
+def test_a_full_disk(tmpfs: Path, tmp_path: Path) -> None:
+    url = str(tmpfs / "full.zarr")
+    store = create_or_open(url, IMAGES, shard=8)
+    filler = tmpfs / "filler"
+    filler.write_bytes(b"x" * 640_000)
+    with pytest.raises(StorageError, match=r"toy/.*could not write it: no space left; free some, then run the same"):
+        run_stage(store, IMAGES, first_stage(rows=300), SerialExecutor())
+    done = (open_store(url).status("toy") == 1).sum()
+    assert 0 < done < 64 and done % 8 == 0
+    filler.unlink()
+    assert_continues_to_the_end(url, tmp_path, rows=300)
+
+
+def test_a_disk_that_becomes_read_only(tmpfs: Path, tmp_path: Path) -> None:
+    url = str(tmpfs / "ro.zarr")
+    store = create_or_open(url, IMAGES, shard=8)
+    run_stage(store, IMAGES, first_stage(), SerialExecutor(), image_range=(0, 16))
+    subprocess.run(["mount", "-o", "remount,ro", str(tmpfs)], check=True)
+    try:
+        with pytest.raises(StorageError, match="read-only; make it writable"):
+            run_stage(store, IMAGES, first_stage(), SerialExecutor())
+        assert open_store(url).status("toy").tolist() == [1] * 16 + [0] * 48
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", str(tmpfs)], check=True)
+    assert_continues_to_the_end(url, tmp_path, rows=5)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"), [(errno.ENOSPC, "no space left"), (errno.EDQUOT, "quota"), (errno.EIO, "input/output error")]
+)
+@pytest.mark.parametrize("moment", [3, 4, 5, 6, 7])
+def test_an_error_at_any_write_of_a_shard(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, message: str, moment: int
+) -> None:
+    store = create_or_open(url, IMAGES, shard=8)
+    run_stage(store, IMAGES, first_stage(), SerialExecutor(), image_range=(0, 8))
+    real, calls = os.fsync, [0]
+
+    def failing(handle: int) -> None:
+        calls[0] += 1
+        if calls[0] == moment:
+            raise OSError(code, os.strerror(code))
+        real(handle)
+
+    monkeypatch.setattr("os.fsync", failing)
+    with pytest.raises(StorageError, match=message):
+        run_stage(store, IMAGES, first_stage(), SerialExecutor())
+    monkeypatch.undo()
+    assert_continues_to_the_end(url, tmp_path, rows=5)
+
+
+def test_a_limit_on_file_size(url: str) -> None:
+    """`ulimit -f`: the kernel cuts the write short and answers EFBIG."""
+    code = (
+        "import resource, signal; from tests.pipeline.test_faults import *\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"store = create_or_open({url!r}, IMAGES, shard=8)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "try: run_stage(store, IMAGES, first_stage(rows=300), SerialExecutor())\n"
+        "except StorageError as error: print(error)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "toy/box/c/0/0/0: could not write it: the file would be larger than the limit" in said
+    assert not open_store(url).status("toy").any() and not list(Path(url).rglob("*.partial"))
+
+
+class FlakyFileSystem(MemoryFileSystem):  # type: ignore[misc]
+    """An object store whose every third request fails, or, when `down`, every one."""
+
+    protocol = "flaky"
+    calls = 0
+    down = False
+
+    def _tick(self) -> None:
+        FlakyFileSystem.calls += 1
+        if FlakyFileSystem.down or FlakyFileSystem.calls % 3 == 0:
+            raise OSError(errno.ECONNRESET, "connection reset by peer")
+
+    def pipe_file(self, path: str, value: bytes, **kwargs: Any) -> None:
+        self._tick()
+        super().pipe_file(path, value, **kwargs)
+
+    def cat_file(self, path: str, *args: Any, **kwargs: Any) -> bytes:
+        self._tick()
+        return bytes(super().cat_file(path, *args, **kwargs))
+
+    def find(self, path: str, *args: Any, **kwargs: Any) -> Any:
+        self._tick()
+        return super().find(path, *args, **kwargs)
+
+
+@pytest.fixture
+def flaky(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[FlakyFileSystem]]:
+    fsspec.register_implementation("flaky", FlakyFileSystem, clobber=True)
+    monkeypatch.setattr("pipeline.remote_objects.RETRY_DELAYS", (0.0, 0.0, 0.0))
+    FlakyFileSystem.down = False
+    yield FlakyFileSystem
+    FlakyFileSystem.down = False
+
+
+def test_an_object_store_with_hiccups(flaky: type[FlakyFileSystem]) -> None:
+    store = create_or_open("flaky://hiccups.zarr", IMAGES, shard=8)
+    summary = run_stage(store, IMAGES, first_stage(), SerialExecutor())
+    assert summary.done == 64 and flaky.calls > 100
+    assert not verify_store(open_store("flaky://hiccups.zarr")).damage
+
+
+def test_an_object_store_that_is_down(flaky: type[FlakyFileSystem]) -> None:
+    store = create_or_open("flaky://down.zarr", IMAGES, shard=8)
+    run_stage(store, IMAGES, first_stage(), SerialExecutor(), image_range=(0, 8))
+    flaky.down = True
+    with pytest.raises(StorageError, match=r"after 4 attempts.*connection reset.*run the same command again"):
+        run_stage(store, IMAGES, first_stage(), SerialExecutor())
+    flaky.down = False
+    store = open_store("flaky://down.zarr")
+    assert store.status("toy").tolist() == [1] * 8 + [0] * 56
+    assert run_stage(store, IMAGES, first_stage(), SerialExecutor()).computed == 56
+
+
+def test_missing_objects_and_rights_are_not_retried(flaky: type[FlakyFileSystem]) -> None:
+    flaky.calls = 0
+    with pytest.raises(FileNotFoundError):
+        open_objects("flaky://nowhere").read("key")
+    assert flaky.calls == 1

@@ -1,0 +1,162 @@
+"""S3 through a real server, with and without hiccups; and Dask workers that were started by hand."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from data.errors import InputError
+from pipeline.executors.choose import DeferredExecutor
+from pipeline.executors.serial import SerialExecutor
+from pipeline.lock import LockedError, stage_lock
+from pipeline.runner import run_stage
+from pipeline.store import DamagedStoreError, create_or_open, open_store
+from pipeline.verify import verify_store
+from tests.pipeline.kill import cluster
+from tests.pipeline.s3 import BUCKET, free_port, s3_server
+from tests.pipeline.toy import chunk_bytes, first_stage, image_list, noise, second_stage
+
+IMAGES = image_list(70)
+
+
+def reference(folder: Path) -> dict[str, bytes]:
+    store = create_or_open(str(folder), IMAGES)
+    run_stage(store, IMAGES, first_stage(), SerialExecutor())
+    run_stage(store, IMAGES, second_stage(), SerialExecutor())
+    return chunk_bytes(folder)
+
+
+def test_a_store_on_s3(tmp_path: Path) -> None:
+    with s3_server(tmp_path / "served"):
+        url = f"s3://{BUCKET}/a.zarr"
+        store = create_or_open(url, IMAGES)
+        run_stage(store, IMAGES, first_stage(), SerialExecutor(), image_range=(0, 32))
+        run_stage(store, IMAGES, first_stage(), SerialExecutor())
+        assert run_stage(store, IMAGES, second_stage(), SerialExecutor()).done == 70
+        with stage_lock(store.objects, "toy"), pytest.raises(LockedError, match="process"):
+            run_stage(store, IMAGES, first_stage(), SerialExecutor())
+        store = open_store(url)
+        assert store.groups() == ("toy", "toy_sum") and not verify_store(store).damage
+        assert np.array_equal(store.read("toy/box", 69), noise("im00069", (5, 4)))
+        assert np.array_equal(zarr.open_group(url, mode="r")["toy/box"][69], noise("im00069", (5, 4)))
+        served = tmp_path / "served" / BUCKET / "a.zarr"
+        assert chunk_bytes(served) == reference(tmp_path / "local.zarr")
+        (served / "toy/box/c/1/0/0").unlink()
+        with pytest.raises(DamagedStoreError, match="the shard is missing"):
+            open_store(url).read("toy/box", 40)
+        assert "missing" in verify_store(open_store(url)).damage[0].problem
+        run_stage(open_store(url), IMAGES, first_stage(rows=6), SerialExecutor(), overwrite=True)
+        assert open_store(url).stale("toy_sum")
+
+
+def test_an_s3_server_that_goes_away_for_a_while(tmp_path: Path) -> None:
+    port = free_port()
+    url = f"s3://{BUCKET}/b.zarr"
+    with s3_server(tmp_path / "served", port):
+        store = create_or_open(url, IMAGES, shard=4)
+    back_up = threading.Event()
+
+    def return_later() -> None:
+        time.sleep(2)
+        with s3_server(tmp_path / "served", port):
+            back_up.set()
+            finished.wait(60)
+
+    finished = threading.Event()
+    server = threading.Thread(target=return_later)
+    server.start()
+    summary = run_stage(store, IMAGES, first_stage(), SerialExecutor())
+    assert summary.done == 70 and back_up.is_set() and not verify_store(store).damage
+    finished.set()
+    server.join()
+
+
+def test_two_runs_at_once_on_an_object_store_are_harmless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`rclone serve s3` ignores create-only puts, so both may pass the lock in the same instant."""
+    monkeypatch.setattr("pipeline.lock.Holder.is_alive", lambda self: False)
+    monkeypatch.setattr("pipeline.lock._read", lambda objects, key: None)
+    with s3_server(tmp_path / "served"):
+        url = f"s3://{BUCKET}/c.zarr"
+        create_or_open(url, IMAGES, shard=4)
+
+        def run() -> None:
+            with pytest.MonkeyPatch.context():
+                try:
+                    run_stage(open_store(url), IMAGES, first_stage(seconds=0.002), SerialExecutor())
+                except LockedError:
+                    refused.append(True)
+
+        refused: list[bool] = []
+        monkeypatch.setattr("pipeline.runner.stage_lock", lambda objects, group: _nothing())
+        threads = [threading.Thread(target=run) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not verify_store(open_store(url)).damage and open_store(url).status("toy").all()
+    local = create_or_open(str(tmp_path / "l.zarr"), IMAGES, shard=4)
+    run_stage(local, IMAGES, first_stage(), SerialExecutor())
+    assert chunk_bytes(tmp_path / "served" / BUCKET / "c.zarr") == chunk_bytes(tmp_path / "l.zarr")
+
+
+class _nothing:
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def test_workers_joined_through_dask_scheduler_and_dask_worker(tmp_path: Path) -> None:
+    """Two worker processes with their own working folders, on a local store and on S3 with a storage-options mapping."""
+    with s3_server(tmp_path / "served") as port, cluster(tmp_path) as address:
+        options = {
+            "key": os.environ["AWS_ACCESS_KEY_ID"],
+            "secret": os.environ["AWS_SECRET_ACCESS_KEY"],
+            "endpoint_url": f"http://127.0.0.1:{port}",
+        }
+        executor = DeferredExecutor(workers=None, scheduler=address, cluster=None)
+        places = {str(tmp_path / "joined.zarr"): None, f"s3://{BUCKET}/joined.zarr": options}
+        for url, storage_options in places.items():
+            store = create_or_open(url, IMAGES, storage_options=storage_options)
+            assert run_stage(store, IMAGES, first_stage(), executor).done == 70
+            assert run_stage(store, IMAGES, second_stage(), executor).done == 70
+        executor.close()
+        expected = reference(tmp_path / "reference.zarr")
+        assert chunk_bytes(tmp_path / "joined.zarr") == expected
+        assert chunk_bytes(tmp_path / "served" / BUCKET / "joined.zarr") == expected
+
+
+def test_workers_with_other_versions_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with cluster(tmp_path) as address:
+        executor = DeferredExecutor(workers=None, scheduler=address, cluster=None)
+        store = create_or_open(str(tmp_path / "a.zarr"), IMAGES)
+        monkeypatch.setattr("pipeline.versions.code_digest", lambda: "another program")
+        with pytest.raises(InputError, match="a worker on .* has code [0-9a-f]+ instead of another program"):
+            run_stage(store, IMAGES, first_stage(), executor)
+        executor.close()
+        assert not open_store(str(tmp_path / "a.zarr")).status("toy").any()
+
+
+def test_a_scheduler_that_can_not_be_reached() -> None:
+    executor = DeferredExecutor(workers=None, scheduler=f"tcp://127.0.0.1:{free_port()}", cluster=None)
+    with pytest.raises(InputError, match="can not be reached"):
+        executor.run(None, [])  # type: ignore[arg-type]
+
+
+def test_a_scheduler_that_dies_ends_the_run_with_a_hint(tmp_path: Path) -> None:
+    store = create_or_open(str(tmp_path / "a.zarr"), IMAGES, shard=4)
+    with cluster(tmp_path) as address:
+        executor = DeferredExecutor(workers=None, scheduler=address, cluster=None)
+        pid = int(subprocess.run(["pgrep", "-f", f"scheduler-file {tmp_path}"], capture_output=True).stdout.split()[0])
+        threading.Timer(4.0, os.kill, (pid, signal.SIGKILL)).start()
+        with pytest.raises(InputError, match="run the same command again"):
+            run_stage(store, IMAGES, first_stage(seconds=0.5), executor)
+        executor.close()
+    assert run_stage(store, IMAGES, first_stage(), SerialExecutor()).done == 70

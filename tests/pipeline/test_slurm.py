@@ -1,0 +1,96 @@
+"""`--cluster` on a real SLURM of one machine, and the job script it would submit."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from data.errors import InputError
+from pipeline.cluster import ClusterFile, load_cluster_file, start_cluster
+from pipeline.executors.choose import DeferredExecutor
+from pipeline.executors.serial import SerialExecutor
+from pipeline.runner import run_stage
+from pipeline.store import create_or_open
+from tests.pipeline.toy import chunk_bytes, first_stage, image_list
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+
+
+def test_cluster_files(tmp_path: Path) -> None:
+    file = tmp_path / "cluster.yaml"
+    file.write_text("kind: slurm\nworkers: 64\noptions: {queue: cpu, cores: 1}\n")
+    assert load_cluster_file(str(file)) == ClusterFile("slurm", 64, 1, 600.0, {"queue": "cpu", "cores": 1})
+    assert load_cluster_file(str(file), 8).workers == 8
+    for text, message in {
+        "kind: slurmm": "kind: 'slurmm' is not one of",
+        "worker: 3": "unknown key 'worker'; did you mean 'workers'",
+        "workers: 0": "expected 1 <= at_least",
+        "- a": "expected a mapping",
+        "a: [": "can not be read",
+        "kind: ssh\noptions: {hosts: [one]}": None,
+    }.items():
+        file.write_text(text)
+        if message:
+            with pytest.raises(InputError, match=message):
+                load_cluster_file(str(file))
+        else:
+            with pytest.raises(InputError, match=r"options\.hosts|asyncssh"):
+                start_cluster(load_cluster_file(str(file)), str(file))
+    with pytest.raises(InputError, match="can not be read"):
+        load_cluster_file(str(tmp_path / "missing.yaml"))
+
+
+def test_the_job_script(tmp_path: Path) -> None:
+    pytest.importorskip("dask_jobqueue")
+    wanted = ClusterFile("slurm", 1, 1, 60.0, {"queue": "cpu", "walltime": "01:00:00", "log_directory": str(tmp_path)})
+    environment = os.environ["PATH"]
+    (tmp_path / "sbatch").write_text("#!/bin/sh\necho 'Submitted batch job 7'\n")
+    (tmp_path / "sbatch").chmod(0o755)
+    os.environ["PATH"] = f"{tmp_path}:{environment}"
+    try:
+        with start_cluster(wanted, "test") as cluster:
+            script = cluster.job_script()
+    finally:
+        os.environ["PATH"] = environment
+    assert "#SBATCH -p cpu" in script and "#SBATCH -t 01:00:00" in script and "--nthreads 1" in script
+    assert "export OMP_NUM_THREADS=1" in script and "export OPENCV_FOR_THREADS_NUM=1" in script
+
+
+@pytest.fixture
+def slurm(tmp_path: Path) -> Iterator[Path]:
+    """SLURM_CONF of a running SLURM."""
+    if not all(shutil.which(name) for name in ("slurmctld", "slurmd", "munged")) or os.getuid():
+        pytest.skip("SLURM MISSING: needs root and Debian's slurm-wlm and munge, this test did not run")
+    folder = tmp_path / "slurm"
+    subprocess.run(["sh", str(HERE / "slurm.sh"), "start", str(folder)], check=True)
+    os.environ["SLURM_CONF"] = str(folder / "slurm.conf")
+    yield folder
+    del os.environ["SLURM_CONF"]
+    subprocess.run(["sh", str(HERE / "slurm.sh"), "stop", str(folder)], check=True)
+
+
+@pytest.mark.slow
+def test_a_stage_on_slurm(slurm: Path, tmp_path: Path) -> None:
+    file = tmp_path / "cluster.yaml"
+    file.write_text(
+        "kind: slurm\nworkers: 2\nat_least: 2\nwait_seconds: 120\noptions:\n"
+        "  cores: 1\n  memory: 400MB\n  queue: test\n  walltime: '00:10:00'\n  interface: lo\n"
+        f"  log_directory: {tmp_path}\n  job_script_prologue: ['export PYTHONPATH={ROOT}']\n"
+    )
+    images = image_list(70)
+    executor = DeferredExecutor(workers=None, scheduler=None, cluster=str(file))
+    store = create_or_open(str(tmp_path / "slurm.zarr"), images, shard=8)
+    try:
+        summary = run_stage(store, images, first_stage(seconds=0.02), executor)
+        queue = subprocess.run(["squeue", "-h", "-o", "%T"], capture_output=True, text=True, check=True).stdout.split()
+        assert queue == ["RUNNING", "RUNNING"] and executor.workers == 2
+    finally:
+        executor.close()
+    assert summary.done == 70
+    local = create_or_open(str(tmp_path / "local.zarr"), images, shard=8)
+    run_stage(local, images, first_stage(), SerialExecutor())
+    assert chunk_bytes(tmp_path / "slurm.zarr") == chunk_bytes(tmp_path / "local.zarr")
