@@ -1,6 +1,5 @@
 """The command line: click definitions only. What a command does lives in `commands/`, one file a command."""
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -192,4 +191,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
