@@ -27,9 +27,9 @@ THRESHOLDS = (0.5, 0.7, 0.85)
 
 
 def best_mask_iou(truth: np.ndarray, boxes: np.ndarray, masks: np.ndarray, overlap: np.ndarray) -> np.ndarray:
-    """Mask IoU of one object (H, W) bool with each proposal: (n,). Only the 60 of highest box IoU are pasted."""
+    """Mask IoU of one object (H, W) bool with each proposal: (n,). Only the 20 of highest box IoU are pasted."""
     found = np.zeros(len(boxes))
-    for k in np.argsort(-overlap)[:60]:
+    for k in np.argsort(-overlap)[:20]:
         mask = paste(unpack(masks[k]), boxes[k], truth.shape)
         found[k] = (mask & truth).sum() / max((mask | truth).sum(), 1)
     return found

@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 
 from commands import precompute, train
-from commands.evaluate import predict_task, read_task
+from commands.evaluate import read_task
 from data.catalog import load_images
 from data.masks import MASK_SIDE
 from data.scenes import write_scenes
 from pdsl.evaluate.metrics import coco_metrics
+from pdsl.evaluate.split import detect_split
 from pdsl.evaluate.trained import load_trained
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
@@ -107,7 +108,7 @@ def measure(run: Path, store: str, overrides: Sequence[str], out: Path, val: str
     if status:
         raise SystemExit(status)
     task = read_task(f"voc:{out / 'data'}", "val", val)
-    predictions, _ = predict_task(load_trained(str(run)), task, tta=False)
+    predictions, _ = detect_split(load_trained(str(run)), task.images, task.proposals())
     metrics = coco_metrics(predictions, task.truth, task.images.class_names)
     figures = {f"{kind} {name}": float(metrics[kind][name]) for kind, name in FIGURES}
     found.write_text(json.dumps(figures))

@@ -19,7 +19,7 @@ from pipeline.listener import Listener
 from pipeline.objects import open_objects
 from pipeline.plan import make_plan, widen
 from pipeline.progress import ProgressDisplay, duration
-from pipeline.runner import RunSummary, run_stage
+from pipeline.runner import RunSummary, refuse_changes, run_stage
 from pipeline.spec import Stage
 from pipeline.store import Store, create_or_open, open_store
 from pipeline.store_reader import read_root
@@ -140,12 +140,17 @@ class _Runs:
         return summaries
 
     def upstream(self, name: str) -> Iterator[RunSummary]:
-        """Complete a stage that was not asked for: as the store has it, or as the settings say."""
+        """Complete a stage that was not asked for: as the store has it, or as the settings say.
+
+        Nothing is yielded for one that was complete: its failures are no failures of this command.
+        """
         stage, recipe = build(self.request, name, self.store, stored=name not in self.request.settings)
         identity = self.store.identity(stage.group)
         if identity is not None:
             plan = make_plan(self.store, stage, identity.fingerprint, widen(self.image_range, self.store))
-            if plan.whole.all() and name not in self.request.settings:
+            if plan.whole.all():
+                if name in self.request.settings:
+                    refuse_changes(self.store, stage)
                 return
         self.listener.note(f"stage '{self.request.stages[0]}' needs '{name}': running it first where it is missing")
         yield self.one(stage, recipe, overwrite=False, retry_failed=False)

@@ -1,8 +1,9 @@
 """Random transformations of one training image, its proposals and its seed masks.
 
 All numbers are drawn first, on the CPU, from the generator of (seed, step, image); then everything is computed on the
-device. Boxes move with the image and are never clipped; box-frame masks stay as they are, save for a mirror.
-Image-level labels are never recomputed: what a crop cuts away stays present.
+device, with plain numbers as factors: a small tensor from the host would make the host wait. Boxes move with the image
+and are never clipped; box-frame masks stay as they are, save for a mirror. Image-level labels are never recomputed:
+what a crop cuts away stays present.
 """
 
 from dataclasses import dataclass, replace
@@ -85,12 +86,12 @@ def transform_proposals(transform: Transform, proposals: Proposals, size: tuple[
     """
     height, width = transform.size
     x0, y0, x1, y1 = transform.crop
-    scale = proposals.box.new_tensor([width / size[1], height / size[0]]).repeat(2)
-    box = proposals.box * scale
+    left, top, right, bottom = proposals.box.unbind(1)
+    left, right = (x * (width / size[1]) for x in (left, right))
+    top, bottom = (y * (height / size[0]) for y in (top, bottom))
     if transform.flip:
-        left, top, right, bottom = box.unbind(1)
-        box = torch.stack([width - right, top, width - left, bottom], 1)
-    box = box - box.new_tensor([x0, y0, x0, y0])
+        left, right = width - right, width - left
+    box = torch.stack([left - x0, top - y0, right - x0, bottom - y0], 1)
     inside = (box[:, 2] > 0) & (box[:, 3] > 0) & (box[:, 0] < x1 - x0) & (box[:, 1] < y1 - y0)
     return Proposals(box, proposals.score, proposals.valid & inside)
 
@@ -100,8 +101,9 @@ def _colour(pixels: Tensor, exposure: float, saturation: float) -> Tensor:
     if exposure != 1:
         pixels = (pixels * exposure).clamp(0, 255)
     if saturation != 1:
-        weights = pixels.new_tensor(GREY)[:, None, None]
-        pixels = torch.lerp((pixels * weights).sum(0, keepdim=True), pixels, saturation).clamp(0, 255)
+        red, green, blue = pixels
+        grey = GREY[0] * red + GREY[1] * green + GREY[2] * blue
+        pixels = torch.lerp(grey[None], pixels, saturation).clamp(0, 255)
     return pixels.contiguous()
 
 

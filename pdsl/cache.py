@@ -4,6 +4,7 @@ Stores are only read. One that is incomplete, stale, or of another image list th
 """
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -78,7 +79,8 @@ def unpack(packed: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class _Source:
-    """One store with its data set. labels: (N, C) bool in the run's classes. counts: (N,) proposals of each image."""
+    """One store with its data set. labels: (N, C) bool in the run's classes; counts, n_seeds: (N,) of each image;
+    usable: (N,) bool, what takes part; left_out: how many do not, by reason."""
 
     store: Store
     images: ImageList
@@ -86,6 +88,7 @@ class _Source:
     counts: np.ndarray
     n_seeds: np.ndarray
     usable: np.ndarray
+    left_out: Counter[str]
 
 
 @dataclass
@@ -98,8 +101,9 @@ class CacheReader:
     sources: Sequence[_Source]
     class_names: tuple[str, ...]
     items: list[tuple[int, int]]
-    left_out: dict[str, int]
+    left_out: Counter[str]
     max_proposals: int
+    min_size: float
     _opened: dict[tuple[int, int], Store] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -121,18 +125,20 @@ class CacheReader:
                 f"{record.path}: {error}; restore the file, or give --data where the images lie"
             ) from error
         store = self._store_of_this_process(place)
-        n_proposals = min(int(source.counts[row]), self.max_proposals)
-        n_seeds = int(source.n_seeds[row])
-        seed = store.read("grabcut/seed", row)[:n_seeds].astype(np.int64)
+        count, n_seeds = int(source.counts[row]), int(source.n_seeds[row])
+        box, score = store.read("proposals/box", row)[:count], store.read("proposals/score", row)[:count]
+        kept = used_proposals(box, self.max_proposals, self.min_size)
+        place_of = np.full(count, -1)
+        place_of[kept] = np.arange(len(kept))
+        seed = place_of[store.read("grabcut/seed", row)[:n_seeds].astype(np.int64)]
         mask = store.read("grabcut/mask", row)[:n_seeds]
-        kept = seed < n_proposals
         return RawSample(
             image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
             label=torch.from_numpy(source.labels[row]),
-            box=_tensor(store.read("proposals/box", row)[:n_proposals], np.float32),
-            score=_tensor(store.read("proposals/score", row)[:n_proposals], np.float32),
-            seed=torch.from_numpy(seed[kept]),
-            mask=_tensor(mask[kept], np.uint8),
+            box=torch.from_numpy(box[kept]),
+            score=torch.from_numpy(score[kept]),
+            seed=torch.from_numpy(seed[seed >= 0]),
+            mask=torch.from_numpy(mask[seed >= 0]),
             index=index,
             row=row,
             image_id=record.id,
@@ -164,11 +170,20 @@ def open_cache(config: DataConfig, classes: Mapping[str, str | None]) -> CacheRe
     class_names = tuple(dict.fromkeys(name for names in joined for name in names if name is not None))
     sources = [_open_source(s, config, names, class_names) for s, names in zip(stores, joined, strict=True)]
     items = [(place, int(row)) for place, s in enumerate(sources) for row in np.flatnonzero(s.usable)]
-    left_out = _count_left_out(sources, config.skip_empty)
+    left_out: Counter[str] = sum((source.left_out for source in sources), Counter())
     if not items:
         why = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
         raise InputError(f"{', '.join(config.stores)}: no image to train on ({why})")
-    return CacheReader(sources, class_names, items, left_out, config.max_proposals)
+    return CacheReader(sources, class_names, items, left_out, config.max_proposals, config.min_size)
+
+
+def used_proposals(box: np.ndarray, max_proposals: int, min_size: float) -> np.ndarray:
+    """Which of an image's proposals (n, 4), best first, are used: indices of the first n^P that are large enough.
+
+    Where none is large enough, size does not count.
+    """
+    large = np.flatnonzero((box[:, 2:] - box[:, :2]).min(1) >= min_size)
+    return (large if len(large) else np.arange(len(box)))[:max_proposals]
 
 
 def join_classes(
@@ -217,29 +232,19 @@ def _open_source(store: Store, config: DataConfig, names: Sequence[str | None], 
             labels[:, class_names.index(name)] = stored.labels[:, column]
     every = slice(None)
     counts, n_seeds = store.read("proposals/count", every), store.read("grabcut/count", every)
-    usable = (store.status("grabcut") == DONE) & (counts > 0)
-    if config.skip_empty:
-        usable &= labels.any(1)
-    return _Source(store, images, labels, counts, n_seeds, usable)
-
-
-def _count_left_out(sources: Sequence[_Source], skip_empty: bool) -> dict[str, int]:
-    """Reason -> number of images, the first reason that applies to each."""
-    reasons = {"failed in a stage": 0, "without proposals": 0, "without a present class": 0}
-    for source in sources:
-        failed = source.store.status("grabcut") != DONE
-        bare = ~failed & (source.counts == 0)
-        empty = ~failed & ~bare & ~source.labels.any(1)
-        reasons["failed in a stage"] += int(failed.sum())
-        reasons["without proposals"] += int(bare.sum())
-        reasons["without a present class"] += int(empty.sum()) if skip_empty else 0
-    return {reason: count for reason, count in reasons.items() if count}
+    failed = store.status("grabcut") != DONE
+    bare = ~failed & (counts == 0)
+    empty = ~failed & ~bare & ~labels.any(1) & config.skip_empty
+    left_out = Counter(
+        {
+            "failed in a stage": int(failed.sum()),
+            "without proposals": int(bare.sum()),
+            "without a present class": int(empty.sum()),
+        }
+    )
+    return _Source(store, images, labels, counts, n_seeds, ~(failed | bare | empty), left_out)
 
 
 def _fingerprint(store: Store, group: str) -> str:
     identity = store.identity(group)
     return identity.fingerprint if identity else ""
-
-
-def _tensor(values: np.ndarray, dtype: type[np.generic]) -> Tensor:
-    return torch.from_numpy(np.array(values, dtype))  # a copy: what the store returns is read-only

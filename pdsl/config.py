@@ -28,6 +28,8 @@ class DataConfig:
     stores: URLs of the precomputed stores; the command line's --store replaces them.
     images: data set SPEC where the images lie now, if not where the store says (command line: --data).
     max_proposals: n^P, the best proposals of an image that are used.
+    min_size: proposals of which a side is shorter, in pixels of the original image, are left out (release: 20; paper
+        silent). If none is longer, all are used.
     loaders: decoding processes per training process; 0 decodes in the training process itself.
     skip_empty: leave out images without any present class, as detectron2 does.
     """
@@ -35,6 +37,7 @@ class DataConfig:
     stores: tuple[str, ...] = ()
     images: str | None = None
     max_proposals: int = 2000
+    min_size: float = 0.0
     loaders: int = 4
     skip_empty: bool = True
 
@@ -77,13 +80,16 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """SGD with momentum.
+    """How gradients become updates.
 
+    kind: SGD with momentum as in paper and release, or AdamW (momentum is its beta1; beta2 0.999). A network from
+        scratch learns the MIL loss with AdamW; SGD is thrown back by the steep -log y near y = 0.
     bias_lr_factor, bias_weight_decay: biases learn at lr x factor and have a decay of their own (release: 2, 0).
     images_per_step: images of one update over all processes; their losses are averaged.
     images_per_pass: images of one forward and backward pass in one process. Memory only; the result is the same.
     """
 
+    kind: Literal["sgd", "adamw"] = "sgd"
     lr: float = 0.01
     momentum: float = 0.9
     weight_decay: float = 5e-4

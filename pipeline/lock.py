@@ -16,8 +16,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import psutil
-
 from data.errors import InputError
 from pipeline.objects import LocalObjects, Objects, StorageError
 
@@ -51,11 +49,15 @@ class Holder:
     @classmethod
     def this_process(cls) -> "Holder":
         """The caller."""
+        import psutil
+
         pid = os.getpid()
         return cls(socket.gethostname(), pid, psutil.Process(pid).create_time(), _machine(), time.time())
 
     def is_alive(self) -> bool:
         """Whether the holder can still be at work."""
+        import psutil
+
         here = Holder.this_process()
         if self.host != here.host:
             return time.time() - self.beat < SILENCE_SECONDS

@@ -147,6 +147,18 @@ def _upstream_fingerprints(store: Store, stage: Stage) -> dict[str, str]:
     return found
 
 
+def refuse_changes(store: Store, stage: Stage) -> None:
+    """Raises InputError, naming the fields, if the store has `stage` with other parameters or another upstream."""
+    stored = store.identity(stage.group)
+    if stored is not None:
+        differences = identify(stage, _upstream_fingerprints(store, stage)).differences(stored, packages=False)
+        if differences:
+            raise InputError(
+                f"{store.url}: stage '{stage.name}' was run differently: {'; '.join(differences)}; leave the settings "
+                f"out, or run `precompute --stage {stage.name} --overwrite` first"
+            )
+
+
 def _settle_identity(
     store: Store, stage: Stage, identity: StageIdentity, *, overwrite: bool, whole: bool, accept_packages: bool
 ) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from data.decode import DecodeError, decode_image
+from data.errors import InputError
 from data.records import ImageRecord
 from pipeline.completion import UPSTREAM, Completion, ImageOutcome, WrittenObject, record_key, recorded_shards
 from pipeline.layout import DONE, FAILED, STATUS, ArrayLayout, stage_layouts
@@ -199,6 +200,10 @@ def _compute(
         rows = stage.compute(StageInput(record, image, arrays))
     except (DecodeError, ImageFailure) as error:
         return failed(str(error) or type(error).__name__)
+    except ImportError as error:
+        raise InputError(f"stage '{stage.name}' can not run here: {error}; is everything installed?") from error
+    except InputError:
+        raise
     except Exception as error:
         return failed(f"{type(error).__name__}: {error}")
     _check(stage, record, rows)

@@ -1,5 +1,6 @@
 """Heads of the detection branch: shared fully connected layers, two-stream head, refinement heads (Sec. 3.2)."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -102,8 +103,9 @@ class RefinementHead(nn.Module):
 
 
 def _linear(width: int, outputs: int, deviation: float) -> nn.Linear:
+    """Normal weights of the given deviation at the usual width of 4096, and of outputs as large at any other."""
     layer = nn.Linear(width, outputs)
-    nn.init.normal_(layer.weight, std=deviation)
+    nn.init.normal_(layer.weight, std=deviation * math.sqrt(4096 / width))
     nn.init.zeros_(layer.bias)
     return layer
 

@@ -1,5 +1,6 @@
 """Decoded images in the order of training, from loader processes; the order depends on seed and step only."""
 
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -81,9 +82,7 @@ def _unchanged(sample: Any) -> Any:
 
 
 def _start_worker(_: int) -> None:
-    """One thread a loader; signals are the business of the process that trains."""
-    import signal
-
+    """One thread a loader; signals, which often reach the whole group, are the business of the process that trains."""
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

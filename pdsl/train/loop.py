@@ -10,7 +10,7 @@ import torch
 
 from data.errors import InputError
 from pdsl.cache import CacheReader, open_cache
-from pdsl.config import Config, save_config
+from pdsl.config import Config
 from pdsl.model.build import build_model
 from pdsl.model.pdsl import PDSL
 from pdsl.model.weights import load_backbone_weights
@@ -21,7 +21,7 @@ from pdsl.train.loader import batches
 from pdsl.train.log import RunLog
 from pdsl.train.meters import Meters
 from pdsl.train.optimizer import build_optimizer, learning_rate
-from pdsl.train.run_folder import CONFIG, LOG, create_run, truncate_log
+from pdsl.train.run_folder import CONFIG, LOG, open_run, refuse_existing
 from pdsl.train.step import Stepper
 from pipeline.parameters import to_plain
 
@@ -44,6 +44,8 @@ def train(config: Config, run: Path, *, resume: bool) -> Outcome:
     holds a run already, and if the loss stays non-finite.
     """
     with join_world(config.device) as world, catch_signals() as stop:
+        if world.is_first and not (resume and (run / CONFIG).exists()):
+            refuse_existing(run)
         if config.threads:
             torch.set_num_threads(config.threads)
         if config.optimizer.images_per_step % world.size:
@@ -59,7 +61,7 @@ def train(config: Config, run: Path, *, resume: bool) -> Outcome:
         start = _restore(load_checkpoint(found, world.device), model, optimizer, cache) if found else 0
         world.broadcast(model.state_dict().values())
         if world.is_first:
-            _open_run(run, config, start, resume)
+            open_run(run, config, start)
         return _Session(config, run, world, cache, model, optimizer, stop).train(start)
 
 
@@ -80,7 +82,7 @@ def _build(config: Config, cache: CacheReader, *, with_weights: bool) -> PDSL:
     return model
 
 
-def _restore(checkpoint: Checkpoint, model: PDSL, optimizer: torch.optim.SGD, cache: CacheReader) -> int:
+def _restore(checkpoint: Checkpoint, model: PDSL, optimizer: torch.optim.Optimizer, cache: CacheReader) -> int:
     """Put everything back as it was at the checkpoint; the number of updates done."""
     _check_classes(checkpoint, cache, "--resume")
     if checkpoint["stores"] != cache.digests():
@@ -101,14 +103,6 @@ def _check_classes(checkpoint: Checkpoint, cache: CacheReader, where: str) -> No
         )
 
 
-def _open_run(run: Path, config: Config, start: int, resume: bool) -> None:
-    if resume and (run / CONFIG).exists():
-        save_config(config, run / CONFIG)
-        truncate_log(run, start)
-    else:
-        create_run(run, config)
-
-
 class _Session:
     """The loop itself."""
 
@@ -119,7 +113,7 @@ class _Session:
         world: World,
         cache: CacheReader,
         model: PDSL,
-        optimizer: torch.optim.SGD,
+        optimizer: torch.optim.Optimizer,
         stop: StopRequest,
     ):
         self.config, self.run, self.world, self.cache = config, run, world, cache

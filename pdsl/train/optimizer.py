@@ -1,4 +1,6 @@
-"""SGD as the release sets it up, the learning-rate schedule, and an update that the device itself can block."""
+"""SGD as the release sets it up or AdamW, the learning-rate schedule, and an update that the device can block."""
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -6,8 +8,8 @@ from torch import Tensor, nn
 from pdsl.config import OptimizerConfig, ScheduleConfig
 
 
-def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.SGD:
-    """SGD over the trainable parameters, biases in a group of their own (release: lr x2, no decay).
+def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """The optimizer of the trainable parameters, biases in a group of their own (release: lr x2, no decay).
 
     Gradients and momentum are allocated as zeros at once: a parameter without a gradient in one step is treated alike
     whatever the split over processes, and a blocked first update leaves nothing undefined.
@@ -17,16 +19,19 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.SG
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             (biases if name.rpartition(".")[2] == "bias" else weights).append(parameter)
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": weights, "lr_factor": 1.0, "weight_decay": config.weight_decay},
         {"params": biases, "lr_factor": config.bias_lr_factor, "weight_decay": config.bias_weight_decay},
     ]
-    optimizer = torch.optim.SGD(
-        [group for group in groups if group["params"]], lr=config.lr, momentum=config.momentum, fused=True
-    )
+    groups = [group for group in groups if group["params"]]
+    optimizer: torch.optim.Optimizer
+    if config.kind == "adamw":
+        optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(config.momentum, 0.999), fused=True)
+    else:
+        optimizer = torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=True)
     for parameter in trainable(optimizer):
         parameter.grad = torch.zeros_like(parameter)
-        if config.momentum:
+        if config.kind == "sgd" and config.momentum:
             optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     return optimizer
 
@@ -42,7 +47,7 @@ def learning_rate(step: int, base: float, schedule: ScheduleConfig) -> float:
     return base * warm * schedule.factor ** sum(step >= drop for drop in schedule.drops)
 
 
-def update(optimizer: torch.optim.SGD, lr: float, blocked: Tensor) -> None:
+def update(optimizer: torch.optim.Optimizer, lr: float, blocked: Tensor) -> None:
     """One update at learning rate `lr`; nothing changes where `blocked`, a float scalar on the device, is 1.
 
     The decision stays on the device: fused optimizers read `found_inf`, as torch.amp.GradScaler uses it.

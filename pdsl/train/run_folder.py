@@ -19,12 +19,17 @@ CHANGEABLE = frozenset(
 """What a resumed run may set anew. None of it changes what is learnt: a moved store is recognised by its contents."""
 
 
-def create_run(run: Path, config: Config) -> None:
-    """Make the folder and write the complete configuration. Raises InputError if a run lies there already."""
+def refuse_existing(run: Path) -> None:
+    """Raise InputError if something lies at `run` already."""
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
         raise InputError(f"{run}: exists already; continue it with --resume, or give --out another folder")
+
+
+def open_run(run: Path, config: Config, start: int) -> None:
+    """Make the folder, or take it up again after `start` updates, and write the complete configuration."""
     run.mkdir(parents=True, exist_ok=True)
     save_config(config, run / CONFIG)
+    _truncate_log(run / LOG, start)
 
 
 def read_run_config(run: Path) -> Config:
@@ -53,9 +58,8 @@ def resumed_config(run: Path, changes: Mapping[str, Any]) -> Config:
     return after
 
 
-def truncate_log(run: Path, step: int) -> None:
+def _truncate_log(path: Path, step: int) -> None:
     """Drop log entries after `step`, and a last line that a killed process left half written."""
-    path = run / LOG
     if not path.exists():
         return
     kept = []

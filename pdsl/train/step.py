@@ -34,7 +34,9 @@ class Stepper:
     model: an nn.Module that is `Trainable`, on the device, in training mode.
     """
 
-    def __init__(self, model: nn.Module, optimizer: torch.optim.SGD, config: Config, world: World, meters: Meters):
+    def __init__(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, config: Config, world: World, meters: Meters
+    ):
         self.model: Trainable = model  # type: ignore[assignment]
         self.optimizer, self.config, self.world, self.meters = optimizer, config, world, meters
         self.gradients = [p.grad for p in trainable(optimizer) if p.grad is not None]

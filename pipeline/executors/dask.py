@@ -38,13 +38,17 @@ class DaskExecutor:
     """Runs shards on the workers of a Dask client.
 
     owned: what to call to shut down a cluster that was started for this run; None for a cluster of others.
-    patience: seconds without any worker after which the run gives up.
+    patience: seconds without any worker after which the run gives up. local: workers are processes of this very
+    installation, so that their versions need no check.
     """
 
     needs_shared_storage = True
 
-    def __init__(self, client: Client, *, owned: Callable[[], None] | None = None, patience: float = 300.0) -> None:
+    def __init__(
+        self, client: Client, *, owned: Callable[[], None] | None = None, patience: float = 300.0, local: bool = False
+    ) -> None:
         self._client = client
+        self._local = local
         self._owned = owned
         self._patience = patience
         self._workers = 0
@@ -65,7 +69,7 @@ class DaskExecutor:
 
     def run(self, job: Job, tasks: Iterable[ShardTask]) -> Generator[ShardResult, None, None]:
         """Results as they come. If the iterator is closed early, shards at work are dropped."""
-        wave = _Wave(self._client, job)
+        wave = _Wave(self._client, job, None if self._local else versions_here(job.stage.packages))
         self._last_seen = monotonic()
         try:
             remaining = iter(tasks)
@@ -143,9 +147,9 @@ class DaskExecutor:
 class _Wave:
     """The tasks handed out and not yet back."""
 
-    def __init__(self, client: Client, job: Job) -> None:
+    def __init__(self, client: Client, job: Job, versions: Versions | None) -> None:
         self._client = client
-        self._payload = pickle.dumps((job, versions_here(job.stage.packages)))
+        self._payload = pickle.dumps((job, versions))
         self._name = f"{job.stage.name}-{job.run[:8]}"
         self.running: dict[Future, ShardTask] = {}
         self.finished: queue.SimpleQueue[Future] = queue.SimpleQueue()
@@ -197,7 +201,8 @@ def _opened(payload: bytes) -> tuple[Job, Store]:
     """The run's job, and its store opened once a worker. Refuses a worker whose versions differ from the client's."""
     job, expected = pickle.loads(payload)
     limit_threads()
-    _check_versions(expected, versions_here(job.stage.packages))
+    if expected is not None:
+        _check_versions(expected, versions_here(job.stage.packages))
     return job, open_store(job.url, job.storage_options)
 
 
@@ -228,7 +233,7 @@ def local_executor(workers: int) -> DaskExecutor:
             cluster.close(timeout=10)
         scratch.cleanup()
 
-    return DaskExecutor(Client(cluster), owned=shut_down, patience=60.0)
+    return DaskExecutor(Client(cluster), owned=shut_down, patience=60.0, local=True)
 
 
 def scheduler_executor(address: str) -> DaskExecutor:

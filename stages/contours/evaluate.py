@@ -24,10 +24,10 @@ TOLERANCE = 0.0075
 
 def thin(probability: np.ndarray) -> np.ndarray:
     """Ridges of a probability map (H, W): zero where a neighbour across the contour's direction is higher."""
-    smooth = cv2.GaussianBlur(probability.astype(np.float32), (0, 0), 1.5)
+    smooth = cv2.GaussianBlur(probability.astype(np.float32), (0, 0), 2)
     xx, xy = _derivative(_derivative(smooth, 1, 0), 1, 0), _derivative(_derivative(smooth, 1, 0), 0, 1)
     yy = _derivative(_derivative(smooth, 0, 1), 0, 1)
-    angle = 0.5 * np.arctan2(2 * xy, xx - yy) + np.pi / 2  # the eigenvector of the most negative curvature
+    angle = 0.5 * np.arctan2(2 * xy, xx - yy) + np.where(xx + yy < 0, np.pi / 2, 0)  # direction of strongest curvature
     rows, columns = np.mgrid[: smooth.shape[0], : smooth.shape[1]].astype(np.float32)
     ridge = np.ones(smooth.shape, bool)
     for step in (-1, 1):

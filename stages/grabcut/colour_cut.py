@@ -1,7 +1,8 @@
 """Seed masks by `colour-cut`: GrabCut's idea, colour models and a graph cut, with priors that keep it from collapsing.
 
 Evidence is a sum of log odds per cell of the box frame: enclosure by contours, regions of the image's hierarchy, and
-the colour ratio, re-estimated once. The cut then runs once on 56 x 56 cells with 8 neighbours.
+the colour ratio, re-estimated once. The cut then runs once on 56 x 56 cells with 8 neighbours, and overlapping boxes
+vote on each other's masks.
 """
 
 import numpy as np
@@ -10,6 +11,7 @@ from numba import njit
 from data.masks import MASK_SIDE
 from stages.grabcut.box_window import sample_nearest, sample_window
 from stages.grabcut.codebook import colour_evidence
+from stages.grabcut.consensus import vote
 from stages.grabcut.geodesic import enclosure_evidence
 from stages.grabcut.grid_cut import minimum_cut
 from stages.grabcut.image_model import ImageModel, build_image_model
@@ -41,7 +43,7 @@ def colour_cut_masks(image: np.ndarray, boxes: np.ndarray, params: ColourCutPara
     image: (H, W, 3) uint8 RGB.
     """
     model = build_image_model(image, params)
-    return np.array([box_mask(model, box, params) for box in boxes])
+    return vote(np.array([box_mask(model, box, params) for box in boxes]), boxes, params.vote_iou)
 
 
 def box_mask(model: ImageModel, box: np.ndarray, params: ColourCutParams) -> np.ndarray:

@@ -20,6 +20,7 @@ class ColourCutParams:
     fit: weight of "the cell is in a region whose own bounding box is like the box".
     colour, region_colour: weights of the colour's log ratio, of the cell and averaged over the cell's region.
     smoothness: cost of a label change between two alike neighbours; contrast lowers it.
+    vote_iou: boxes of at least this IoU vote on each other's masks; 1 leaves every box alone.
     """
 
     contours: Literal["net", "gradient"] = "net"
@@ -33,6 +34,7 @@ class ColourCutParams:
     colour: float = 0.3
     region_colour: float = 0.4
     smoothness: float = 0.4
+    vote_iou: float = 0.5
 
     def __post_init__(self) -> None:
         for name, low, high in (("side", 16, 4000), ("words", 1, 256), ("leaves", 1, 5000)):
@@ -43,6 +45,8 @@ class ColourCutParams:
             value = getattr(self, name)
             if not 0 <= value <= 100:
                 raise ValueError(f"{name} is {value}; it must lie in 0 to 100")
+        if not 0 < self.vote_iou <= 1:
+            raise ValueError(f"vote_iou is {self.vote_iou}; it must lie in (0, 1]")
         if not -100 <= self.bias <= 100:
             raise ValueError(f"bias is {self.bias}; it must lie in -100 to 100")
 
@@ -78,7 +82,7 @@ class GrabcutParams:
 
     method: Literal["colour-cut", "opencv"] = "colour-cut"
     seeds: Literal["cover", "all"] = "cover"
-    cover_iou: float = 0.7
+    cover_iou: float = 0.8
     capacity: int | None = None
     colour_cut: ColourCutParams = field(default_factory=ColourCutParams)
     opencv: OpenCVParams = field(default_factory=OpenCVParams)
@@ -96,5 +100,5 @@ class GrabcutParams:
         return proposals if self.seeds == "all" else min(DEFAULT_COVER_CAPACITY, proposals)
 
 
-DEFAULT_COVER_CAPACITY = 512
+DEFAULT_COVER_CAPACITY = 1024
 """Q of `cover`: docs/seeds.md tells how many seeds covers need."""

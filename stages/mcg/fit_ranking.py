@@ -85,7 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="BSDS500 folder")
     parser.add_argument("--kept-out", type=int, default=50, help="images at the end of val that are not used")
-    parser.add_argument("--every", type=int, default=2, help="use every n-th image")
+    parser.add_argument("--every", type=int, default=3, help="use every n-th image")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     paths = training_paths(args.data, args.kept_out)[:: args.every]

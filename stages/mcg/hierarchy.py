@@ -61,8 +61,8 @@ def _cost(
 @numba.njit(cache=True)
 def _agglomerate(
     edge: np.ndarray,
-    length: np.ndarray,
-    contour: np.ndarray,
+    leaf_length: np.ndarray,
+    leaf_contour: np.ndarray,
     leaf_area: np.ndarray,
     leaf_color: np.ndarray,
     size: float,
@@ -71,73 +71,35 @@ def _agglomerate(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Parent and altitude of all 2 n - 1 nodes. Ties go to the edge of lower index.
 
-    Each region holds a linked list of its edges (entry 2 e or 2 e + 1 of edge e). When two regions merge, their lists
-    are joined and parallel edges are added up. Heap entries of edges whose cost has changed have an old version.
+    The heap holds (cost, edge, version); entries of edges that have changed since have an old version.
     """
     n, edges = leaf_area.size, edge.shape[0]
     nodes = 2 * n - 1
-    ends, length, contour = edge.copy(), length.copy(), contour.copy()
+    ends, length, contour = edge.copy(), leaf_length.copy(), leaf_contour.copy()
     area, total = np.zeros(nodes), np.zeros((nodes, leaf_color.shape[1]))
     area[:n], total[:n] = leaf_area, leaf_color
     parent, altitude = np.arange(nodes), np.zeros(nodes)
-    head, tail = np.full(nodes, -1, np.int64), np.full(nodes, -1, np.int64)
-    following = np.full(2 * edges, -1, np.int64)
-    for entry in range(2 * edges):
-        region = ends[entry >> 1, entry & 1]
-        if head[region] < 0:
-            head[region] = entry
-        else:
-            following[tail[region]] = entry
-        tail[region] = entry
+    head, following = _edge_lists(ends, nodes)
     version, alive = np.zeros(edges, np.int64), np.ones(edges, np.bool_)
-    heap = [(0.0, 0, np.int64(0)) for _ in range(0)]
+    heap = [(0.0, 0, 0) for _ in range(0)]
     for e in range(edges):
-        a, b = ends[e, 0], ends[e, 1]
-        heap.append(
-            (_cost(contour[e], length[e], area[a], area[b], total[a], total[b], size, color, unit), e, version[e])
-        )
+        a, b = ends[e]
+        heap.append((_cost(contour[e], length[e], area[a], area[b], total[a], total[b], size, color, unit), e, 0))
     _heapify(heap)
-    edge_to = np.full(nodes, -1, np.int64)  # edge between the node being formed and each neighbour
+    edge_to = np.full(nodes, -1, np.int64)
     node, highest = n, 0.0
     while len(heap) > 0 and node < nodes:
         cost, merged, stamp = _pop(heap)
         if not alive[merged] or version[merged] != stamp:
             continue
+        alive[merged] = False
         highest = max(highest, cost)
         altitude[node] = highest
-        alive[merged] = False
-        first, last = -1, -1
-        for side in range(2):
-            region = ends[merged, side]
-            parent[region] = node
-            area[node] += area[region]
-            total[node] += total[region]
-        a, b = ends[merged, 0], ends[merged, 1]
-        for side in range(2):
-            region = a if side == 0 else b
-            entry = head[region]
-            while entry >= 0:
-                upcoming, e = following[entry], entry >> 1
-                if alive[e]:
-                    mine = 0 if ends[e, 0] == region else 1
-                    other = ends[e, 1 - mine]
-                    if edge_to[other] >= 0:
-                        length[edge_to[other]] += length[e]
-                        contour[edge_to[other]] += contour[e]
-                        alive[e] = False
-                    else:
-                        edge_to[other] = e
-                        ends[e, mine] = node
-                        if first < 0:
-                            first = entry
-                        else:
-                            following[last] = entry
-                        last = entry
-                entry = upcoming
-        if last >= 0:
-            following[last] = -1
-        head[node], tail[node] = first, last
-        entry = first
+        a, b = ends[merged]
+        parent[a], parent[b] = node, node
+        area[node], total[node] = area[a] + area[b], total[a] + total[b]
+        head[node] = _join_edges(a, b, node, head, following, ends, alive, length, contour, edge_to)
+        entry = head[node]
         while entry >= 0:
             e = entry >> 1
             other = ends[e, 1] if ends[e, 0] == node else ends[e, 0]
@@ -148,6 +110,67 @@ def _agglomerate(
             entry = following[entry]
         node += 1
     return parent, altitude
+
+
+@numba.njit(cache=True)
+def _edge_lists(ends: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """A linked list of edges for each region: its first entry, and the entry after each; -1 ends a list.
+
+    Entries 2 e and 2 e + 1 are those of edge e in the lists of its two ends.
+    """
+    head, tail = np.full(nodes, -1, np.int64), np.full(nodes, -1, np.int64)
+    following = np.full(2 * ends.shape[0], -1, np.int64)
+    for entry in range(following.size):
+        region = ends[entry >> 1, entry & 1]
+        if head[region] < 0:
+            head[region] = entry
+        else:
+            following[tail[region]] = entry
+        tail[region] = entry
+    return head, following
+
+
+@numba.njit(cache=True)
+def _join_edges(
+    a: int,
+    b: int,
+    node: int,
+    head: np.ndarray,
+    following: np.ndarray,
+    ends: np.ndarray,
+    alive: np.ndarray,
+    length: np.ndarray,
+    contour: np.ndarray,
+    edge_to: np.ndarray,
+) -> int:
+    """One list of the edges of a and b, as edges of `node`; two to the same neighbour become one. Returns its head.
+
+    edge_to: -1 everywhere; on return, the edge to each neighbour of `node`.
+    """
+    first, last = -1, -1
+    for side in range(2):
+        region = a if side == 0 else b
+        entry = head[region]
+        while entry >= 0:
+            upcoming, e = following[entry], entry >> 1
+            mine = 0 if ends[e, 0] == region else 1
+            other = ends[e, 1 - mine]
+            if alive[e] and edge_to[other] >= 0:
+                length[edge_to[other]] += length[e]
+                contour[edge_to[other]] += contour[e]
+                alive[e] = False
+            elif alive[e]:
+                edge_to[other] = e
+                ends[e, mine] = node
+                if first < 0:
+                    first = entry
+                else:
+                    following[last] = entry
+                last = entry
+            entry = upcoming
+    if last >= 0:
+        following[last] = -1
+    return first
 
 
 @numba.njit(cache=True)

@@ -31,8 +31,9 @@ LAB_UNIT = (100, 50, 50)
 LEAST_SIDE = 4
 """Boxes of at most this many original pixels in width or height are no proposals."""
 
-POOL = 10_000
-"""Distinct candidates that take part in the selection: more do not raise recall but cost time quadratically."""
+POOL = 7_000
+"""Distinct candidates that take part in the selection (ten times as many as are wanted, if that is less): more do not
+raise recall, but cost time quadratically."""
 
 
 class Superpixels(NamedTuple):
@@ -79,7 +80,8 @@ def run(
     candidates = join([grouping.candidates for grouping in groupings])
     weight = expected_objects(candidates, image.shape[:2], groupings[-1].superpixels.contour)
     large = np.flatnonzero(_large_enough(candidates.box, image.shape[:2]))
-    chosen, gain = select(candidates.box[large], weight[large], params.max_proposals, POOL)
+    limit = params.max_proposals
+    chosen, gain = select(candidates.box[large], weight[large], limit, max(2 * limit, min(10 * limit, POOL)))
     chosen, gain = _with_whole_image(large[chosen], gain, candidates.box, params.max_proposals)
     masks = _draw(groupings, chosen, candidates.box[chosen]) if params.masks else None
     return candidates.box[chosen], gain.astype(np.float32), masks
@@ -102,7 +104,10 @@ def propose_candidates(image: np.ndarray, params: McgParams, detector: ContourDe
 
 def _superpixels(image: np.ndarray, side: int, detector: ContourDetector) -> Superpixels:
     small = resize_long_side(image, max(side, 1))
-    smooth = smooth_contour(detector(small))
+    probability = detector(small)
+    if probability.shape != small.shape[:2]:
+        raise ValueError(f"the contour detector gave shape {probability.shape} for an image of {small.shape[:2]}")
+    smooth = smooth_contour(probability)
     labels, count = watershed(smooth)
     contour = smooth.astype(np.float32) / np.float32(FULL_CONTOUR)
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32) / np.array(LAB_UNIT, np.float32)
@@ -140,7 +145,7 @@ def smooth_contour(probability: np.ndarray) -> np.ndarray:
 
     The last bits of a float detector, which may differ between builds, do not reach the grouping.
     """
-    quantised = np.rint(np.clip(probability, 0, 1) * 255).astype(np.uint16)
+    quantised = np.rint(np.clip(np.nan_to_num(probability), 0, 1) * 255).astype(np.uint16)
     return cv2.GaussianBlur(quantised * np.uint16(256), (0, 0), BLUR)
 
 

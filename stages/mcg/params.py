@@ -30,6 +30,11 @@ class TupleCounts:
     triplets: int = 4000
     quadruplets: int = 300
 
+    def __post_init__(self) -> None:
+        for name, least in (("singles", 1), ("pairs", 0), ("triplets", 0), ("quadruplets", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {least}")
+
 
 @dataclass(frozen=True)
 class Scale:

@@ -16,7 +16,7 @@ _heapify, _push, _pop = heapq.heapify, heapq.heappush, heapq.heappop  # numba re
 
 LEAST_IOU = 0.5
 FULL_IOU = 0.95
-"""A hypothesis covered with IoU u earns (u - LEAST_IOU) / (FULL_IOU - LEAST_IOU), within 0 and 1."""
+"""A hypothesis covered with IoU u earns the square root of (u - LEAST_IOU) / (FULL_IOU - LEAST_IOU), at most 1."""
 
 MERGED_STEP = 0.1
 """Boxes whose corners agree within about this share of their sides count as one."""
@@ -38,7 +38,7 @@ def select(box: np.ndarray, weight: np.ndarray, limit: int, pool: int) -> tuple[
     """
     kept, merged = merge_duplicates(box, weight, pool)
     overlaps = find_overlaps(box[kept])
-    credit = np.clip((overlaps.iou - LEAST_IOU) / (FULL_IOU - LEAST_IOU), 0, 1)
+    credit = np.sqrt(np.clip((overlaps.iou - LEAST_IOU) / (FULL_IOU - LEAST_IOU), 0, 1))
     chosen, gain = _greedy_cover(overlaps.start, overlaps.other, credit, merged, limit)
     return kept[chosen], gain
 

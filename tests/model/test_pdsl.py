@@ -70,6 +70,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "release's mask branch": {"mask": {"weighting": "none", "seed_pool": "foreground", "labels": "predictions"}},
     "soft": {"mask": {"self_training": "soft", "n_seed": 1}},
     "cascade": {"mask": {"source": "cascade"}},
+    "cascade, chunked": {"mask": {"source": "cascade"}, "box_head": {"chunk": 7}},
     "cascade without refinement": {"mask": {"source": "cascade"}, "detection": {"n_r": 0}},
     "no correlation": {"correlation": {"enabled": False}},
     "release's correlation": {"correlation": {"target": "pseudo_box", "gradient": False, "class_agnostic": True}},

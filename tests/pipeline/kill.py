@@ -27,7 +27,7 @@ from tests.pipeline.toy import chunk_bytes, first_stage, image_list
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = image_list(240)
 SHARD = 8
-SECONDS = 0.03
+SECONDS = 0.06
 TARGETS = ("worker", "client", "everything", "nanny", "scheduler-worker", "scheduler-client")
 """The first three: local workers, whose nannies live in the client. The others: `dask scheduler` and `dask worker`."""
 
@@ -78,6 +78,7 @@ def trial(folder: Path, target: str, moment: float, seconds: float, expected: di
     with _parts(folder, target) as address:
         run = _start(url, log, address)
         time.sleep(moment * seconds)
+        at_kill = len(_recorded(url))
         _kill(run, target)
         survived = run.wait(timeout=180) == 0
         recorded = _recorded(url)
@@ -93,7 +94,7 @@ def trial(folder: Path, target: str, moment: float, seconds: float, expected: di
     return Trial(
         target,
         round(moment, 3),
-        len(recorded),
+        at_kill,
         -(-len(IMAGES) // SHARD),
         survived,
         identical=whole and chunk_bytes(url) == expected,

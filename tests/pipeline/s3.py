@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import s3fs
+
 ACCESS, SECRET, BUCKET = "test-access", "test-secret-key", "stores"
 
 
@@ -32,6 +34,7 @@ def s3_server(folder: Path, port: int | None = None) -> Iterator[int]:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             os.environ.update(settings)
+            s3fs.S3FileSystem.clear_instance_cache()  # instances remember the endpoint they were made with
             _wait_for(port)
             yield port
         finally:

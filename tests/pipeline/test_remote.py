@@ -47,7 +47,7 @@ def test_a_store_on_s3(tmp_path: Path) -> None:
         assert np.array_equal(zarr.open_group(url, mode="r")["toy/box"][69], noise("im00069", (5, 4)))
         served = tmp_path / "served" / BUCKET / "a.zarr"
         assert chunk_bytes(served) == reference(tmp_path / "local.zarr")
-        (served / "toy/box/c/1/0/0").unlink()
+        store.objects.delete("toy/box/c/1/0/0")
         with pytest.raises(DamagedStoreError, match="the shard is missing"):
             open_store(url).read("toy/box", 40)
         assert "missing" in verify_store(open_store(url)).damage[0].problem
@@ -114,7 +114,7 @@ class _nothing:
 
 
 def test_workers_joined_through_dask_scheduler_and_dask_worker(tmp_path: Path) -> None:
-    """Two worker processes with their own working folders, on a local store and on S3 with a storage-options mapping."""
+    """Two worker processes with their own working folders, on a local store and on S3 with storage options."""
     with s3_server(tmp_path / "served") as port, cluster(tmp_path) as address:
         options = {
             "key": os.environ["AWS_ACCESS_KEY_ID"],
@@ -138,7 +138,7 @@ def test_workers_with_other_versions_are_refused(tmp_path: Path, monkeypatch: py
         executor = DeferredExecutor(workers=None, scheduler=address, cluster=None)
         store = create_or_open(str(tmp_path / "a.zarr"), IMAGES)
         monkeypatch.setattr("pipeline.versions.code_digest", lambda: "another program")
-        with pytest.raises(InputError, match="a worker on .* has code [0-9a-f]+ instead of another program"):
+        with pytest.raises(InputError, match=r"a worker on .* has code [0-9a-f]+ instead of another program"):
             run_stage(store, IMAGES, first_stage(), executor)
         executor.close()
         assert not open_store(str(tmp_path / "a.zarr")).status("toy").any()

@@ -1,6 +1,8 @@
 """Running stages: what is computed, what is kept, what is refused."""
 
 import random
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
@@ -191,16 +193,43 @@ def test_a_stage_that_breaks_its_word_stops_the_run(url: str) -> None:
 class Raises:
     """Any exception at all."""
 
+    error: Exception
+
     def __call__(self, given: StageInput) -> dict[str, np.ndarray]:
-        raise ZeroDivisionError("by nought")
+        raise self.error
 
 
 def test_any_exception_of_one_image_is_its_failure(url: str) -> None:
     images = image_list(3)
     summary = run_stage(
-        create_or_open(url, images), images, replace(nothing_stage(), compute=Raises()), SerialExecutor()
+        create_or_open(url, images),
+        images,
+        replace(nothing_stage(), compute=Raises(ZeroDivisionError("by nought"))),
+        SerialExecutor(),
     )
     assert summary.reasons == {"ZeroDivisionError: by nought": 3}
+
+
+@pytest.mark.parametrize("error", [ImportError("no module x"), InputError("the file of proposals is gone")])
+def test_a_broken_installation_or_input_stops_the_run(url: str, error: Exception) -> None:
+    images = image_list(3)
+    stage = replace(nothing_stage(), compute=Raises(error))
+    with pytest.raises(InputError, match=str(error)):
+        run_stage(create_or_open(url, images), images, stage, SerialExecutor())
+    assert not open_store(url).status("nothing").any()
+
+
+def test_memory_of_a_worker(url: str) -> None:
+    """The trainer's arrays at P = 2000, two shards: far below 1.5 GiB."""
+    code = (
+        "import resource; from benchmarks.engine_speed import *\n"
+        "from pathlib import Path; from tests.pipeline.toy import image_list\n"
+        f"run(Path({url!r}), image_list(64), trainer_stage(), 0)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    root = Path(__file__).resolve().parents[2]
+    said = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True).stdout
+    assert int(said) < 1536
 
 
 def test_leftovers_are_swept(url: str) -> None:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from hashlib import sha256
 
 import cv2
@@ -14,7 +15,7 @@ from data.masks import paste, to_box_frame, unpack
 from data.records import ImageRecord
 from pdsl.model.pseudo_labels import mask_targets
 from pipeline.spec import StageInput
-from stages.grabcut.parameters import GrabcutParams, OpenCVParams
+from stages.grabcut.parameters import ColourCutParams, GrabcutParams, OpenCVParams
 from stages.grabcut.stage import grabcut_stage, seed_masks
 from stages.iou_graph import iou_graph_stage
 
@@ -90,7 +91,8 @@ def test_a_disc_is_found(params: GrabcutParams) -> None:
 
 
 @pytest.mark.parametrize("params", METHODS, ids=lambda p: p.method)
-def test_a_mask_depends_on_neither_the_other_boxes_nor_the_thread(params: GrabcutParams) -> None:
+def test_without_a_vote_a_mask_depends_on_neither_the_other_boxes_nor_the_thread(params: GrabcutParams) -> None:
+    params = replace(params, colour_cut=ColourCutParams(vote_iou=1.0))
     image, _ = scene()
     rng = np.random.default_rng(2)
     low = rng.uniform(0, 80, (8, 2))

@@ -9,6 +9,7 @@ from stages.grabcut import geodesic
 from stages.grabcut.box_window import sample_nearest, sample_window
 from stages.grabcut.codebook import FLOOR, OUTSIDE_SHARE, build_codebook, colour_evidence
 from stages.grabcut.colour_cut import best_threshold
+from stages.grabcut.consensus import vote
 from stages.grabcut.geodesic import enclosure_evidence
 from stages.grabcut.regions import build_regions, mean_by_leaf, region_evidence
 
@@ -153,3 +154,21 @@ def test_nearest_sample_with_a_rim() -> None:
     )
     corner = sample_nearest(source, 0.5, 0.5, np.array([-4.0, -4.0, 4.0, 4.0]), 4, 0)
     np.testing.assert_array_equal(corner, source[np.ix_([0, 0, 0, 1], [0, 0, 0, 1])])
+
+
+def test_two_votes_outweigh_one_where_the_boxes_reach() -> None:
+    full, empty = np.ones((56, 56), bool), np.zeros((56, 56), bool)
+    empty[0, 0] = True
+    boxes = np.array([[0.0, 0, 56, 56], [0, 0, 56, 50], [0, 0, 50, 56]])
+    voted = vote(np.array([empty, full, full]), boxes, 0.5)
+    assert voted[0, :50, :50].all()  # both others reach here
+    assert not voted[0, 50:, 50:].any()  # none of them does
+    assert not voted[0, 10, 52] and not voted[0, 52, 10]  # one alone weighs less than the box itself
+    np.testing.assert_array_equal(vote(np.array([empty, full, full]), boxes, 0.99), [empty, full, full])
+
+
+def test_a_mask_that_loses_its_vote_everywhere_stays() -> None:
+    left, right = np.zeros((2, 56, 56), bool)
+    left[:, :5] = right[:, -5:] = True
+    boxes = np.tile([3.0, 4.0, 90.0, 70.0], (2, 1))
+    np.testing.assert_array_equal(vote(np.array([left, right]), boxes, 0.5), [left, right])

@@ -13,6 +13,7 @@ from stages.mcg import McgParams, mcg_proposals
 from stages.mcg.method import resize_long_side, smooth_contour
 
 FAST = McgParams(mode="fast", contours="gradient", max_proposals=200, masks=True)
+REPEATED = McgParams(max_proposals=300, masks=True)
 
 
 def scene(height: int = 120, width: int = 160, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -113,18 +114,17 @@ def test_same_bytes_for_other_thread_counts_and_processes() -> None:
     import cv2
     import torch
 
-    params = McgParams(masks=True, max_proposals=300)
     before = cv2.getNumThreads(), torch.get_num_threads()
     digests = set()
     try:
         for threads in (1, 3):
             cv2.setNumThreads(threads)
             torch.set_num_threads(threads)
-            digests.add(digest(scene()[0], params))
+            digests.add(digest(scene()[0], REPEATED))
     finally:
         cv2.setNumThreads(before[0])
         torch.set_num_threads(before[1])
-    code = "from tests.stages.test_mcg import *; print(digest(scene()[0], McgParams(masks=True, max_proposals=300)), end='')"
+    code = "from tests.stages.test_mcg import *; print(digest(scene()[0], REPEATED), end='')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert digests == {done.stdout}
 

@@ -137,7 +137,7 @@ def test_overlaps_are_all_pairs_above_one_half(seed: int, count: int) -> None:
 
 
 def naive_selection(box: np.ndarray, weight: np.ndarray, limit: int) -> list[int]:
-    credit = np.clip((pairwise_iou(box, box) - LEAST_IOU) / (FULL_IOU - LEAST_IOU), 0, 1)
+    credit = np.sqrt(np.clip((pairwise_iou(box, box) - LEAST_IOU) / (FULL_IOU - LEAST_IOU), 0, 1))
     covered, chosen = np.zeros(len(box)), []
     while len(chosen) < min(limit, len(box)):
         gain = (weight * np.maximum(credit - covered, 0)).sum(1)

@@ -43,6 +43,19 @@ def test_seeds_beyond_the_proposals_that_are_used_are_dropped(store: str) -> Non
     assert len(sample.box) == 5 and sample.seed.tolist() == [0, 4]
 
 
+def test_small_proposals_are_dropped_and_seeds_follow(store: str) -> None:
+    everything = open_cache(DataConfig(stores=(store,)), {}).read(0)
+    large = open_cache(DataConfig(stores=(store,), min_size=14), {}).read(0)
+    side = (everything.box[:, 2:] - everything.box[:, :2]).amin(1)
+    assert torch.equal(large.box, everything.box[side >= 14]) and 0 < len(large.box) < len(everything.box)
+    assert large.box[large.seed].tolist() == [
+        b.tolist() for b in everything.box[everything.seed] if min(b[2:] - b[:2]) >= 14
+    ]
+    assert len(large.mask) == len(large.seed)
+    huge = open_cache(DataConfig(stores=(store,), min_size=1000), {}).read(0)
+    assert torch.equal(huge.box, everything.box)
+
+
 def test_failed_images_are_left_out_and_counted(store: str) -> None:
     cache = open_cache(DataConfig(stores=(store,)), {})
     assert len(cache) == 9 and cache.left_out == {"failed in a stage": 1}

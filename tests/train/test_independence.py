@@ -35,10 +35,13 @@ def updates(out: Path) -> dict[str, torch.Tensor]:
 
 
 def assert_close(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    """Equal to float32 rounding on the scale of the largest gradient: some gradients are zero but for rounding (that of
+    the detection stream's bias, which the softmax over proposals cancels)."""
     assert one.keys() == other.keys()
+    largest = max(float(value.abs().max()) for name, value in one.items() if name.startswith("gradient"))
+    assert largest > 1e-2
     for name, value in one.items():
-        scale = float(value.abs().max()) if value.numel() else 0.0
-        torch.testing.assert_close(other[name], value, rtol=1e-4, atol=2e-6 * max(scale, 1e-3), msg=name)
+        torch.testing.assert_close(other[name], value, rtol=1e-4, atol=1e-6 * largest, msg=name)
 
 
 def test_batch_passes_and_processes_agree(store: str, config: str, tmp_path: Path) -> None:
@@ -54,7 +57,6 @@ def test_batch_passes_and_processes_agree(store: str, config: str, tmp_path: Pat
         timeout=120,
     )
     batch = updates(tmp_path / "batch")
-    assert max(float(value.abs().max()) for name, value in batch.items() if name.startswith("gradient")) > 1e-2
     assert_close(batch, updates(tmp_path / "passes"))
     assert_close(batch, updates(tmp_path / "processes"))
 

@@ -1,5 +1,7 @@
 """SGD with groups, the schedule, and updates blocked on the device."""
 
+from typing import Literal
+
 import pytest
 import torch
 from torch import nn
@@ -26,13 +28,16 @@ def test_update_is_momentum_sgd_with_the_biases_rules() -> None:
     torch.testing.assert_close(model.bias.detach(), bias)
 
 
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
 @pytest.mark.parametrize("blocked_step", [0, 2])
-def test_a_blocked_update_changes_neither_weights_nor_momentum(blocked_step: int) -> None:
+def test_a_blocked_update_changes_neither_weights_nor_momentum(
+    blocked_step: int, kind: Literal["sgd", "adamw"]
+) -> None:
     results = []
     for skip in (True, False):
         torch.manual_seed(0)
         model = nn.Linear(3, 2)
-        optimizer = build_optimizer(model, OptimizerConfig())
+        optimizer = build_optimizer(model, OptimizerConfig(kind=kind))
         for step in range(4):
             poisoned = step == blocked_step
             if poisoned and not skip:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,28 @@ def log_steps(out: Path) -> list[int]:
     return [json.loads(line)["step"] for line in (out / "log.jsonl").read_text().splitlines()]
 
 
-def test_resumed_run_ends_like_an_uninterrupted_one(store: str, config: str, tmp_path: Path) -> None:
-    assert run(store, config, tmp_path / "whole") == 0
-    assert run(store, config, tmp_path / "parts", "steps=5", "checkpoint_every=3") == 0
+def start(store: str, config: str, out: Path, overrides: list[str], **options: Any) -> subprocess.Popen[bytes]:
+    """The same as `run`, in a process of its own."""
+    code = (
+        "import sys; from commands import train; "
+        f"sys.exit(train.run(config={config!r}, stores=[{store!r}], out={str(out)!r}, resume=False, init=None, "
+        f"overrides={overrides!r}, data=None))"
+    )
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment, **options)
+
+
+def wait_for(process: subprocess.Popen[bytes], event: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 100
+    while not event() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_resumed_run_ends_like_an_uninterrupted_one(store: str, config: str, tmp_path: Path, kind: str) -> None:
+    chosen = f"optimizer.kind={kind}"
+    assert run(store, config, tmp_path / "whole", chosen) == 0
+    assert run(store, config, tmp_path / "parts", chosen, "steps=5", "checkpoint_every=3") == 0
     (tmp_path / "parts/log.jsonl").open("a").write('{"step": 6, "lo')  # as a killed process may leave it
     assert run(store, config, tmp_path / "parts", "steps=8", resume=True) == 0
     assert_same_weights(tmp_path / "whole", tmp_path / "parts")
@@ -66,15 +86,8 @@ def test_killed_process_resumes_exactly(store: str, config: str, tmp_path: Path)
     overrides = ["steps=12", "checkpoint_every=2", "log_every=3"]
     assert run(store, config, tmp_path / "whole", *overrides) == 0
     out = tmp_path / "killed"
-    code = (
-        "import sys; from commands import train; "
-        f"sys.exit(train.run(config={config!r}, stores=[{store!r}], out={str(out)!r}, resume=False, init=None, "
-        f"overrides={overrides!r}, data=None))"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    deadline = time.monotonic() + 60
-    while not (out / "checkpoints/step-000004.pt").exists() and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.005)
+    process = start(store, config, out, overrides)
+    wait_for(process, (out / "checkpoints/step-000004.pt").exists)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert run(store, config, out, *overrides, resume=True) == 0
@@ -149,3 +162,29 @@ def test_init_takes_the_weights_only(store: str, config: str, tmp_path: Path) ->
         run(store, config, tmp_path / "third", "model.detection.n_r=1", init=str(tmp_path / "first"))
     with pytest.raises(InputError, match=r"nowhere: does not exist"):
         run(store, config, tmp_path / "third", init="nowhere")
+
+
+def test_loader_processes_change_nothing_and_survive_a_signal_to_the_group(
+    store: str, config: str, tmp_path: Path
+) -> None:
+    assert run(store, config, tmp_path / "whole", "steps=40", "checkpoint_every=40") == 0
+    out = tmp_path / "group"
+    overrides = ["steps=40", "checkpoint_every=40", "log_every=1", "data.loaders=2"]
+    process = start(store, config, out, overrides, start_new_session=True)
+    wait_for(process, lambda: (out / "log.jsonl").exists() and len(log_steps(out)) > 2)
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait(30) == 128 + signal.SIGTERM
+    assert load_checkpoint(out)["step"] < 40
+    assert run(store, config, out, *overrides, resume=True) == 0
+    assert_same_weights(tmp_path / "whole", out)
+    assert log_steps(out) == list(range(1, 41))
+
+
+def test_an_image_that_vanished_is_named(store: str, config: str, tmp_path: Path) -> None:
+    from tests.train.makers import make_store
+
+    url = make_store(tmp_path, train=2)
+    (tmp_path / "data/JPEGImages/train_000001.jpg").write_bytes(b"no image")
+    for loaders in (0, 1):
+        with pytest.raises(InputError, match=r"^[^\n]*train_000001\.jpg[^\n]*--data[^\n]*$"):
+            run(url, config, tmp_path / f"run{loaders}", f"data.loaders={loaders}")

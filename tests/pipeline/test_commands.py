@@ -1,0 +1,146 @@
+"""precompute, status and verify as the command line calls them, on image files and the real stages."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from commands import precompute, status, verify
+from data.errors import InputError
+from data.scenes import write_scenes
+from pipeline.store import open_store
+from stages.registry import STAGE_NAMES
+
+SETTINGS = {
+    "proposals": {"method": "selective-search", "mode": "fast", "max_proposals": 40, "side": 120},
+    "iou_graph": {"neighbors": 8},
+    "grabcut": {"opencv": {"iterations": 1, "long_side": 100}},
+    "store": {"shard": 4},
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("scenes")
+    write_scenes(folder, train=10, val=2, side=96)
+    return f"voc:{folder}"
+
+
+def precomputed(data: str, url: str, **options: object) -> int:
+    given = {"split": "train", "stage": "all", "workers": 0, "settings": SETTINGS, **options}
+    return precompute.run(data=data, store=url, **given)  # type: ignore[arg-type]
+
+
+def test_all_stages_then_status_verify_and_repair(data: str, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert precomputed(data, url) == 0
+    assert "grabcut: 10 of 10 images done; 10 computed" in capsys.readouterr().out
+    assert precomputed(data, url) == 0
+    assert capsys.readouterr().out.count("nothing to do") == 3
+    open_store(url).require("proposals", "iou_graph", "grabcut")
+    assert status.run(store=url, json=True) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [stage["stage"] for stage in found["stages"]] == list(STAGE_NAMES)
+    assert [(stage["done"], stage["pending"], stage["stale"]) for stage in found["stages"]] == [(10, 0, None)] * 3
+    assert status.run(store=url) == 0
+    assert "complete" in capsys.readouterr().out
+    assert verify.run(store=url) == 0
+    shard = Path(url) / "grabcut/mask/c/1/0/0/0"
+    before = shard.read_bytes()
+    shard.unlink()
+    assert verify.run(store=url) == 3
+    assert "grabcut/mask: images 4:8: shard grabcut/mask/c/1/0/0/0: missing" in capsys.readouterr().out
+    assert verify.run(store=url, repair=True) == 0
+    assert "grabcut: 4 images computed again" in capsys.readouterr().out and shard.read_bytes() == before
+
+
+def test_missing_upstream_stages_run_first(data: str, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert precomputed(data, url, stage="grabcut", images="5:6") == 0
+    said = capsys.readouterr()
+    assert "needs 'proposals': running it first" in said.err and "widened to whole shards: 4:8" in said.err
+    store = open_store(url)
+    assert store.status("proposals").tolist() == store.status("grabcut").tolist() == [0] * 4 + [1] * 4 + [0] * 2
+    other = {"proposals": {"method": "selective-search", "mode": "fast", "max_proposals": 41}}
+    with pytest.raises(
+        InputError, match=r"'proposals' was run differently: .*params\.max_proposals: 40 stored, 41 now"
+    ):
+        precomputed(data, url, stage="grabcut", images="5:6", settings=other)
+    assert precomputed(data, url, stage="iou_graph", settings={"iou-graph": {"neighbors": 8}}) == 0
+    assert open_store(url).identity("proposals") == store.identity("proposals")
+
+
+def test_changed_settings_are_refused(data: str, url: str) -> None:
+    precomputed(data, url, stage="proposals")
+    fewer = {**SETTINGS, "proposals": {**SETTINGS["proposals"], "max_proposals": 30}}  # type: ignore[dict-item]
+    with pytest.raises(InputError, match=r"params\.max_proposals: 40 stored, 30 now; --overwrite"):
+        precomputed(data, url, stage="proposals", settings=fewer)
+    with pytest.raises(InputError, match=r"store\.shard: 4 stored, 8 now"):
+        precomputed(data, url, settings={**SETTINGS, "store": {"shard": 8}})
+    assert precomputed(data, url, stage="proposals", settings=fewer, overwrite=True) == 0
+    assert open_store(url).layout("proposals/box").row_shape == (30, 4)
+
+
+def test_a_broken_image_gives_exit_status_3(tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    write_scenes(tmp_path / "data", train=5, val=1, side=64)
+    broken = sorted((tmp_path / "data").rglob("*.jpg"))[0]
+    whole = broken.read_bytes()
+    data = f"voc:{tmp_path / 'data'}"
+    assert precomputed(data, url, stage="proposals", images="4:5") == 0
+    broken.write_bytes(whole[: len(whole) // 3])
+    assert precomputed(data, url) == 3
+    said = capsys.readouterr().out
+    assert "1 failed" in said and "1 without their upstream stage" in said and "--retry-failed" in said
+    assert precomputed(data, url, stage="grabcut") == 0
+    assert status.run(store=url) == 0
+    broken.write_bytes(whole)
+    assert precomputed(data, url, retry_failed=True) == 0
+    open_store(url).require("grabcut")
+    assert (open_store(url).status("grabcut") == 1).all()
+
+
+def test_dry_run_writes_nothing(data: str, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert precomputed(data, url, dry_run=True) == 0
+    said = capsys.readouterr().out
+    assert "core-hours" in said and all(name in said for name in STAGE_NAMES) and "        10" in said
+    assert not Path(url).exists()
+
+
+def test_an_interruption_says_how_to_go_on(
+    data: str, url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pipeline.executors.serial as serial
+
+    real, calls = serial.run_shard, [0]
+
+    def interrupted(*arguments: object) -> object:
+        calls[0] += 1
+        if calls[0] == 2:
+            os.kill(os.getpid(), 15)
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(serial, "run_shard", interrupted)
+    assert precomputed(data, url, stage="proposals") == precompute.INTERRUPTED == 130
+    assert "Run the same command again to continue" in capsys.readouterr().err
+    assert open_store(url).status("proposals").tolist() == [1] * 4 + [0] * 6
+    assert precomputed(data, url, stage="proposals") == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"stage": "grabcutt"}, "unknown stage 'grabcutt'.*grabcut"),
+        ({"images": "7:3"}, "--images 7:3: expected A:B"),
+        ({"images": "3"}, "--images 3: expected A:B"),
+        ({"images": "10:"}, "--images 10:"),
+        ({"workers": -1}, "--workers -1"),
+        ({"workers": None, "scheduler": "tcp://x", "cluster": "y"}, "exclude each other"),
+        ({"settings": {"proposals": 3}}, "--set proposals: expected STAGE"),
+        ({"settings": {"store": {"shards": 3}}}, "unknown key 'store.shards'; did you mean 'shard'"),
+        ({"settings": {"proposal": {"method": "files"}}}, "unknown stage 'proposal'"),
+        ({"data": None}, "--data and --split"),
+    ],
+)
+def test_wrong_usage_is_named(data: str, url: str, options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        precomputed(**{"data": data, "url": url, **options})  # type: ignore[arg-type]
+    assert not Path(url).exists()
