@@ -33,19 +33,31 @@ def grid(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return ((u % 1 < 0.25) | (v % 1 < 0.25)).astype(float)
 
 
-def surface(pattern: Pattern, hue: float, size: tuple[int, int], pitch: float, rng: np.random.Generator) -> np.ndarray:
-    """A lit, patterned surface around `hue`: (*size, 3) float. `pitch` is the pattern's period in pixels."""
+def surface(
+    pattern: Pattern, hues: tuple[float, float], size: tuple[int, int], pitch: float, rng: np.random.Generator
+) -> np.ndarray:
+    """A lit, patterned surface: (*size, 3) float. One half, across the longer side, is of each hue.
+
+    `pitch` is the pattern's period in pixels.
+    """
     height, width = size
     y, x = np.mgrid[0:height, 0:width].astype(float)
     angle = rng.uniform(0, np.pi)
     u = (x * np.cos(angle) + y * np.sin(angle)) / pitch
     v = (y * np.cos(angle) - x * np.sin(angle)) / pitch
+    blend = pattern(u, v, rng)[..., None]
+    shade = 1.12 - 0.34 * (0.6 * y / max(height, 1) + 0.4 * x / max(width, 1))
+    first, second = (_tones(hue, blend, rng) for hue in rng.permutation(hues))
+    along = x / width if width >= height else y / height
+    return np.where(along[..., None] < rng.uniform(0.42, 0.58), first, second) * shade[..., None]
+
+
+def _tones(hue: float, blend: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Light and dark tones of a hue, mixed by `blend` (h, w, 1): (h, w, 3)."""
     hue = (hue + rng.normal(0, 0.015)) % 1
     light = np.array(colorsys.hsv_to_rgb(hue, rng.uniform(0.55, 0.8), rng.uniform(0.85, 1.0)))
     dark = np.array(colorsys.hsv_to_rgb((hue + rng.uniform(-0.03, 0.03)) % 1, 0.9, rng.uniform(0.4, 0.6)))
-    blend = pattern(u, v, rng)[..., None]
-    shade = 1.12 - 0.34 * (0.6 * y / max(height, 1) + 0.4 * x / max(width, 1))
-    return (light * (1 - blend) + dark * blend) * shade[..., None]
+    return light * (1 - blend) + dark * blend
 
 
 def background(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:

@@ -25,22 +25,29 @@ ATTEMPTS = 12
 JPEG_QUALITY = 92
 
 
+RED, YELLOW, TEAL, VIOLET = 0.99, 0.14, 0.47, 0.75
+
+
 @dataclass(frozen=True)
 class SceneClass:
-    """Look of a class: random outline, pattern on the surface, hue in 0..1."""
+    """Look of a class: random outline, pattern on the surface, and the hues (0..1) of its two halves.
+
+    Every hue belongs to three classes, every pair of hues to one: half an object does not tell its class, the whole
+    does. (Of objects of one colour, learning from image-level labels finds parts only.)
+    """
 
     outline: Callable[[np.random.Generator], shapes.Outline]
     pattern: textures.Pattern
-    hue: float
+    hues: tuple[float, float]
 
 
 CLASSES = {
-    "starfish": SceneClass(shapes.star, textures.dots, 0.02),
-    "moon": SceneClass(shapes.crescent, textures.speckle, 0.14),
-    "vine": SceneClass(shapes.vine, textures.stripes, 0.32),
-    "boomerang": SceneClass(shapes.boomerang, textures.zigzag, 0.48),
-    "gear": SceneClass(shapes.gear, textures.grid, 0.62),
-    "cross": SceneClass(shapes.cross, textures.checks, 0.87),
+    "starfish": SceneClass(shapes.star, textures.dots, (RED, YELLOW)),
+    "moon": SceneClass(shapes.crescent, textures.speckle, (YELLOW, VIOLET)),
+    "vine": SceneClass(shapes.vine, textures.stripes, (YELLOW, TEAL)),
+    "boomerang": SceneClass(shapes.boomerang, textures.zigzag, (TEAL, VIOLET)),
+    "gear": SceneClass(shapes.gear, textures.grid, (RED, TEAL)),
+    "cross": SceneClass(shapes.cross, textures.checks, (RED, VIOLET)),
 }
 ALL_CLASSES = tuple(CLASSES)
 
@@ -139,7 +146,7 @@ def _object_cover(
 def _paint(canvas: np.ndarray, cover: np.ndarray, look: SceneClass, rng: np.random.Generator) -> None:
     """Puts an object with a soft dark rim onto `canvas` (h, w, 3), in place."""
     pitch = max(4.0, max(cover.shape) * rng.uniform(0.1, 0.16))
-    colour = textures.surface(look.pattern, look.hue, (cover.shape[0], cover.shape[1]), pitch, rng)
+    colour = textures.surface(look.pattern, look.hues, (cover.shape[0], cover.shape[1]), pitch, rng)
     blurred = Image.fromarray((cover * 255).astype(np.uint8)).filter(ImageFilter.BoxBlur(max(cover.shape) / 60))
     rim = (2 * np.asarray(blurred, np.float64) / 255 - 1).clip(0, 1)
     canvas += cover[..., None] * (colour * (0.45 + 0.55 * rim[..., None]) - canvas)

@@ -26,6 +26,7 @@ from pipeline.versions import Versions, versions_here
 IN_FLIGHT_PER_WORKER = 3
 """Tasks handed out for each worker: one at work, the others so that it never waits."""
 KILLED = "killed its worker each time (a crash of native code, or out of memory)"
+CONNECT_SECONDS = 30.0
 _POLL_SECONDS = 1.0
 _COUNT_SECONDS = 2.0
 
@@ -239,7 +240,7 @@ def local_executor(workers: int) -> DaskExecutor:
 def scheduler_executor(address: str) -> DaskExecutor:
     """The workers of a running scheduler, e.g. tcp://host:8786."""
     try:
-        client = Client(address, timeout=30)
+        client = Client(address, timeout=CONNECT_SECONDS)
     except (OSError, TimeoutError, ValueError) as error:
         raise InputError(f"--scheduler {address}: can not be reached ({error}); is it running?") from error
     return DaskExecutor(client)

@@ -10,6 +10,11 @@ conf=$dir/slurm.conf
 stop_one() { [ ! -f "$1" ] || kill "$(cat "$1")" 2>/dev/null || true; }
 
 if [ "$action" = stop ]; then
+    SLURM_CONF="$conf" scancel --user="$(id -un)" --signal=KILL || true
+    for _ in $(seq 20); do
+        [ -n "$(SLURM_CONF="$conf" squeue -h 2>/dev/null)" ] || break
+        sleep 0.5
+    done
     stop_one "$dir/slurmd.pid"
     stop_one "$dir/slurmctld.pid"
     stop_one "$dir/munged.pid"

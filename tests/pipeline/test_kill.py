@@ -13,7 +13,7 @@ from tests.pipeline.kill import ROOT, SHARD, TARGETS, reference, run_time, trial
 from tests.pipeline.toy import chunk_bytes
 
 
-@pytest.mark.parametrize("target", ["client", "worker"])
+@pytest.mark.parametrize("target", ["client", pytest.param("worker", marks=pytest.mark.slow)])
 def test_killed_at_work(tmp_path: Path, target: str) -> None:
     outcome = trial(tmp_path / "trial", target, 0.7, _seconds_to_the_middle(tmp_path), reference(tmp_path))
     assert outcome.good, outcome

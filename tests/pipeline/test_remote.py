@@ -1,13 +1,12 @@
 """S3 through a real server, with and without hiccups; and Dask workers that were started by hand."""
 
 import os
-import signal
-import subprocess
 import threading
 import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import zarr
 
@@ -133,6 +132,7 @@ def test_workers_joined_through_dask_scheduler_and_dask_worker(tmp_path: Path) -
         assert chunk_bytes(tmp_path / "served" / BUCKET / "joined.zarr") == expected
 
 
+@pytest.mark.slow
 def test_workers_with_other_versions_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with cluster(tmp_path) as address:
         executor = DeferredExecutor(workers=None, scheduler=address, cluster=None)
@@ -144,18 +144,26 @@ def test_workers_with_other_versions_are_refused(tmp_path: Path, monkeypatch: py
         assert not open_store(str(tmp_path / "a.zarr")).status("toy").any()
 
 
-def test_a_scheduler_that_can_not_be_reached() -> None:
+def test_a_scheduler_that_can_not_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.executors.dask.CONNECT_SECONDS", 0.5)
     executor = DeferredExecutor(workers=None, scheduler=f"tcp://127.0.0.1:{free_port()}", cluster=None)
     with pytest.raises(InputError, match="can not be reached"):
         executor.run(None, [])  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_dies_ends_the_run_with_a_hint(tmp_path: Path) -> None:
     store = create_or_open(str(tmp_path / "a.zarr"), IMAGES, shard=4)
     with cluster(tmp_path) as address:
         executor = DeferredExecutor(workers=None, scheduler=address, cluster=None)
-        pid = int(subprocess.run(["pgrep", "-f", f"scheduler-file {tmp_path}"], capture_output=True).stdout.split()[0])
-        threading.Timer(4.0, os.kill, (pid, signal.SIGKILL)).start()
+        (scheduler,) = [p for p in psutil.Process().children() if "scheduler" in p.cmdline()]
+
+        def kill_at_work() -> None:
+            while len(list((tmp_path / "a.zarr/toy/records").glob("*.json"))) < 2:
+                time.sleep(0.1)
+            scheduler.kill()
+
+        threading.Thread(target=kill_at_work, daemon=True).start()
         with pytest.raises(InputError, match="run the same command again"):
             run_stage(store, IMAGES, first_stage(seconds=0.5), executor)
         executor.close()
