@@ -66,13 +66,14 @@ def predict_one(trained: "TrainedModel", stage: Stage, record: ImageRecord, pixe
     from pdsl.evaluate.tta import views
 
     rows = stage.compute(StageInput(record, pixels))
-    count = min(int(rows["proposals/count"]), trained.config.data.max_proposals)
+    count = int(rows["proposals/count"])
     if not count:
         return []
     config = trained.config.inference
     device = next(trained.model.parameters()).device
     image = torch.from_numpy(pixels.transpose(2, 0, 1).copy()).to(device)
-    proposals = as_proposals(rows["proposals/box"][:count], rows["proposals/score"][:count], device)
+    box, score = rows["proposals/box"][:count], rows["proposals/score"][:count]
+    proposals = as_proposals(box, score, device, trained.config.data)
     detections = detect_image(trained.model, image, proposals, config, views(config, tta=False))
     ids = list(range(len(trained.class_names)))
     return to_predictions(detections, record.id, record.size, config.mask_threshold, ids)

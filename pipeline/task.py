@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from data.decode import DecodeError, decode_image
+from data.decode import DecodeError, decode_record
 from data.errors import InputError
 from data.records import ImageRecord
 from pipeline.completion import UPSTREAM, Completion, ImageOutcome, WrittenObject, record_key, recorded_shards
@@ -196,7 +196,7 @@ def _compute(
         return failed(UPSTREAM)
     arrays = {name: store.read(name, row) for name in stage.reads}
     try:
-        image = decode_image(record.path, exif=job.exif) if stage.needs_image else None
+        image = decode_record(record, exif=job.exif) if stage.needs_image else None
         rows = stage.compute(StageInput(record, image, arrays))
     except (DecodeError, ImageFailure) as error:
         return failed(str(error) or type(error).__name__)

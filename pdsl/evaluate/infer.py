@@ -8,6 +8,8 @@ from torch import Tensor
 
 from data.decode import DecodeError, decode_record
 from data.records import ImageList, ImageRecord
+from pdsl.cache import used_proposals
+from pdsl.config import DataConfig
 from pdsl.evaluate.config import InferenceConfig
 from pdsl.evaluate.postprocess import final_boxes
 from pdsl.evaluate.predictions import Prediction, paste_probability
@@ -69,13 +71,13 @@ def detect_images(
     tta: bool = False,
     class_ids: Sequence[int | None] | None = None,
     only_present: bool = False,
-    max_proposals: int | None = None,
+    data: DataConfig | None = None,
 ) -> Iterator[tuple[ImageRecord, list[Prediction] | str]]:
     """Each image with its predictions, or with the reason why it could not be looked at.
 
     class_ids: for each class of the model its id in `images.class_names`, None where the data set lacks it; default:
         the same ids. only_present: only the classes that the image-level labels name.
-    max_proposals: n^P; the best are taken.
+    data: which proposals are used, as in training; default: all.
     """
     device = next(model.parameters()).device
     ids = list(range(model.n_classes)) if class_ids is None else list(class_ids)
@@ -96,7 +98,7 @@ def detect_images(
         found = detect_image(
             model,
             torch.from_numpy(pixels.transpose(2, 0, 1).copy()).to(device),
-            as_proposals(box[:max_proposals], score[:max_proposals], device),
+            as_proposals(box, score, device, data),
             config,
             looks,
             present,
@@ -104,8 +106,11 @@ def detect_images(
         yield record, to_predictions(found, record.id, record.size, config.mask_threshold, ids)
 
 
-def as_proposals(box: np.ndarray, score: np.ndarray, device: torch.device) -> Proposals:
-    """Boxes (P, 4) and scores (P,) of an image on the device; all valid."""
+def as_proposals(box: np.ndarray, score: np.ndarray, device: torch.device, data: DataConfig | None = None) -> Proposals:
+    """Boxes (P, 4) and scores (P,) of an image on the device: all, or those that training with `data` uses."""
+    if data is not None:
+        kept = used_proposals(box, data.max_proposals, data.min_size)
+        box, score = box[kept], score[kept]
     valid = torch.ones(len(box), dtype=torch.bool, device=device)
     return Proposals(
         torch.tensor(box, dtype=torch.float32, device=device),

@@ -29,7 +29,7 @@ def detect_split(
         tta=tta,
         class_ids=trained.class_ids(images),
         only_present=only_present,
-        max_proposals=trained.config.data.max_proposals,
+        data=trained.config.data,
     )
     for record, outcome in track(outcomes, "detect", len(images), console=Console(stderr=True)):
         if isinstance(outcome, str):
