@@ -74,7 +74,7 @@ def background(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
 def _scatter(canvas: Image.Image, rng: np.random.Generator, value: float) -> None:
     draw = ImageDraw.Draw(canvas)
     unit = max(canvas.size) / 160
-    for _ in range(int(rng.integers(12, 40))):
+    for _ in range(int(rng.integers(6, 20))):
         colour = tuple(int(255 * c) for c in _dull(rng, rng.random(), value + rng.uniform(-0.3, 0.3)))
         x, y = rng.uniform(0, canvas.width), rng.uniform(0, canvas.height)
         dx, dy = rng.normal(0, 14, 2) * unit
