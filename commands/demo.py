@@ -15,7 +15,7 @@ from data.scenes import write_scenes
 from pdsl.evaluate.results import write_json
 from pdsl.evaluate.summary import percent
 
-TRAIN_SCENES, VAL_SCENES, SIDE, SEED = 400, 100, 160, 0
+TRAIN_SCENES, VAL_SCENES, SIDE, SEED = 300, 80, 160, 0
 COLOUR_CUT = {
     "bias": -0.7,
     "enclosure": 0.0,

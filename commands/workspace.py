@@ -37,6 +37,7 @@ scheduler: null
 cluster: null
 
 # Training: a configuration (a file, or the name of one that ships with pdsl) and the run folder.
+# ImageNet weights of the backbone are given with `train model.backbone.weights=FILE` (or IMAGENET1K_V1, downloaded).
 config: {config}
 run: runs/default
 """
