@@ -48,15 +48,15 @@ class Scale:
 
 
 ACCURATE = (
-    Scale(800, (MergeCriterion(0.5, 0.3, 1000), MergeCriterion(0.2, 0.1, 700))),
-    Scale(400, (MergeCriterion(0.5, 0.3, 700), MergeCriterion(0.5, 2.0, 700))),
+    Scale(1040, (MergeCriterion(0.5, 0.3, 1000), MergeCriterion(0.2, 0.1, 700))),
+    Scale(520, (MergeCriterion(0.5, 0.3, 700), MergeCriterion(0.5, 2.0, 700))),
 )
 FAST = (Scale(500, (MergeCriterion(0.5, 0.3, 700), MergeCriterion(0.5, 2.0, 700))),)
 
 
 @dataclass(frozen=True)
 class McgParams:
-    """mode: "accurate" (800 + 400 pixels, four hierarchies) or "fast" (500 pixels, two hierarchies).
+    """mode: "accurate" (1040 + 520 pixels, four hierarchies) or "fast" (500 pixels, two hierarchies).
 
     contours: "net" (trained on the boundaries of BSDS500) or "gradient" (no learning).
     max_proposals: n^P, proposals per image.
