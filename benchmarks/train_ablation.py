@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from commands import precompute, train
+from commands.demo import STAGES
 from commands.evaluate import read_task
 from data.catalog import load_images
 from data.masks import MASK_SIDE
@@ -80,7 +81,7 @@ def prepare(out: Path, n_train: int, n_val: int, workers: int) -> dict[str, str]
             scheduler=None,
             cluster=None,
             images=None,
-            settings={"proposals": {"method": "mcg", "max_proposals": 140}},
+            settings=STAGES,
             proposals_from=None,
             overwrite=False,
             retry_failed=False,
