@@ -158,7 +158,7 @@ def merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
 
 def find_config(name: str) -> str:
     """Path of a configuration: a file of the user's, or one that ships with pdsl, by its name ("voc-official")."""
-    if Path(name).exists():
+    if Path(name).is_file():
         return name
     shipped = files("configs")
     path = Path(str(shipped / f"{name.removeprefix('configs/').removesuffix('.yaml')}.yaml"))

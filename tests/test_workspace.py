@@ -82,7 +82,9 @@ def test_template_is_valid_and_merge_is_deep() -> None:
     assert merge({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}}) == {"a": {"b": 3, "c": 2}}
 
 
-def test_a_configuration_is_a_file_or_a_shipped_name(tmp_path: Path) -> None:
+def test_a_configuration_is_a_file_or_a_shipped_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").mkdir()  # a folder of that name is no configuration
     own = tmp_path / "own.yaml"
     own.write_text("steps: 3\n")
     assert find_config(str(own)) == str(own)
