@@ -9,12 +9,10 @@ from stages.contours import detector_by_name
 from stages.grabcut.codebook import Codebook, build_codebook
 from stages.grabcut.parameters import ColourCutParams
 from stages.grabcut.regions import Regions, build_regions
+from stages.mcg.method import FULL_CONTOUR, smooth_contour
 
 COARSEST = 160
 """The pyramid ends once its long side is no longer than this: a box of the whole image still fills a box frame."""
-
-BLUR = 0.7
-"""Standard deviation, in working pixels, of the smoothing of the contours before the watershed."""
 
 MAX_UPSCALE = 2.0
 """Small images are enlarged at most this much for the contour detector; beyond it there is nothing to see."""
@@ -38,12 +36,12 @@ class ImageModel(NamedTuple):
 def build_image_model(image: np.ndarray, params: ColourCutParams) -> ImageModel:
     """The model of `image` (H, W, 3) uint8 RGB, H and W at least 1."""
     small = _working_copy(image, params.side)
-    strength = _strength(detector_by_name(params.contours)(small))
+    strength = smooth_contour(detector_by_name(params.contours)(small))
     lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     return ImageModel(
         image.shape[:2],
         _pyramid(image),
-        strength.astype(np.float32) / np.float32(65280),
+        strength.astype(np.float32) / np.float32(FULL_CONTOUR),
         build_regions(strength, lab, params.leaves),
         build_codebook(lab, params.words),
     )
@@ -54,15 +52,6 @@ def _working_copy(image: np.ndarray, side: int) -> np.ndarray:
     ratio = min(side / max(height, width), MAX_UPSCALE)
     size = max(1, round(width * ratio)), max(1, round(height * ratio))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR)
-
-
-def _strength(probability: np.ndarray) -> np.ndarray:
-    """Contours (h, w) quantised to 8 bits, then smoothed in integers: uint16, 65280 for 1.
-
-    Thus the last bits of the detector's floats, which may differ between builds, do not reach the masks.
-    """
-    quantised = np.rint(np.clip(probability, 0, 1) * 255).astype(np.uint8)
-    return cv2.GaussianBlur(quantised.astype(np.uint16) * 256, (0, 0), BLUR)
 
 
 def _pyramid(image: np.ndarray) -> tuple[np.ndarray, ...]:
