@@ -1,10 +1,10 @@
 """What each part of the model is worth: AP on synthetic scenes not seen in training, with each part left out in turn.
 
-    python benchmarks/train_ablation.py --out DIR [--steps N] [--seeds 3] [--train 400 --val 100] [--workers 2]
+    python -m benchmarks.train_ablation --out DIR [--seeds 3] [--train 400 --val 200] [--workers 2] [key=value …]
 
 Makes scenes and stores in DIR (what is there is kept), trains every variant with every seed, and prints a table of
-mean and spread (largest minus smallest) in Markdown. Interrupted, it goes on where it stopped. On two cores a run with
-the demo's settings takes some minutes; there are 5 x 3 of them.
+mean and spread (largest minus smallest) in Markdown. Interrupted, it goes on where it stopped. On one core a run with
+the demo's settings takes some minutes; there are 6 x 3 of them.
 """
 
 import argparse
@@ -38,6 +38,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "without regression": ("model.detection.regression=false",),
     "without seeds": (),  # another store: the mask of every seed is its whole box
     "without correlation": ("model.correlation.enabled=false",),
+    "without self-training": ("model.mask.n_m=0",),
 }
 FIGURES = (("mask", "AP50"), ("mask", "AP75"), ("box", "AP50"), ("box", "AP75"))
 
@@ -72,21 +73,7 @@ def prepare(out: Path, n_train: int, n_val: int, workers: int) -> dict[str, str]
         write_scenes(out / "data", train=n_train, val=n_val, side=160, seed=0)
     stores = {name: str(out / f"{name}.zarr") for name in ("train", "val", "boxes")}
     for split, stage in (("train", "all"), ("val", "proposals")):
-        precompute.run(
-            data=data,
-            split=split,
-            store=stores[split],
-            stage=stage,
-            workers=workers,
-            scheduler=None,
-            cluster=None,
-            images=None,
-            settings=STAGES,
-            proposals_from=None,
-            overwrite=False,
-            retry_failed=False,
-            dry_run=False,
-        )
+        precompute.run(data=data, split=split, store=stores[split], stage=stage, workers=workers, settings=STAGES)
     if not Path(stores["boxes"]).exists():
         partial = out / "boxes.partial"
         shutil.rmtree(partial, ignore_errors=True)
@@ -136,21 +123,22 @@ def table(results: Mapping[str, list[dict[str, float]]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, help="updates of a run; default: the demo's")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--train", type=int, default=400, help="training scenes")
-    parser.add_argument("--val", type=int, default=100, help="scenes to evaluate on")
+    parser.add_argument("--val", type=int, default=200, help="scenes to evaluate on")
     parser.add_argument("--workers", type=int, default=2, help="processes of the offline stages")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="of configs/demo.yaml, for every run")
     options: Any = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     stores = prepare(options.out, options.train, options.val, options.workers)
-    steps = [f"steps={options.steps}", f"schedule.drops=[{options.steps * 4 // 5}]"] if options.steps else []
     results: dict[str, list[dict[str, float]]] = {name: [] for name in VARIANTS}
     for seed in range(options.seeds):
         for name, overrides in VARIANTS.items():
             store = stores["boxes" if name == "without seeds" else "train"]
             run = options.out / "runs" / f"{name.replace(' ', '-')}-{seed}"
-            results[name].append(measure(run, store, [*steps, *overrides, f"seed={seed}"], options.out, stores["val"]))
+            results[name].append(
+                measure(run, store, [*options.overrides, *overrides, f"seed={seed}"], options.out, stores["val"])
+            )
         print(f"\nseeds 0 to {seed}:\n{table(results)}", flush=True)
     (options.out / "ablation.json").write_text(json.dumps(results, indent=2))
 

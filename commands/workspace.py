@@ -121,6 +121,7 @@ class Workspace:
             "init": options["init"],
             "overrides": list(options["overrides"]),
             "data": options["data"],
+            "validation_store": (self.values.get("stores") or {}).get("val"),
         }
 
     def eval_options(self, **options: Any) -> dict[str, Any]:

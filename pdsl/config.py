@@ -122,6 +122,26 @@ class ScheduleConfig:
 
 
 @dataclass(frozen=True)
+class ValidationConfig:
+    """Figures of the model while it trains, as Fig. 3 plots them. They read ground truth; what is learnt does not.
+
+    every: updates from one evaluation to the next, and after the last; 0: none.
+    store: URL of a store with the proposals of the split to evaluate on.
+    images: data set SPEC where its images and truth lie now, if not where the store says.
+    """
+
+    every: int = 0
+    store: str | None = None
+    images: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.every < 0:
+            raise ValueError(f"every: {self.every} is negative; 0 evaluates never")
+        if self.every and self.store is None:
+            raise ValueError("store: name the store with the proposals of the split to evaluate on, or set every to 0")
+
+
+@dataclass(frozen=True)
 class Config:
     """Everything that determines a training run.
 
@@ -149,6 +169,7 @@ class Config:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     inference: InferenceConfig = field(default_factory=InferenceConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
 
     def __post_init__(self) -> None:
         for name in ("steps", "checkpoint_every", "log_every"):

@@ -1,5 +1,6 @@
 """The model of a run folder, ready to look at images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,14 +29,19 @@ class TrainedModel:
 
         Raises InputError if they share no class.
         """
-        names = map_class_names(images.class_names, self.config.classes)
-        ids = [names.index(name) if name in names else None for name in self.class_names]
-        if all(class_id is None for class_id in ids):
-            raise InputError(
-                f"{images.spec}: has none of the model's classes ({', '.join(self.class_names[:5])} …); "
-                "use the data set it was trained for, or map the names with `classes:` in the run's configuration"
-            )
-        return ids
+        return class_ids(self.config, self.class_names, images)
+
+
+def class_ids(config: Config, class_names: Sequence[str], images: ImageList) -> list[int | None]:
+    """`TrainedModel.class_ids` of a model that knows `class_names`."""
+    names = map_class_names(images.class_names, config.classes)
+    ids = [names.index(name) if name in names else None for name in class_names]
+    if all(class_id is None for class_id in ids):
+        raise InputError(
+            f"{images.spec}: has none of the model's classes ({', '.join(class_names[:5])} …); "
+            "use the data set it was trained for, or map the names with `classes:` in the run's configuration"
+        )
+    return ids
 
 
 def load_trained(run: str | Path) -> TrainedModel:

@@ -16,7 +16,7 @@ from data.truth import ImageTruth
 from pdsl.evaluate.predictions import Prediction, by_image
 from pdsl.evaluate.summary import COLUMNS, percent
 from pdsl.report import html
-from pdsl.report.charts import loss_curves, read_log
+from pdsl.report.charts import loss_curves, read_log, validation_curves
 from pdsl.report.evidence import proposals_picture, read_evidence, seeds_picture
 from pdsl.report.gallery import judge, pictures, shown, spread
 from pdsl.report.overlay import draw
@@ -204,9 +204,12 @@ def _training_examples(config: Mapping[str, Any]) -> str:
 
 
 def _curves(run: Path) -> str:
-    chart = loss_curves(read_log(run / "log.jsonl"))
+    entries = read_log(run / "log.jsonl")
+    charts = [loss_curves(entries), validation_curves({run.name: entries})]
     text = "Losses over the updates, each the average since the log entry before. Right: the parts, added up by kind."
-    return html.section("Training", text, f'<div class="chart">{chart}</div>' if chart else "")
+    if charts[1]:
+        text += " Below: the model's figures while it was trained."
+    return html.section("Training", text, *(f'<div class="chart">{chart}</div>' for chart in charts if chart))
 
 
 def _classes(metrics: Mapping[str, Any]) -> str:

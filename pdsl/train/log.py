@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -15,6 +16,8 @@ from pdsl.train.meters import Averages
 from pdsl.train.run_folder import LOG
 
 TENSORBOARD = "tensorboard"
+Figures = dict[str, Any]
+"""{"mask": {"AP": …, "AP50": …, …}, "box": {…}, "images": …, "failed": …}, in percent, None where undefined."""
 
 
 class RunLog:
@@ -22,7 +25,8 @@ class RunLog:
 
     One entry: {"step", "loss", "terms": {name: value}, "lr", "grad_norm", "images_per_second", "dropped_foreground",
     "blocked_steps", "blocked": [{"step", "image_id", "terms"}]}; losses are averages over the images since the entry
-    before, dropped_foreground counts the foreground proposals beyond the mask branch's capacity.
+    before, dropped_foreground counts the foreground proposals beyond the mask branch's capacity. Where the model was
+    evaluated, "validation" holds its figures.
     """
 
     def __init__(self, run: Path, start: int, steps: int):
@@ -60,11 +64,17 @@ class RunLog:
         """Move the progress line."""
         self.progress.update(self.task, completed=step)
 
+    def validating(self, looked_at: int, images: int) -> None:
+        """Tell on the progress line how far an evaluation is."""
+        self.progress.update(self.task, note=f"evaluation: image {looked_at} of {images}")
+
     def say(self, text: str) -> None:
         """A line for the user, above the progress line."""
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    def write(self, step: int, averages: Averages, *, lr: float, rate: float, dropped: int) -> None:
+    def write(
+        self, step: int, averages: Averages, *, lr: float, rate: float, dropped: int, figures: Figures | None = None
+    ) -> None:
         """One entry after update `step` (1-based)."""
         loss = sum(averages.terms.values())
         entry = {
@@ -78,11 +88,16 @@ class RunLog:
             "blocked_steps": averages.n_blocked,
             "blocked": [asdict(image) for image in averages.blocked],
         }
+        if figures is not None:
+            entry["validation"] = figures
         self.file.write(json.dumps(entry) + "\n")
         scalars = {"loss": loss, "lr": lr, "grad_norm": averages.grad_norm, "images_per_second": rate}
-        for name, value in (scalars | {f"terms/{name}": value for name, value in averages.terms.items()}).items():
+        scalars |= {f"terms/{name}": value for name, value in averages.terms.items()} | _flat(figures or {})
+        for name, value in scalars.items():
             self.scalars.add_scalar(name, value, step)
         self._tell(step, loss, averages.terms, rate)
+        if figures is not None:
+            self._tell_figures(step, figures)
         for image in averages.blocked:
             self.say(f"step {image.step}: update left out, {', '.join(image.terms)} not finite for {image.image_id}")
         if averages.n_blocked and not averages.blocked:
@@ -94,3 +109,23 @@ class RunLog:
         if not self.console.is_terminal:
             left = (self.steps - step) * (time.monotonic() - self.began) / max(1, step - self.start)
             self.say(f"step {step}/{self.steps}  {rate:.1f} images/s  {left:.0f} s left  loss {loss:.4g} ({detail})")
+
+    def _tell_figures(self, step: int, figures: Figures) -> None:
+        parts = [
+            f"{kind} {name} {'-' if figures[kind][name] is None else format(figures[kind][name], '.1f')}"
+            for kind in ("mask", "box")
+            for name in ("AP", "AP50", "AP75")
+        ]
+        unseen = f", {figures['failed']} of them could not be looked at" if figures["failed"] else ""
+        self.say(f"step {step}: {', '.join(parts)} ({figures['images']} images{unseen})")
+
+
+def _flat(figures: Figures) -> dict[str, float]:
+    """Scalars for TensorBoard: "validation/mask_AP50" and so on, those that are defined."""
+    return {
+        f"validation/{kind}_{name}": value
+        for kind, values in figures.items()
+        if isinstance(values, dict)
+        for name, value in values.items()
+        if value is not None
+    }

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from pdsl.train.checkpoint import Checkpoint, latest_checkpoint, load_checkpoint
 from pdsl.train.distributed import World, join_world
 from pdsl.train.interrupt import StopRequest, catch_signals
 from pdsl.train.loader import batches
-from pdsl.train.log import RunLog
+from pdsl.train.log import Figures, RunLog
 from pdsl.train.meters import Meters
 from pdsl.train.optimizer import build_optimizer, learning_rate
 from pdsl.train.run_folder import CONFIG, LOG, open_run, refuse_existing
@@ -29,6 +30,11 @@ PATIENCE = 50
 """Updates in a row that may be blocked before a run gives up."""
 
 
+Validate = Callable[[PDSL, World, Callable[[int, int], None]], Figures]
+"""(model, processes, callback told how many of how many images were looked at) -> figures. It leaves the model as it
+was. Ground truth stays behind it: the trainer sees figures only (`pdsl.evaluate.validation`)."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a run ended: after `step` updates; signal: the number of the one that stopped it, else 0."""
@@ -37,10 +43,17 @@ class Outcome:
     signal: int
 
 
-def train(config: Config, run: Path, *, resume: bool) -> Outcome:
+def train(
+    config: Config,
+    run: Path,
+    *,
+    resume: bool,
+    validation: Callable[[Config, tuple[str, ...]], Validate] | None = None,
+) -> Outcome:
     """Train into run folder `run`, or continue there with `resume` (from the start if no checkpoint was saved yet).
 
-    Under torchrun every process calls this; the first one writes. Raises InputError for bad input, for a folder that
+    Under torchrun every process calls this; the first one writes. validation: from configuration and class names, what
+    evaluates the model every `config.validation.every` updates. Raises InputError for bad input, for a folder that
     holds a run already, and if the loss stays non-finite.
     """
     with join_world(config.device) as world, catch_signals() as stop:
@@ -55,6 +68,7 @@ def train(config: Config, run: Path, *, resume: bool) -> Outcome:
             )
         torch.manual_seed(config.seed)  # nothing draws from it; if something ever does, it is resumed exactly too
         cache = open_cache(config.data, config.classes)
+        validate = validation(config, cache.class_names) if validation and config.validation.every else None
         found = latest_checkpoint(run) if resume else None
         model = _build(config, cache, with_weights=found is None).to(world.device)
         optimizer = build_optimizer(model.train(), config.optimizer)
@@ -62,7 +76,7 @@ def train(config: Config, run: Path, *, resume: bool) -> Outcome:
         world.broadcast(model.state_dict().values())
         if world.is_first:
             open_run(run, config, start)
-        return _Session(config, run, world, cache, model, optimizer, stop).train(start)
+        return _Session(config, run, world, cache, model, optimizer, stop, validate).train(start)
 
 
 def _build(config: Config, cache: CacheReader, *, with_weights: bool) -> PDSL:
@@ -115,9 +129,10 @@ class _Session:
         model: PDSL,
         optimizer: torch.optim.Optimizer,
         stop: StopRequest,
+        validate: Validate | None,
     ):
         self.config, self.run, self.world, self.cache = config, run, world, cache
-        self.model, self.optimizer, self.stop = model, optimizer, stop
+        self.model, self.optimizer, self.stop, self.validate = model, optimizer, stop, validate
         self.meters = Meters(world.device)
         self.stepper = Stepper(model, optimizer, config, world, self.meters)
         self.log: RunLog | None = None
@@ -148,38 +163,46 @@ class _Session:
         return Outcome(max(start, config.steps), 0)
 
     def _settle(self, done: int) -> bool:
-        """After `done` updates: log and checkpoint if due; whether to stop here."""
-        save_due = done % self.config.checkpoint_every == 0 or done == self.config.steps
-        log_due = save_due or done % self.config.log_every == 0
+        """After `done` updates: evaluation, log and checkpoint as they are due; whether to stop here."""
+        last = done == self.config.steps
+        save_due = last or done % self.config.checkpoint_every == 0
+        validate_due = self.validate is not None and (last or done % self.config.validation.every == 0)
+        log_due = save_due or validate_due or done % self.config.log_every == 0
         if self.log:
             self.log.advance(done)
         stopping = bool(self.stop.signal)
         if self.world.size > 1:  # a signal may reach only some; all agree where they wait for the device anyway
             stopping = log_due and self.world.any(stopping)
         if stopping or log_due:
-            self._write_log(done)
+            self._write_log(done, validate_due and not stopping)
         if stopping or save_due:
             self._save(done)
         return stopping and done < self.config.steps
 
-    def _write_log(self, done: int) -> None:
+    def _write_log(self, done: int, with_figures: bool) -> None:
         """One entry of averages since the last one. This is where the host waits for the device."""
         entry = self.meters.read(self.world, self.config.optimizer.images_per_step)
         dropped = self.model.dropped.clone()
         self.world.sum([dropped])
         self.model.dropped.zero_()
-        now = time.monotonic()
-        rate = entry.steps * self.config.optimizer.images_per_step / max(1e-9, now - self.clock)
-        self.clock = now
+        rate = entry.steps * self.config.optimizer.images_per_step / max(1e-9, time.monotonic() - self.clock)
+        figures = self._figures() if with_figures else None
+        self.clock = time.monotonic()
         if self.log:
             lr = learning_rate(done - 1, self.config.optimizer.lr, self.config.schedule)
-            self.log.write(done, entry, lr=lr, rate=rate, dropped=int(dropped))
+            self.log.write(done, entry, lr=lr, rate=rate, dropped=int(dropped), figures=figures)
         self.blocked_in_a_row = self.blocked_in_a_row + entry.steps if entry.n_blocked == entry.steps else 0
         if self.blocked_in_a_row >= PATIENCE:
             raise InputError(
                 f"optimizer.lr: losses or gradients were not finite in the last {self.blocked_in_a_row} updates (see "
                 f"{self.run / LOG}); lower it, or begin with schedule.warmup_steps"
             )
+
+    def _figures(self) -> Figures:
+        """The model's figures now, on all processes together."""
+        assert self.validate
+        advance = self.log.validating if self.log else lambda looked_at, images: None
+        return self.validate(self.model, self.world, advance)
 
     def _save(self, done: int) -> None:
         if not self.world.is_first:

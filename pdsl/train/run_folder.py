@@ -15,6 +15,7 @@ CONFIG = "config.yaml"
 LOG = "log.jsonl"
 CHANGEABLE = frozenset(
     {"steps", "checkpoint_every", "log_every", "device", "threads", "data.stores", "data.images", "data.loaders"}
+    | {"validation.every", "validation.store", "validation.images"}
 )
 """What a resumed run may set anew. None of it changes what is learnt: a moved store is recognised by its contents."""
 

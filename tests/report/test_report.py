@@ -10,7 +10,7 @@ from PIL import Image
 from data.records import ImageList, ImageRecord
 from pdsl.evaluate.summary import evaluate_predictions
 from pdsl.report import html
-from pdsl.report.charts import loss_curves, read_log
+from pdsl.report.charts import loss_curves, read_log, validation_curves
 from pdsl.report.evidence import Evidence, central_proposal, neighbours_picture, seeds_picture, shown_seeds
 from pdsl.report.gallery import judge, shown, spread
 from pdsl.report.report import write_report
@@ -90,3 +90,18 @@ def test_seeds_that_lie_apart_are_shown_best_first() -> None:
     bare = Evidence(pixels, box[:0])
     assert shown_seeds(bare) == [] and central_proposal(bare) == 0
     assert not np.asarray(seeds_picture(bare)).any() and not np.asarray(neighbours_picture(bare)).any()
+
+
+def test_curves_of_figures(tmp_path: Path) -> None:
+    def entries(*values: float | None) -> list[dict[str, object]]:
+        figures = [{"AP": v, "AP50": v, "AP75": None} for v in values]
+        return [
+            {"step": 10 * step, "loss": 1.0, "terms": {}, "validation": {"mask": f, "box": f}}
+            for step, f in enumerate(figures, 1)
+        ]
+
+    one = validation_curves({"run": [*entries(5.0, 20.0), {"step": 30, "loss": 1.0, "terms": {}}]})
+    assert one.startswith("<svg") and all(name in one for name in ("AP50", "AP75", "masks", "boxes"))
+    two = validation_curves({"parallel": entries(5.0, 20.0), "cascade": entries(4.0, None)})
+    assert "parallel: AP50" in two and "cascade: AP50" in two and "AP75" not in two
+    assert validation_curves({"run": entries(5.0)}) == "" and validation_curves({"run": []}) == ""
