@@ -17,7 +17,8 @@ def build_model(config: ModelConfig, n_classes: int, seed: int = 0) -> PDSL:
     """PDSL with random weights, on the CPU, in training mode. Deterministic in `seed`; reads no file.
 
     Weights come afterwards: `pdsl.model.weights.load_backbone_weights(model, config.backbone.weights)` to begin a
-    training, `load_state_dict` for a checkpoint (it carries the pixel format too).
+    training (it settles what `freeze: auto` means), `load_state_dict` for a checkpoint (it carries the pixel format
+    too).
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -35,7 +36,7 @@ def build_model(config: ModelConfig, n_classes: int, seed: int = 0) -> PDSL:
             mask_head=MaskHead(backbone.channels, n_classes, config.mask),
         )
     backbone.pixels.set(CAFFE if config.backbone.pixels == "caffe" else TORCHVISION)
-    backbone.freeze(config.backbone.freeze)
+    backbone.freeze(config.backbone.frozen_at_first)
     return model
 
 

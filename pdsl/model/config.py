@@ -21,17 +21,24 @@ class BackboneConfig:
     pixels: pixel format the weights were trained with. `auto` takes it from the kind of file (torchvision: RGB, its
         mean and deviation; authors' .pkl: BGR 0..255 minus mean); `torchvision` and `caffe` say it outright.
     freeze: parts without gradients, always in eval mode. `none`; `stem` = all before res2 (ResNet) or conv3 (VGG);
-        `all` = the whole backbone (release: frozen with ResNet-WS weights). A frozen part must come with weights.
+        `all` = the whole backbone. `auto` goes by the weights: the authors' ResNet-WS `all` (as the release has it),
+        VGG16 `stem`, torchvision's ResNets and none at all `none` (a frozen part must come with weights, and theirs
+        lack the stem). A run's config.yaml holds what became of it.
     """
 
     name: BackboneName = "resnet18_ws"
     weights: str | None = None
     pixels: Literal["auto", "torchvision", "caffe"] = "auto"
-    freeze: Literal["none", "stem", "all"] = "none"
+    freeze: Literal["auto", "none", "stem", "all"] = "auto"
 
     def __post_init__(self) -> None:
-        if self.freeze != "none" and self.weights is None:
+        if self.freeze not in ("auto", "none") and self.weights is None:
             raise ValueError(f"freeze: '{self.freeze}' freezes random weights; name a file in 'weights' or use 'none'")
+
+    @property
+    def frozen_at_first(self) -> Literal["none", "stem", "all"]:
+        """What is frozen as long as no weights were loaded, which `auto` waits for."""
+        return "none" if self.freeze == "auto" else self.freeze
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,8 @@ class WeightsReport:
 
 
 def load_backbone_weights(model: PDSL, source: str) -> WeightsReport:
-    """Fill backbone (and box head, where the file has fully connected layers) from a file, and adopt its pixel format.
+    """Fill backbone (and box head, where the file has fully connected layers) from a file, adopt its pixel format and
+    freeze what `freeze: auto` freezes with such weights.
 
     source: torchvision's VGG16 or ResNet weights (file, or IMAGENET1K_V1), or the authors' ResNet-WS pickle. A
     torchvision ResNet has no three-convolution stem: that stays random, and must not be frozen.
@@ -63,6 +64,8 @@ def load_backbone_weights(model: PDSL, source: str) -> WeightsReport:
             state[name].copy_(value)
     pixels: dict[str, PixelFormat] = {"torchvision": TORCHVISION, "caffe": CAFFE}
     model.backbone.pixels.set(pixels[config.pixels] if config.pixels != "auto" else CAFFE if authors else TORCHVISION)
+    if config.freeze == "auto":
+        model.backbone.freeze("all" if authors else "none" if report.missing else "stem")
     return report
 
 
@@ -105,10 +108,10 @@ def _refuse_wrong_file(model: PDSL, report: WeightsReport) -> None:
     config = model.config.backbone
     if body_missing or wrong_shape:
         raise InputError(f"not weights of '{config.name}': {report}")
-    if report.missing and config.freeze != "none":
+    if report.missing and config.freeze not in ("auto", "none"):
         raise InputError(
             f"backbone.freeze: '{config.freeze}' would freeze a random stem, which these weights do not have; "
-            f"use 'none' or the authors' ResNet-WS weights ({report})"
+            f"use 'auto' or 'none', or the authors' ResNet-WS weights ({report})"
         )
 
 

@@ -11,7 +11,7 @@ import torch
 
 from data.errors import InputError
 from pdsl.cache import CacheReader, open_cache
-from pdsl.config import Config
+from pdsl.config import Config, config_from_plain
 from pdsl.model.build import build_model
 from pdsl.model.pdsl import PDSL
 from pdsl.model.weights import load_backbone_weights
@@ -24,7 +24,7 @@ from pdsl.train.meters import Meters
 from pdsl.train.optimizer import build_optimizer, learning_rate
 from pdsl.train.run_folder import CONFIG, LOG, open_run, refuse_existing
 from pdsl.train.step import Stepper
-from pipeline.parameters import to_plain
+from pipeline.parameters import replace, to_plain
 
 PATIENCE = 50
 """Updates in a row that may be blocked before a run gives up."""
@@ -71,6 +71,7 @@ def train(
         validate = validation(config, cache.class_names) if validation and config.validation.every else None
         found = latest_checkpoint(run) if resume else None
         model = _build(config, cache, with_weights=found is None).to(world.device)
+        config = replace(config, {"model": {"backbone": {"freeze": model.backbone.frozen}}})  # what `auto` came to
         optimizer = build_optimizer(model.train(), config.optimizer)
         start = _restore(load_checkpoint(found, world.device), model, optimizer, cache) if found else 0
         world.broadcast(model.state_dict().values())
@@ -91,8 +92,11 @@ def _build(config: Config, cache: CacheReader, *, with_weights: bool) -> PDSL:
             raise InputError(
                 f"{config.init}: its weights are of another model than `model:` describes ({error})"
             ) from error
+        if config.model.backbone.freeze == "auto":
+            model.backbone.freeze(config_from_plain(checkpoint["config"]).model.backbone.frozen_at_first)
     elif with_weights and config.model.backbone.weights:
-        print(load_backbone_weights(model, config.model.backbone.weights), file=sys.stderr)
+        report = load_backbone_weights(model, config.model.backbone.weights)
+        print(f"{report}; frozen: {model.backbone.frozen}", file=sys.stderr)
     return model
 
 

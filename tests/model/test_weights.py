@@ -171,6 +171,26 @@ def test_a_file_without_arrays(tmp_path: Path) -> None:
         load_backbone_weights(model_with("tiny"), "IMAGENET1K_V1")
 
 
+def test_what_is_frozen_goes_by_the_weights(tmp_path: Path) -> None:
+    torch.save(torchvision.models.resnet18(weights=None).state_dict(), tmp_path / "r.pth")
+    torch.save(vgg_arrays(), tmp_path / "v.pth")
+    authors_file(tmp_path / "w.pkl", model_with("resnet18_ws"))
+    for name, file, frozen in (
+        ("resnet18_ws", "w.pkl", "all"),
+        ("resnet18_ws", "r.pth", "none"),
+        ("vgg16", "v.pth", "stem"),
+    ):
+        model = model_with(name, weights=file)
+        assert model.backbone.frozen == "none"
+        load_backbone_weights(model, str(tmp_path / file))
+        assert model.backbone.frozen == frozen
+        assert all(p.requires_grad == (frozen != "all") for p in model.backbone.body.parameters())
+        assert all(p.requires_grad == (frozen == "none") for p in model.backbone.stem.parameters())
+    model = model_with("vgg16", weights="v.pth", freeze="none")
+    load_backbone_weights(model, str(tmp_path / "v.pth"))
+    assert model.backbone.frozen == "none"
+
+
 @pytest.mark.real
 def test_real_vgg16_weights(shared: Path) -> None:
     model = model_with("vgg16", weights="x", freeze="stem")

@@ -15,6 +15,9 @@ import torch
 
 from commands import train
 from data.errors import InputError
+from pdsl.config import load_config
+from pdsl.model.build import build_model
+from pdsl.model.vgg import STEM_LENGTH
 from pdsl.train.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -162,6 +165,28 @@ def test_init_takes_the_weights_only(store: str, config: str, tmp_path: Path) ->
         run(store, config, tmp_path / "third", "model.detection.n_r=1", init=str(tmp_path / "first"))
     with pytest.raises(InputError, match=r"nowhere: does not exist"):
         run(store, config, tmp_path / "third", init="nowhere")
+
+
+def test_what_auto_froze_stays_frozen(store: str, config: str, tmp_path: Path) -> None:
+    """`freeze: auto` is settled when weights are loaded; a resumed run and one with --init load none."""
+    model = build_model(load_config(config, ["model.backbone.name=vgg16"]).model, 1)
+    features = {
+        f"features.{int(n.split('.')[2]) + (STEM_LENGTH if 'body' in n else 0)}.{n.rpartition('.')[2]}": value
+        for n, value in model.state_dict().items()
+        if n.startswith(("backbone.stem", "backbone.body"))
+    }
+    torch.save(features, tmp_path / "v.pth")
+    vgg = ["model.backbone.name=vgg16", f"model.backbone.weights={tmp_path / 'v.pth'}", "augment.scales=[32]"]
+    few = ["checkpoint_every=1", "optimizer.images_per_step=1"]
+    assert run(store, config, tmp_path / "run", *vgg, *few, "steps=1") == 0
+    assert "freeze: stem" in (tmp_path / "run/config.yaml").read_text()
+    assert run(store, config, tmp_path / "run", "steps=2", resume=True) == 0
+    assert run(store, config, tmp_path / "next", *vgg, *few, "steps=1", init=str(tmp_path / "run")) == 0
+    name = "backbone.stem.0.weight"
+    for out in ("run", "next"):
+        checkpoint = load_checkpoint(tmp_path / out)
+        assert checkpoint["config"]["model"]["backbone"]["freeze"] == "stem"
+        assert torch.equal(checkpoint["model"][name], features["features.0.weight"])
 
 
 def test_loader_processes_change_nothing_and_survive_a_signal_to_the_group(
