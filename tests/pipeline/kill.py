@@ -22,9 +22,9 @@ from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from pipeline.store import create_or_open, open_store
 from pipeline.verify import verify_store
+from tests.pipeline.hosts import ROOT, cluster
 from tests.pipeline.toy import chunk_bytes, first_stage, image_list
 
-ROOT = Path(__file__).resolve().parents[2]
 IMAGES = image_list(240)
 SHARD = 8
 SECONDS = 0.06
@@ -163,53 +163,6 @@ def _parts(folder: Path, target: str) -> Iterator[str | None]:
         return
     with cluster(folder) as address:
         yield address
-
-
-@contextmanager
-def cluster(folder: Path) -> Iterator[str]:
-    """`dask scheduler` and two `dask worker`, as a user would type them, each worker in a working folder of its own."""
-    file = folder / "scheduler.json"
-    file.unlink(missing_ok=True)
-    dask = str(Path(sys.executable).with_name("dask"))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment}
-    scheduler = [
-        dask,
-        "scheduler",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        "0",
-        "--no-dashboard",
-        "--scheduler-file",
-        str(file),
-    ]
-    processes = [subprocess.Popen(scheduler, cwd=folder, **quiet)]  # type: ignore[call-overload]
-    try:
-        for name in ("one", "two"):
-            place = folder / name
-            place.mkdir(exist_ok=True)
-            worker = [dask, "worker", "--scheduler-file", str(file), "--nthreads", "1", "--no-dashboard"]
-            processes.append(subprocess.Popen(worker, cwd=place, **quiet))  # type: ignore[call-overload]
-        yield _address(file)
-    finally:
-        for process in reversed(processes):
-            process.terminate()
-        for process in processes:
-            try:
-                process.wait(timeout=15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def _address(file: Path) -> str:
-    import json
-
-    for _ in range(300):
-        with contextlib.suppress(FileNotFoundError, ValueError, KeyError):
-            return str(json.loads(file.read_text())["address"])
-        time.sleep(0.1)
-    raise TimeoutError("dask scheduler did not start")
 
 
 def main(url: str, log: str, scheduler: str | None = None) -> None:

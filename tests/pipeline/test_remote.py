@@ -1,6 +1,7 @@
 """S3 through a real server, with and without hiccups; and Dask workers that were started by hand."""
 
 import os
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -11,21 +12,22 @@ import pytest
 import zarr
 
 from data.errors import InputError
+from pipeline.completion import read_completions, recorded_shards
 from pipeline.executors.choose import DeferredExecutor
 from pipeline.executors.serial import SerialExecutor
 from pipeline.lock import LockedError, stage_lock
 from pipeline.runner import run_stage
 from pipeline.store import DamagedStoreError, create_or_open, open_store
 from pipeline.verify import verify_store
-from tests.pipeline.kill import cluster
+from tests.pipeline.hosts import cluster, namespaces
 from tests.pipeline.s3 import BUCKET, free_port, s3_server
 from tests.pipeline.toy import chunk_bytes, first_stage, image_list, noise, second_stage
 
 IMAGES = image_list(70)
 
 
-def reference(folder: Path) -> dict[str, bytes]:
-    store = create_or_open(str(folder), IMAGES)
+def reference(folder: Path, shard: int | None = None) -> dict[str, bytes]:
+    store = create_or_open(str(folder), IMAGES, shard=shard)
     run_stage(store, IMAGES, first_stage(), SerialExecutor())
     run_stage(store, IMAGES, second_stage(), SerialExecutor())
     return chunk_bytes(folder)
@@ -130,6 +132,22 @@ def test_workers_joined_through_dask_scheduler_and_dask_worker(tmp_path: Path) -
         expected = reference(tmp_path / "reference.zarr")
         assert chunk_bytes(tmp_path / "joined.zarr") == expected
         assert chunk_bytes(tmp_path / "served" / BUCKET / "joined.zarr") == expected
+
+
+@pytest.mark.slow
+def test_two_hosts_across_a_network(tmp_path: Path) -> None:
+    """Two workers in network namespaces with host names of their own, which reach the scheduler by a cable each."""
+    if not shutil.which("ip") or os.getuid():
+        pytest.skip("NO NETWORK NAMESPACES: needs root and Debian's iproute2, this test did not run")
+    with namespaces(["pdsl-a", "pdsl-b"]) as hosts, cluster(tmp_path, hosts) as address:
+        executor = DeferredExecutor(workers=None, scheduler=address, cluster=None)
+        store = create_or_open(str(tmp_path / "hosts.zarr"), IMAGES, shard=4)
+        assert run_stage(store, IMAGES, first_stage(seconds=0.02), executor).done == 70
+        assert run_stage(store, IMAGES, second_stage(), executor).done == 70
+        executor.close()
+    records = read_completions(store.objects, [key for key, _ in recorded_shards(store.objects, "toy", 4).values()])
+    assert {record.host.partition(":")[0] for record in records} == {"pdsl-a", "pdsl-b"}
+    assert chunk_bytes(tmp_path / "hosts.zarr") == reference(tmp_path / "reference.zarr", shard=4)
 
 
 @pytest.mark.slow
