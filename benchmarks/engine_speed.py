@@ -1,6 +1,6 @@
 """What the engine itself costs: overhead, scaling, a stage without work, random reads by the trainer.
 
-    python -m benchmarks.engine_speed [overhead|workers|nothing|reads|writes] ...
+    python -m benchmarks.engine_speed [overhead|workers|nothing|reads|writes|remote] ...
 
 Every figure is a median; what is compared runs alternately, since machines are noisy.
 """
@@ -19,9 +19,11 @@ import numpy as np
 
 from data.records import ImageList
 from pipeline.executors.choose import DeferredExecutor
+from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from pipeline.spec import ArraySpec, Stage, StageInput
 from pipeline.store import create_or_open, open_store
+from tests.pipeline.s3 import BUCKET, s3_server
 from tests.pipeline.toy import NoParams, first_stage, image_list, nothing_stage
 
 P, Q, SIDE, ROW = 2000, 2000, 56, 7
@@ -201,7 +203,32 @@ def writes(folder: Path) -> None:
     print(f"writes: this engine {a:.2f} ms of CPU an image (records, lock and all), zarr-python {b:.2f} ms")
 
 
-PARTS = {"overhead": overhead, "workers": workers, "nothing": nothing, "reads": reads, "writes": writes}
+def remote(folder: Path) -> None:
+    """What a run on an S3 server (rclone, on this machine) takes before and beside the work, for 10,000 images."""
+    images = image_list(10_000)
+    with s3_server(folder):
+        url = f"s3://{BUCKET}/remote.zarr"
+        steps: dict[str, Callable[[], object]] = {
+            "create the store": lambda: create_or_open(url, images),
+            "a stage without work": lambda: run_stage(open_store(url), images, nothing_stage(), SerialExecutor()),
+            "read the image list": lambda: open_store(url).images(),
+            "read an array of scalars": lambda: open_store(url).read("nothing/status", slice(None)),
+            "run again, nothing to do": lambda: run_stage(open_store(url), images, nothing_stage(), SerialExecutor()),
+        }
+        for name, step in steps.items():
+            started = time.perf_counter()
+            step()
+            print(f"remote: {name}: {time.perf_counter() - started:.2f} s", flush=True)
+
+
+PARTS = {
+    "overhead": overhead,
+    "workers": workers,
+    "nothing": nothing,
+    "reads": reads,
+    "writes": writes,
+    "remote": remote,
+}
 
 
 @click.command()

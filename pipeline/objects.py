@@ -66,6 +66,11 @@ class Objects(ABC):
     def folders(self, prefix: str) -> list[str]:
         """Names of the folders directly below `prefix`, sorted."""
 
+    def write_many(self, objects: Iterable[tuple[str, bytes]]) -> None:
+        """Create or replace objects, each as `write` does; an object store takes many at a time."""
+        for key, data in objects:
+            self.write(key, data)
+
     def read_many(self, keys: Iterable[str]) -> dict[str, bytes]:
         """Whole objects by key; missing ones are left out."""
         found = {}

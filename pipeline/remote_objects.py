@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, TypeVar
 
 from data.errors import InputError
@@ -11,6 +12,9 @@ T = TypeVar("T")
 
 RETRY_DELAYS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds between attempts on an object store: about a minute in all."""
+
+TOGETHER = 256
+"""Objects written at a time."""
 
 _PERMANENT = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
 _CLIENT_LIBRARIES = frozenset({"aiobotocore", "aiohttp", "botocore", "gcsfs", "azure", "urllib3"})
@@ -56,6 +60,15 @@ class RemoteObjects(Objects):
     def write(self, key: str, data: bytes) -> None:
         self._attempt(key, "write", lambda: self._fs.pipe_file(self._path(key), data))
 
+    def write_many(self, objects: Iterable[tuple[str, bytes]]) -> None:
+        remaining = iter(objects)
+        while batch := dict(islice(remaining, TOGETHER)):
+            try:
+                self._fs.pipe({self._path(key): data for key, data in batch.items()})
+            except Exception:  # one by one: with retries, and with a message that names the object
+                for key, data in batch.items():
+                    self.write(key, data)
+
     def delete(self, key: str) -> None:
         try:
             self._attempt(key, "remove", lambda: self._fs.rm_file(self._path(key)))
@@ -63,8 +76,12 @@ class RemoteObjects(Objects):
             return
 
     def delete_tree(self, prefix: str) -> None:
-        for key, _ in list(self.entries(prefix)):
-            self.delete(key)
+        keys = [key for key, _ in self.entries(prefix)]
+        try:
+            self._fs.rm([self._path(key) for key in keys])
+        except Exception:  # one by one, with retries
+            for key in keys:
+                self.delete(key)
 
     def entries(self, prefix: str) -> Iterator[tuple[str, int]]:
         def find() -> dict[str, dict[str, Any]]:

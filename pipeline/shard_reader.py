@@ -30,13 +30,14 @@ class ShardReader:
         self._held: dict[str, bytes] = {}
 
     @contextmanager
-    def holding(self, layouts: Iterable[ArrayLayout], index: int) -> Iterator[None]:
-        """Read whole shards once and serve from them: for a caller that is about to read every image of a shard."""
-        self._held = self._objects.read_many(layout.key(index) for layout in layouts)
+    def holding(self, keys: Iterable[str]) -> Iterator[None]:
+        """Read whole shards together and serve from them: for a caller that is about to read every image of them."""
+        before = self._held
+        self._held = before | self._objects.read_many(keys)
         try:
             yield
         finally:
-            self._held = {}
+            self._held = before
 
     def row(self, layout: ArrayLayout, row: int) -> np.ndarray:
         """One image's values: (row_shape), read-only."""
@@ -50,7 +51,7 @@ class ShardReader:
         key = layout.key(index)
         values = self._scalars.get(key)
         if values is None:
-            values = self._retried(layout, index, lambda: self._decoded(layout, index, 0))
+            values = self._retried(layout, index, lambda: self._all(layout, index))
             self._scalars.put(key, values)
         return values
 
@@ -63,6 +64,12 @@ class ShardReader:
         """Drop what is kept of a shard."""
         self._indexes.drop(layout.key(index))
         self._scalars.drop(layout.key(index))
+
+    def _all(self, layout: ArrayLayout, index: int) -> np.ndarray:
+        """The one chunk of a packed array's shard; the shard is small and read at once, its index included."""
+        data = self._read(layout.key(index), None, None)
+        start, stop = locate(decode_index(data[-index_size(layout.slots) :], layout.slots), 0)
+        return decode_chunk(data[start:stop], layout.chunk_shape, layout.numpy_dtype)
 
     def _decoded(self, layout: ArrayLayout, index: int, slot: int) -> np.ndarray:
         return decode_chunk(self.chunk(layout, index, slot), layout.chunk_shape, layout.numpy_dtype)
@@ -83,7 +90,7 @@ class ShardReader:
             self._indexes.put(key, found)
         return found
 
-    def _read(self, key: str, start: int, stop: int | None) -> bytes:
+    def _read(self, key: str, start: int | None, stop: int | None) -> bytes:
         if key in self._held:
             return self._held[key][start:stop]
         try:

@@ -18,10 +18,10 @@ from pipeline.store_reader import (
     DamagedStoreError,
     IncompleteStoreError,
     Store,
-    StoredImages,
     open_store,
     read_root,
 )
+from pipeline.stored_images import StoredImages
 
 __all__ = [
     "DamagedStoreError",
@@ -108,9 +108,12 @@ def write_image_shards(
     """Write the given shards of images/id, images/size and images/label."""
     ids = np.array([record.id for record in images.records], object)
     sizes, labels = images.size_matrix(), images.label_matrix()
-    for layout, values in zip(layouts, (ids, sizes, labels), strict=True):
-        for index in indexes:
-            objects.write(layout.key(index), encode_shard([encode_chunk(padded(layout, values, index))]))
+    columns = list(zip(layouts, (ids, sizes, labels), strict=True))
+    objects.write_many(
+        (layout.key(index), encode_shard([encode_chunk(padded(layout, values, index))]))
+        for layout, values in columns
+        for index in indexes
+    )
 
 
 def padded(layout: ArrayLayout, values: np.ndarray, index: int) -> np.ndarray:

@@ -4,24 +4,27 @@ What has no completion record does not exist: reading it is refused, never answe
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import groupby, islice
 from typing import Any
 
 import numpy as np
 
 from data.errors import InputError
-from data.records import ImageList, image_digest
-from pipeline.completion import Completion, record_key, recorded_shards
+from data.records import ImageList
+from pipeline.completion import Completion, read_completions, record_key, recorded_shards
 from pipeline.identity import StageIdentity
 from pipeline.layout import FORMAT, PENDING, ArrayLayout, parse_array
 from pipeline.objects import Objects, open_objects
 from pipeline.shard_reader import ShardReader
 from pipeline.shards import DamagedError
+from pipeline.stored_images import StoredImages
 
 ROOT = "zarr.json"
 KIND = "pdsl-store"
+SHARDS_TOGETHER = 256
+"""Shards of a long read that are fetched at a time."""
 
 
 class DamagedStoreError(InputError):
@@ -30,24 +33,6 @@ class DamagedStoreError(InputError):
 
 class IncompleteStoreError(InputError):
     """What was asked for has not been computed."""
-
-
-@dataclass(frozen=True)
-class StoredImages:
-    """The image list of a store, in store order.
-
-    ids: N image ids. sizes: (N, 2) int32 height, width. labels: (N, C) bool.
-    """
-
-    ids: tuple[str, ...]
-    sizes: np.ndarray
-    labels: np.ndarray
-    class_names: tuple[str, ...]
-    spec: str
-    split: str
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
 
 class Store:
@@ -95,26 +80,15 @@ class Store:
             a = self.attributes
             ids, sizes, labels = (self.read(f"images/{name}", slice(None)) for name in ("id", "size", "label"))
             names = tuple(a["class_names"])
-            self._images = StoredImages(tuple(ids.tolist()), sizes, labels, names, a["spec"], a["split"])
-            keys = ((i, int(h), int(w)) for i, (h, w) in zip(self._images.ids, sizes, strict=True))
-            if image_digest(keys) != self.digest:
+            images = StoredImages(tuple(ids.tolist()), sizes, labels, names, a["spec"], a["split"])
+            if images.digest() != self.digest:
                 raise DamagedStoreError(f"{self.url}: images/: ids and sizes do not match the store's digest")
+            self._images = images
         return self._images
 
     def align(self, images: ImageList) -> ImageList:
         """`images` in the store's order; refuses a list that differs in an id or a size (paths may differ)."""
-        by_id = {record.id: record for record in images.records}
-        stored = self.images()
-        missing = [i for i in stored.ids if i not in by_id]
-        if missing or len(by_id) > len(stored):
-            what = f"lacks '{missing[0]}' and {len(missing) - 1} more" if missing else "has images the store has not"
-            raise InputError(f"{images.spec} {images.split}: {what}; {self.url} holds another image list")
-        aligned = replace(images, records=tuple(by_id[i] for i in stored.ids))
-        if aligned.digest() != self.digest:
-            pairs = zip(aligned.records, stored.sizes.tolist(), strict=True)
-            record, size = next((r, s) for r, s in pairs if list(r.size) != s)
-            raise InputError(f"{record.path}: is {record.size[0]} x {record.size[1]} but {self.url} has {tuple(size)}")
-        return aligned
+        return self.images().align(images, self.url)
 
     def layout(self, name: str) -> ArrayLayout:
         """Shape, dtype and chunks of an array. Raises IncompleteStoreError if the store does not have it."""
@@ -204,11 +178,33 @@ class Store:
         chosen = range(*rows.indices(self.n_images)) if isinstance(rows, slice) else [int(row) for row in rows]
         values = np.empty((len(chosen), *layout.row_shape), layout.numpy_dtype)
         place = 0
-        for _, together in groupby(chosen, lambda row: row // self.shard):
-            part = self._shard_rows(layout, list(together))
-            values[place : place + len(part)] = part
-            place += len(part)
+        shards = ((index, list(rows)) for index, rows in groupby(chosen, lambda row: row // self.shard))
+        while batch := list(islice(shards, SHARDS_TOGETHER)):
+            with self._fetched(layout, [index for index, _ in batch]):
+                for _, rows in batch:
+                    values[place : place + len(rows)] = self._shard_rows(layout, rows)
+                    place += len(rows)
         return values
+
+    @contextmanager
+    def _fetched(self, layout: ArrayLayout, indexes: Sequence[int]) -> Iterator[None]:
+        """With what `_shard_rows` needs of several shards fetched together: records, and shards of packed arrays."""
+        if len(indexes) == 1:
+            yield
+            return
+        group = layout.name.split("/")[0]
+        unknown = [index for index in indexes if (group, index) not in self._whole]
+        if group != "images":
+            for record in self._completions(group, (record_key(group, *self.bounds(index)) for index in unknown)):
+                self._whole[group, record.first // self.shard] = record.stop
+        with self.reader.holding(layout.key(index) for index in indexes if layout.packed):
+            yield
+
+    def _completions(self, group: str, keys: Iterable[str]) -> Iterator[Completion]:
+        """Whole records among `keys` that are of the stage's present identity."""
+        identity = self.identity(group)
+        found = read_completions(self.objects, keys)
+        return (record for record in found if identity and record.fingerprint == identity.fingerprint)
 
     def _shard_rows(self, layout: ArrayLayout, rows: list[int]) -> np.ndarray:
         """Values of images of one shard: (n, *row_shape)."""
@@ -245,10 +241,10 @@ class Store:
     def status(self, group: str) -> np.ndarray:
         """(N,) uint8: 0 pending, 1 done, 2 failed; from the records, so never of a shard that is not whole."""
         values = np.full(self.n_images, PENDING, np.uint8)
-        for index in recorded_shards(self.objects, group, self.shard):
-            record = self.completion(group, index) if index < self.n_shards else None
-            if record is not None:
-                values[record.first : record.stop] = record.statuses()
+        recorded = recorded_shards(self.objects, group, self.shard)
+        keys = (key for _, (key, stop) in recorded.items() if stop <= self.n_images)
+        for record in self._completions(group, keys):
+            values[record.first : record.stop] = record.statuses()
         return values
 
     def require(self, *groups: str) -> None:

@@ -110,7 +110,7 @@ def run_shard(job: Job, task: ShardTask, store: Store | None = None) -> ShardRes
     columns: list[list[Any]] = [[] for _ in layouts]
     computed = []
     read = (*job.stage.reads, *(f"{group}/{STATUS}" for group in job.stage.upstream))
-    with store.reader.holding((store.layout(name) for name in read), index):
+    with store.reader.holding(store.layout(name).key(index) for name in read):
         for row, record in zip(range(task.first, task.stop), task.records, strict=True):
             if row in kept:
                 outcome, values = kept[row]

@@ -12,6 +12,7 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
+from pipeline import remote_objects
 from pipeline.executors.serial import SerialExecutor
 from pipeline.objects import StorageError, open_objects
 from pipeline.runner import run_stage
@@ -169,3 +170,21 @@ def test_missing_objects_and_rights_are_not_retried(flaky: type[FlakyFileSystem]
     with pytest.raises(FileNotFoundError):
         open_objects("flaky://nowhere").read("key")
     assert flaky.calls == 1
+
+
+def test_objects_written_together_are_tried_again_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    objects = open_objects("memory://together.zarr")
+    wanted = {f"a/{number}": bytes([number]) for number in range(20)}
+    monkeypatch.setattr(remote_objects, "TOGETHER", 8)
+    pipe, refused = MemoryFileSystem.pipe, [OSError("the second batch is refused")]
+
+    def fragile(self: MemoryFileSystem, paths: dict[str, bytes]) -> None:
+        if any(path.endswith("/9") for path in paths) and refused:
+            raise refused.pop()
+        pipe(self, paths)
+
+    monkeypatch.setattr(MemoryFileSystem, "pipe", fragile)
+    objects.write_many(wanted.items())
+    assert not refused and objects.read_many(wanted) == wanted
+    objects.delete_tree("a")
+    assert not list(objects.entries("a"))

@@ -12,6 +12,7 @@ import zarr
 from data.errors import InputError
 from data.records import ImageRecord
 from pipeline.executors.serial import SerialExecutor
+from pipeline.remote_objects import RemoteObjects
 from pipeline.runner import run_stage
 from pipeline.store import DamagedStoreError, IncompleteStoreError, create_or_open, open_store
 from tests.pipeline.toy import chunk_bytes, first_stage, image_list, noise, second_stage
@@ -207,3 +208,27 @@ def test_align_names_the_difference(url: str) -> None:
     resized = ImageRecord("im00000", "/elsewhere/a.png", (1, 2), ())
     with pytest.raises(InputError, match=r"/elsewhere/a.png: is 1 x 2"):
         store.align(replace(images, records=(resized, *images.records[1:])))
+
+
+def test_long_reads_of_an_object_store_fetch_many_objects_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One request a shard would be hours for a million images: lists, labels, records and scalars come in batches."""
+    url, images = "memory://long-reads.zarr", image_list(120)
+    run_stage(create_or_open(url, images, shard=2), images, first_stage(), SerialExecutor(), image_range=(0, 100))
+    single: list[str] = []
+    read = RemoteObjects.read
+
+    def counted(self: RemoteObjects, key: str, start: int | None = None, stop: int | None = None) -> bytes:
+        single.append(key)
+        return read(self, key, start, stop)
+
+    monkeypatch.setattr(RemoteObjects, "read", counted)
+    store = open_store(url)
+    assert store.images().ids == tuple(record.id for record in images.records)
+    assert store.status("toy").tolist() == [1] * 100 + [0] * 20
+    assert store.read("toy/count", slice(0, 100)).shape == (100,)
+    assert len(single) < 10, single  # zarr.json documents
+    with pytest.raises(IncompleteStoreError, match="image 101 was not computed"):
+        store.read("toy/count", slice(0, 120))
+    store.objects.delete("toy/count/c/7")
+    with pytest.raises(DamagedStoreError, match=r"images 14:16, toy/count/c/7: the shard is missing"):
+        open_store(url).read("toy/count", slice(0, 100))

@@ -1,0 +1,43 @@
+"""The image list of a store."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from data.errors import InputError
+from data.records import ImageList, image_digest
+
+
+@dataclass(frozen=True)
+class StoredImages:
+    """The image list of a store, in store order.
+
+    ids: N image ids. sizes: (N, 2) int32 height, width. labels: (N, C) bool.
+    """
+
+    ids: tuple[str, ...]
+    sizes: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    spec: str
+    split: str
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def digest(self) -> str:
+        """As `data.records.ImageList.digest`."""
+        return image_digest((i, int(h), int(w)) for i, (h, w) in zip(self.ids, self.sizes, strict=True))
+
+    def align(self, images: ImageList, url: str) -> ImageList:
+        """`images` in this order. Raises InputError, with the store's `url`, if an id or a size differs."""
+        by_id = {record.id: record for record in images.records}
+        missing = [i for i in self.ids if i not in by_id]
+        if missing or len(by_id) > len(self):
+            what = f"lacks '{missing[0]}' and {len(missing) - 1} more" if missing else "has images the store has not"
+            raise InputError(f"{images.spec} {images.split}: {what}; {url} holds another image list")
+        aligned = replace(images, records=tuple(by_id[i] for i in self.ids))
+        for record, size in zip(aligned.records, self.sizes.tolist(), strict=True):
+            if list(record.size) != size:
+                raise InputError(f"{record.path}: is {record.size[0]} x {record.size[1]} but {url} has {tuple(size)}")
+        return aligned
