@@ -133,6 +133,8 @@ class MaskConfig:
     labels: where the branch's labels t, top boxes and seeds come from: `targets` = those that the last refinement head
         learns from (paper, t^{n^r}); `predictions` = anew from what that head says (release).
     self_training: head m >= 1 learns from the previous head's mask, thresholded at 0.5 (`hard`) or as it is (`soft`).
+    trunk_gradient: which heads teach the shared trunk: `all` (paper and release) or the class-`agnostic` one alone; the
+        others then fit their predictors to features that learn from the seeds only (not in the paper).
     weighting: heads m >= 1 weigh a proposal by the image score of its class (`image_score`, Eq. 5) or equally (`none`,
         release).
     """
@@ -149,6 +151,7 @@ class MaskConfig:
     seed_pool: Literal["all", "foreground"] = "all"
     labels: Literal["targets", "predictions"] = "targets"
     self_training: Literal["hard", "soft"] = "hard"
+    trunk_gradient: Literal["all", "agnostic"] = "all"
     weighting: Literal["image_score", "none"] = "image_score"
     cascade: CascadeConfig = field(default_factory=CascadeConfig)
 

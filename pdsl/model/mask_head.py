@@ -45,25 +45,23 @@ class MaskHead(nn.Module):
         Returns (F, 1 + n^m, h, w) float32 logits: M^0_p, then M^m_{p t_p}; only each box's own class is computed.
         """
         pooled = align_boxes(features, box, self.config.pool, self.config.sampling)
-        x = self.trunk(pooled)
-        weight, bias = self._predictors(label)
-        logit = torch.baddbmm(bias[:, :, None].to(x.dtype), weight.to(x.dtype), x.flatten(2))
-        return logit.float().view(-1, weight.shape[1], self.side, self.side)
+        x = self.trunk(pooled).flatten(2)
+        logit = self.agnostic.weight @ x + self.agnostic.bias[:, None]
+        if self.specific is not None:
+            learnt = x if self.config.trunk_gradient == "all" else x.detach()
+            weight, bias = self._own_predictors(self.specific, label)
+            logit = torch.cat([logit, torch.baddbmm(bias[:, :, None].to(x.dtype), weight.to(x.dtype), learnt)], 1)
+        return logit.float().view(-1, 1 + self.config.n_m, self.side, self.side)
 
-    def _predictors(self, label: Tensor) -> tuple[Tensor, Tensor]:
-        """The 1x1 predictors of each box's class: weights (F, 1 + n^m, width) and biases (F, 1 + n^m).
+    def _own_predictors(self, specific: nn.Linear, label: Tensor) -> tuple[Tensor, Tensor]:
+        """The class-specific 1x1 predictors of each box's class: weights (F, n^m, width) and biases (F, n^m).
 
         Picked by a product with one-hot rows, whose gradient is deterministic on every device.
         """
-        rows, heads = label.shape[0], self.config.n_m
-        weight = self.agnostic.weight.expand(rows, 1, -1)
-        bias = self.agnostic.bias.expand(rows, 1)
-        if self.specific is None:
-            return weight, bias
-        one_hot = (label[:, None] == torch.arange(self.n_classes, device=label.device)).to(weight.dtype)
-        specific = (one_hot @ self.specific.weight.view(self.n_classes, -1)).view(rows, heads, -1)
-        specific_bias = one_hot @ self.specific.bias.view(self.n_classes, heads)
-        return torch.cat([weight, specific.to(weight.dtype)], 1), torch.cat([bias, specific_bias.to(bias.dtype)], 1)
+        one_hot = (label[:, None] == torch.arange(self.n_classes, device=label.device)).to(specific.weight.dtype)
+        weight = one_hot @ specific.weight.view(self.n_classes, -1)
+        bias = one_hot @ specific.bias.view(self.n_classes, self.config.n_m)
+        return weight.view(label.shape[0], self.config.n_m, -1), bias
 
 
 def _predictor(width: int, outputs: int) -> nn.Linear:
