@@ -27,6 +27,7 @@ COLOUR_CUT = {
 """The scenes' objects are vivid and thin: colour says more of them than of photographs (docs/results.md)."""
 STAGES = {"proposals": {"method": "mcg", "max_proposals": 140}, "grabcut": {"colour_cut": COLOUR_CUT}}
 CONFIG = "demo"
+EVALUATE_EVERY = 600
 MARK = ".pdsl-demo"
 ROWS = {
     "trained": "trained model",
@@ -59,7 +60,7 @@ def run(*, out: str, workers: int) -> int:
         out=str(run_folder),
         resume=(run_folder / "config.yaml").exists(),
         init=None,
-        overrides=[],
+        overrides=[f"validation.every={EVALUATE_EVERY}", f"validation.store={stores['val']}"],
         data=None,
     )
     if stopped:

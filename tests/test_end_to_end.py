@@ -126,3 +126,10 @@ def test_a_run_is_not_overwritten_and_resume_has_nothing_left(trained: Path) -> 
     assert result.exit_code == 2
     assert "--resume" in result.output
     call("train", "--resume")
+
+
+def test_figures_while_training_are_those_of_the_workspace_s_evaluation_split(workspace: Path) -> None:
+    call("train", "--out", "runs/watched", *TRAINING, "validation.every=4")
+    last = json.loads((workspace / "runs/watched/log.jsonl").read_text().splitlines()[-1])
+    assert last["step"] == 4 and last["validation"]["images"] == 3
+    assert set(last["validation"]["mask"]) >= {"AP", "AP50", "AP75"}

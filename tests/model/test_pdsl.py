@@ -69,6 +69,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no capacity": {"mask": {"capacity": None}},
     "release's mask branch": {"mask": {"weighting": "none", "seed_pool": "foreground", "labels": "predictions"}},
     "soft": {"mask": {"self_training": "soft", "n_seed": 1}},
+    "trunk of head 0": {"mask": {"trunk_gradient": "agnostic"}},
     "cascade": {"mask": {"source": "cascade"}},
     "cascade, chunked": {"mask": {"source": "cascade"}, "box_head": {"chunk": 7}},
     "cascade without refinement": {"mask": {"source": "cascade"}, "detection": {"n_r": 0}},
@@ -196,6 +197,26 @@ def test_the_build_is_deterministic_and_leaves_the_global_generator_alone() -> N
     assert torch.equal(state, torch.get_rng_state())
     assert all(torch.equal(first[name], same[name]) for name in first)
     assert not torch.equal(first["box_head.fc1.weight"], other["box_head.fc1.weight"])
+
+
+@pytest.mark.parametrize("teachers", ["all", "agnostic"])
+def test_which_mask_heads_teach_the_trunk(teachers: str) -> None:
+    """The value is the same; with `agnostic` the class-specific heads reach their own predictors only."""
+    model = build_model(replace(small_config(), {"mask": {"trunk_gradient": teachers}}), N_CLASSES)
+    head, sample = model.mask_head, random_sample()
+    features = model.backbone.features(sample.image)
+    logit = head(features, sample.proposals.box[:5], torch.tensor([0, 1, 2, 3, 0]))
+    other = build_model(small_config(), N_CLASSES).mask_head(features, sample.proposals.box[:5], torch.arange(5) % 4)
+    torch.testing.assert_close(logit, other)
+    logit[:, 1:].sum().backward(retain_graph=True)
+    assert head.specific is not None and head.specific.weight.grad is not None
+
+    def reached(module: torch.nn.Module) -> list[bool]:
+        return [p.grad is not None and bool(p.grad.any()) for p in module.parameters()]
+
+    assert set(reached(head.trunk)) == {teachers == "all"} and not any(reached(head.agnostic))
+    logit[:, 0].sum().backward()
+    assert all(reached(head.trunk)) and all(reached(head.agnostic))
 
 
 def test_dropped_foreground_is_counted_but_not_saved() -> None:
