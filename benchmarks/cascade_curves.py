@@ -7,26 +7,19 @@ and differ in `model.mask.source` only. Interrupted, it goes on where it stopped
 figures of both runs.
 """
 
-import argparse
-from pathlib import Path
 from typing import Any
 
-from benchmarks.train_ablation import CONFIG, prepare
+from benchmarks.arguments import on_scenes
+from benchmarks.train_ablation import CONFIG, FIGURES, prepare
 from commands import train
 from pdsl.report.charts import read_log, validation_curves
 
 SOURCES = {"parallel": "seeds", "cascade": "cascade"}
-FIGURES = (("mask", "AP50"), ("mask", "AP75"), ("box", "AP50"), ("box", "AP75"))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
+    parser = on_scenes(__doc__)
     parser.add_argument("--every", type=int, default=200, help="updates from one evaluation to the next")
-    parser.add_argument("--train", type=int, default=400, help="training scenes")
-    parser.add_argument("--val", type=int, default=200, help="scenes to evaluate on")
-    parser.add_argument("--workers", type=int, default=2, help="processes of the offline stages")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="of configs/demo.yaml, for both runs")
     options: Any = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     stores = prepare(options.out, options.train, options.val, options.workers)

@@ -9,11 +9,11 @@ masks of the same GrabCut, of all proposals and of covers. Printed is the mean I
 and foreground proposals, and the share of cells that agree.
 """
 
-import argparse
 from collections.abc import Iterator
 
 import numpy as np
 
+from benchmarks.arguments import on_images
 from data.boxes import area, pairwise_iou
 from data.catalog import load_images
 from data.decode import decode_record
@@ -71,12 +71,8 @@ def seed_choices(box: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("spec")
-    parser.add_argument("split")
-    parser.add_argument("--images", type=int, default=24)
+    parser = on_images(__doc__, images=24)
     parser.add_argument("--n-seed", type=int, nargs="*", default=(1, 10))
-    parser.add_argument("--proposals", default="mcg", help="method of the proposals")
     args = parser.parse_args()
     found: dict[str, dict[int, list[tuple[float, float]]]] = {}
     counts: dict[str, list[int]] = {}

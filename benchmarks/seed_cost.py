@@ -1,9 +1,8 @@
 """Cost of the stages `iou-graph` and `grabcut` on real proposals: CPU seconds and compressed bytes per image.
 
-PYTHONPATH=. OMP_NUM_THREADS=1 python benchmarks/seed_cost.py coco:DIR train2017 --images 12
+OMP_NUM_THREADS=1 python -m benchmarks.seed_cost coco:DIR train2017 --images 12
 """
 
-import argparse
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numcodecs.zstd import Zstd
 
+from benchmarks.arguments import on_images
 from data.catalog import load_images
 from data.decode import decode_image
 from pipeline.shards import ZSTD_LEVEL
@@ -68,11 +68,7 @@ def label(stage: Stage) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("spec")
-    parser.add_argument("split")
-    parser.add_argument("--images", type=int, default=12)
-    parser.add_argument("--proposals", default="mcg", help="method of the proposals")
+    parser = on_images(__doc__, images=12)
     args = parser.parse_args()
     proposals = build_stage("proposals", {"method": args.proposals})
     capacity = proposals.arrays[0].row_shape[0]

@@ -5,10 +5,9 @@ at least 0.5 to the object, drawn at random. Foreground are the proposals with I
 mask of the nearest of the n^seed seeds nearest to the top box (section 3.3), sampled by the trainer's own function at
 28 x 28. Printed is the mean IoU of these targets with the true mask in the proposal's frame.
 
-    PYTHONPATH=. python benchmarks/seed_targets.py coco:DIR train2017 --images 40
+    python -m benchmarks.seed_targets coco:DIR train2017 --images 40
 """
 
-import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from pycocotools import mask as coco_mask
 
+from benchmarks.arguments import on_images
 from data.boxes import area, pairwise_iou
 from data.catalog import load_images
 from data.decode import decode_image
@@ -114,11 +114,7 @@ def report(name: str, images: list[Image], seeds: list[np.ndarray], threshold: f
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("spec")
-    parser.add_argument("split")
-    parser.add_argument("--images", type=int, default=40)
-    parser.add_argument("--proposals", default="mcg", help="method of the proposals")
+    parser = on_images(__doc__, images=40)
     parser.add_argument("--method", default="colour-cut", help="method of the masks")
     args = parser.parse_args()
     torch.set_num_threads(1)

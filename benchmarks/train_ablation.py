@@ -7,7 +7,6 @@ mean and spread (largest minus smallest) in Markdown. Interrupted, it goes on wh
 the demo's settings takes some minutes; there are 6 x 3 of them.
 """
 
-import argparse
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.arguments import on_scenes
 from commands import precompute, train
 from commands.demo import STAGES
 from commands.evaluate import read_task
@@ -121,13 +121,8 @@ def table(results: Mapping[str, list[dict[str, float]]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
+    parser = on_scenes(__doc__)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--train", type=int, default=400, help="training scenes")
-    parser.add_argument("--val", type=int, default=200, help="scenes to evaluate on")
-    parser.add_argument("--workers", type=int, default=2, help="processes of the offline stages")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="of configs/demo.yaml, for every run")
     options: Any = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     stores = prepare(options.out, options.train, options.val, options.workers)
