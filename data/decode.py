@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from data.errors import InputError
-from data.folders import open_binary
+from data.folders import is_url, read_remote
 from data.records import ImageRecord
 
 MAX_PIXELS = 100_000_000
@@ -51,7 +51,8 @@ def decode_image(source: Source, *, exif: bool, max_pixels: int = MAX_PIXELS) ->
     high byte), CMYK and YCCK converted without a colour profile, alpha dropped, of an animation the first frame taken.
 
     Raises DecodeError (missing, unreadable, empty, not an image, truncated, too large) and InputError where a URL's
-    protocol is unknown or its package is not installed.
+    protocol is unknown, its package is not installed, or its store does not answer for a minute: that says nothing of
+    the image.
     """
     with _opened(source, max_pixels) as image:
         turn = TRANSPOSITIONS.get(_orientation(image)) if exif else None
@@ -108,7 +109,7 @@ def _stream(source: Source) -> Iterator[IO[bytes]]:
     if isinstance(source, bytes | bytearray | memoryview):
         yield io.BytesIO(source)
     elif isinstance(source, str | Path):
-        with open_binary(source) as stream:
+        with io.BytesIO(read_remote(str(source))) if is_url(source) else Path(source).open("rb") as stream:
             yield stream
     else:
         yield source

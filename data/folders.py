@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from data.errors import InputError
+from data.retry import UnreachableError, retried
 
 
 def is_url(path: str | Path) -> bool:
@@ -23,6 +24,20 @@ def open_binary(path: str | Path) -> IO[bytes]:
     filesystem, inner = _filesystem(str(path))
     stream: IO[bytes] = filesystem.open(inner, "rb")
     return stream
+
+
+def read_remote(url: str) -> bytes:
+    """The content behind an fsspec URL, in one request, tried again for about a minute if the store does not answer.
+
+    Raises OSError as `open` does, InputError for an unknown protocol and for a store that stays silent.
+    """
+    filesystem, inner = _filesystem(url)
+    try:
+        return bytes(retried(lambda: filesystem.cat_file(inner)))
+    except UnreachableError as error:
+        raise InputError(
+            f"{url}: could not be read {error}; check the object store, then run the same command again to continue"
+        ) from error
 
 
 @dataclass(frozen=True)

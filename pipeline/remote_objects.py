@@ -1,23 +1,17 @@
 """Objects behind an fsspec file system. Errors that pass (a 503, a broken connection) are retried for a minute."""
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, TypeVar
 
 from data.errors import InputError
+from data.retry import UnreachableError, retried
 from pipeline.objects import Objects, StorageError
 
 T = TypeVar("T")
 
-RETRY_DELAYS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""Seconds between attempts on an object store: about a minute in all."""
-
 TOGETHER = 256
 """Objects written at a time."""
-
-_PERMANENT = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
-_CLIENT_LIBRARIES = frozenset({"aiobotocore", "aiohttp", "botocore", "gcsfs", "azure", "urllib3"})
 
 
 class RemoteObjects(Objects):
@@ -110,27 +104,14 @@ class RemoteObjects(Objects):
         return f"{self._root}/{key}" if key else self._root
 
     def _attempt(self, key: str, verb: str, action: Callable[[], T]) -> T:
-        for delay in (*RETRY_DELAYS, None):
-            try:
-                return action()
-            except FileNotFoundError as error:
-                raise FileNotFoundError(key) from error
-            except Exception as error:
-                if not _may_pass(error):
-                    raise StorageError(f"{self.url}/{key}: could not {verb} it: {error}") from error
-                if delay is None:
-                    raise StorageError(
-                        f"{self.url}/{key}: could not {verb} it after {len(RETRY_DELAYS) + 1} attempts in "
-                        f"{sum(RETRY_DELAYS):.0f} s: {type(error).__name__}: {error}; "
-                        "check the object store, then run the same command again to continue"
-                    ) from error
-                time.sleep(delay)
-        raise AssertionError("unreachable")
-
-
-def _may_pass(error: Exception) -> bool:
-    """Whether trying again makes sense: connection and server errors yes, missing objects, rights and bugs no."""
-    if isinstance(error, _PERMANENT):
-        return False
-    library = type(error).__module__.split(".")[0]
-    return isinstance(error, OSError | TimeoutError) or library in _CLIENT_LIBRARIES
+        try:
+            return retried(action)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(key) from error
+        except UnreachableError as error:
+            raise StorageError(
+                f"{self.url}/{key}: could not {verb} it {error}; "
+                "check the object store, then run the same command again to continue"
+            ) from error
+        except Exception as error:
+            raise StorageError(f"{self.url}/{key}: could not {verb} it: {error}") from error

@@ -1,6 +1,7 @@
 """Storage that fails: clear words, retries where they help, nothing marked done that is not whole."""
 
 import errno
+import io
 import os
 import subprocess
 import sys
@@ -9,16 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import numpy as np
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
+from PIL import Image
 
+from data.errors import InputError
+from data.records import ImageList, ImageRecord
 from pipeline import remote_objects
 from pipeline.executors.serial import SerialExecutor
 from pipeline.objects import StorageError, open_objects
 from pipeline.runner import run_stage
 from pipeline.store import create_or_open, open_store
 from pipeline.verify import verify_store
-from tests.pipeline.toy import chunk_bytes, first_stage, image_list
+from tests.pipeline.toy import chunk_bytes, first_stage, image_list, pixel_stage
 
 IMAGES = image_list(64)
 ROOT = Path(__file__).resolve().parents[2]
@@ -140,7 +145,7 @@ class FlakyFileSystem(MemoryFileSystem):  # type: ignore[misc]
 @pytest.fixture
 def flaky(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[FlakyFileSystem]]:
     fsspec.register_implementation("flaky", FlakyFileSystem, clobber=True)
-    monkeypatch.setattr("pipeline.remote_objects.RETRY_DELAYS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr("data.retry.RETRY_DELAYS", (0.0, 0.0, 0.0))
     FlakyFileSystem.down = False
     yield FlakyFileSystem
     FlakyFileSystem.down = False
@@ -163,6 +168,28 @@ def test_an_object_store_that_is_down(flaky: type[FlakyFileSystem]) -> None:
     store = open_store("flaky://down.zarr")
     assert store.status("toy").tolist() == [1] * 8 + [0] * 56
     assert run_stage(store, IMAGES, first_stage(), SerialExecutor()).computed == 56
+
+
+def test_images_on_an_object_store_with_hiccups(flaky: type[FlakyFileSystem], tmp_path: Path) -> None:
+    """A store that does not answer says nothing of an image: it is asked again, and in the end the run stops."""
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
+    records = []
+    for number in range(8):
+        buffer = io.BytesIO()
+        Image.fromarray(np.roll(pixels, number, 0)).save(buffer, "PNG")
+        url = f"flaky://bucket/{number}.png"
+        filesystem, inner = fsspec.core.url_to_fs(url)
+        MemoryFileSystem.pipe_file(filesystem, inner, buffer.getvalue())  # without a hiccup
+        records.append(ImageRecord(str(number), url, (6, 8), (0,)))
+    images = ImageList("folder:flaky://bucket", "all", ("cat",), (1,), tuple(records))
+    store = create_or_open(str(tmp_path / "a.zarr"), images, shard=4)
+    flaky.down = True
+    with pytest.raises(InputError, match=r"flaky://bucket/0\.png: could not be read after 4 attempts.*run the same"):
+        run_stage(store, images, pixel_stage(), SerialExecutor())
+    assert not open_store(store.url).status("pixels").any()
+    flaky.down, before = False, flaky.calls
+    assert run_stage(store, images, pixel_stage(), SerialExecutor()).done == 8
+    assert flaky.calls - before > 8
 
 
 def test_missing_objects_and_rights_are_not_retried(flaky: type[FlakyFileSystem]) -> None:

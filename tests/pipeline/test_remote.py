@@ -11,7 +11,9 @@ import psutil
 import pytest
 import zarr
 
+from commands import precompute
 from data.errors import InputError
+from data.scenes import write_scenes
 from pipeline.completion import read_completions, recorded_shards
 from pipeline.executors.choose import DeferredExecutor
 from pipeline.executors.serial import SerialExecutor
@@ -54,6 +56,21 @@ def test_a_store_on_s3(tmp_path: Path) -> None:
         assert "missing" in verify_store(open_store(url)).damage[0].problem
         run_stage(open_store(url), IMAGES, first_stage(rows=6), SerialExecutor(), overwrite=True)
         assert open_store(url).stale("toy_sum")
+
+
+def test_images_and_store_on_s3(tmp_path: Path) -> None:
+    """The real commands: scenes in a bucket, proposals by a worker process, the same bytes as from local images."""
+    write_scenes(tmp_path / "scenes", train=3, val=1, side=64)
+    settings = {"proposals": {"max_proposals": 8}, "store": {"shard": 2}}
+    wanted = {"split": "train", "stage": "proposals", "settings": settings}
+    local = str(tmp_path / "local.zarr")
+    assert precompute.run(data=f"voc:{tmp_path / 'scenes'}", store=local, workers=0, **wanted) == 0
+    with s3_server(tmp_path / "served"):
+        shutil.copytree(tmp_path / "scenes", tmp_path / "served" / BUCKET / "scenes")
+        url = f"s3://{BUCKET}/scenes.zarr"
+        assert precompute.run(data=f"voc:s3://{BUCKET}/scenes", store=url, workers=1, **wanted) == 0
+        assert precompute.run(data=None, store=url, workers=0, **wanted | {"split": None}) == 0
+    assert chunk_bytes(tmp_path / "served" / BUCKET / "scenes.zarr") == chunk_bytes(tmp_path / "local.zarr")
 
 
 def test_an_s3_server_that_goes_away_for_a_while(tmp_path: Path) -> None:
