@@ -4,7 +4,7 @@
 
 Makes scenes and stores in DIR (what is there is kept), trains every variant with every seed, and prints a table of
 mean and spread (largest minus smallest) in Markdown. Interrupted, it goes on where it stopped. On one core a run with
-the demo's settings takes some minutes; there are 6 x 3 of them.
+the demo's settings takes some minutes; there are 7 x 3 of them.
 """
 
 import json
@@ -39,6 +39,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "without seeds": (),  # another store: the mask of every seed is its whole box
     "without correlation": ("model.correlation.enabled=false",),
     "without self-training": ("model.mask.n_m=0",),
+    "trunk taught by all mask heads": ("model.mask.trunk_gradient=all",),
 }
 FIGURES = (("mask", "AP50"), ("mask", "AP75"), ("box", "AP50"), ("box", "AP75"))
 
