@@ -23,7 +23,7 @@ from pipeline.runner import RunSummary, refuse_changes, run_stage
 from pipeline.spec import Stage
 from pipeline.store import Store, create_or_open, open_store
 from pipeline.store_reader import read_root
-from stages.registry import STAGE_NAMES, build_stage, canonical_name
+from stages.registry import STAGE_NAMES, build_stage, canonical_name, check_settings
 
 INTERRUPTED = 130
 
@@ -59,6 +59,8 @@ class _Request:
             else:
                 name = canonical_name(str(key))
                 groups[name] = {**groups.get(name, {}), **values}
+        for name, values in groups.items():  # now, and not when the stages before it have run for a night
+            check_settings(name, values, proposals_from)
         return cls(names, groups, proposals_from, store_settings)
 
     def upstream(self) -> tuple[str, ...]:

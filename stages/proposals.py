@@ -106,9 +106,7 @@ def proposals_stage(settings: Mapping[str, Any], proposals_from: str | None = No
     proposals_from: folder or file of ready proposals; it implies method `files`, which needs it.
     Raises InputError for unknown methods, keys and values, and for files that can not be read.
     """
-    params = _settings(settings, proposals_from)
-    if not 1 <= params.max_proposals <= LARGEST_CAPACITY:
-        raise InputError(f"proposals.max_proposals: {params.max_proposals} is not within 1 to {LARGEST_CAPACITY}")
+    params = proposals_settings(settings, proposals_from)
     if isinstance(params, McgSettings):
         packages: tuple[str, ...] = ("numpy", "numba", "opencv-contrib-python-headless")
         packages += ("torch",) if params.contours == "net" else ()
@@ -127,7 +125,8 @@ def _open_files(path: str) -> "ProposalFiles | StoredProposals":
     return StoredProposals(path) if Folder.at(path).has("zarr.json") else ProposalFiles(path)
 
 
-def _settings(settings: Mapping[str, Any], proposals_from: str | None) -> Settings:
+def proposals_settings(settings: Mapping[str, Any], proposals_from: str | None) -> Settings:
+    """The parameters of the method that the settings name; reads no file. Raises InputError as `proposals_stage`."""
     method = str(settings.get("method", "mcg" if proposals_from is None else "files")).replace("_", "-")
     if method not in METHODS:
         raise InputError(f"proposals.method: unknown method '{method}'{nearest(method, METHODS)}")
@@ -142,7 +141,10 @@ def _settings(settings: Mapping[str, Any], proposals_from: str | None) -> Settin
         raise InputError(
             f"proposals.masks: method '{method}' has no region masks; leave the key out or use method 'mcg'"
         )
-    return replace(METHODS[method], values, STAGE)
+    params = replace(METHODS[method], values, STAGE)
+    if not 1 <= params.max_proposals <= LARGEST_CAPACITY:
+        raise InputError(f"proposals.max_proposals: {params.max_proposals} is not within 1 to {LARGEST_CAPACITY}")
+    return params
 
 
 def _stage(

@@ -21,6 +21,16 @@ def canonical_name(name: str) -> str:
     return found
 
 
+def check_settings(name: str, settings: Mapping[str, Any], proposals_from: str | None = None) -> None:
+    """Raises InputError for settings with which `build_stage` would refuse; reads no file and needs no store."""
+    from stages.proposals import LARGEST_CAPACITY, proposals_settings
+
+    if canonical_name(name) == "proposals":
+        proposals_settings(settings, proposals_from)
+    else:
+        build_stage(name, settings, capacity=LARGEST_CAPACITY)
+
+
 def build_stage(
     name: str,
     settings: Mapping[str, Any] | None = None,

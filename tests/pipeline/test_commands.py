@@ -137,6 +137,9 @@ def test_an_interruption_says_how_to_go_on(
         ({"settings": {"proposals": 3}}, "--set proposals: expected STAGE"),
         ({"settings": {"store": {"shards": 3}}}, "unknown key 'store.shards'; did you mean 'shard'"),
         ({"settings": {"proposal": {"method": "files"}}}, "unknown stage 'proposal'"),
+        ({"stage": "all", "settings": {"grabcut": {"sedes": "all"}}}, "'grabcut.sedes'; did you mean 'seeds'"),
+        ({"stage": "all", "settings": {"iou_graph": {"neighbors": "x"}}}, "neighbors: 'x' is not of type int"),
+        ({"stage": "proposals", "settings": {"proposals": {"max_proposal": 9}}}, "did you mean 'max_proposals'"),
         ({"data": None}, "--data and --split"),
     ],
 )
