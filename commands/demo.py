@@ -1,5 +1,6 @@
 """`demo`: the whole job on synthetic scenes, on a CPU, in minutes."""
 
+import json
 import shutil
 import time
 from pathlib import Path
@@ -12,7 +13,6 @@ from commands import evaluate, precompute, train
 from commands.workspace import find_config
 from data.errors import InputError
 from data.scenes import write_scenes
-from pdsl.evaluate.results import write_json
 from pdsl.evaluate.summary import percent
 
 TRAIN_SCENES, VAL_SCENES, SIDE, SEED = 300, 80, 160, 0
@@ -67,11 +67,17 @@ def run(*, out: str, workers: int) -> int:
         return stopped
 
     console.rule("[bold]4/4 evaluation on scenes not seen in training, and the report")
-    at = {"run": str(run_folder), "data": data, "split": "val", "store": stores["val"]}
-    comparison = evaluate.compare(**at)
-    write_json(run_folder / "comparison.json", comparison)
-    status = evaluate.run(**at, results=None, tta=False, out=None)
-    _print_comparison(comparison, console)
+    status = evaluate.run(
+        run=str(run_folder),
+        data=data,
+        split="val",
+        store=stores["val"],
+        results=None,
+        tta=False,
+        out=None,
+        compare=True,
+    )
+    _print_comparison(json.loads((run_folder / evaluate.COMPARISON).read_text()), console)
     minutes = (time.perf_counter() - start) / 60
     console.print(f"[bold green]done[/] in {minutes:.1f} min; open {(run_folder / 'report.html').resolve()}")
     return status

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from data.truth import ImageTruth
 from data.truth_reader import load_truth
 
 if TYPE_CHECKING:
+    from pdsl.evaluate.predictions import Prediction
     from pdsl.evaluate.trained import TrainedModel
     from pipeline.store import Store
 
@@ -48,11 +50,13 @@ def run(
     results: str | None,
     tta: bool,
     out: str | None,
+    compare: bool = False,
 ) -> int:
     """Evaluate on `split` of `data`; print the figures; returns the exit status, 3 if images could not be looked at.
 
     With `run` and `store` (proposals of the split): predictions.json, metrics.json and report.html go to `out`, by
-    default the run folder. With `results` (a COCO results file): metrics.json goes to `out` if it is given.
+    default the run folder; with `compare` also RUN/comparison.json, what training is worth, which is then part of the
+    report. With `results` (a COCO results file): metrics.json goes to `out` if it is given.
     """
     if results:
         return _evaluate_results(results, data, split, out)
@@ -71,6 +75,8 @@ def run(
     folder = Path(out) if out else source
     write_json(folder / METRICS, metrics)
     write_json(folder / PREDICTIONS, to_coco(predictions, task.images))
+    if compare:
+        write_json(source / COMPARISON, _compared(trained, task, predictions, metrics))
     comparison = json.loads((source / COMPARISON).read_text()) if (source / COMPARISON).exists() else None
     write_report(source, folder / REPORT, task.images, task.truth, predictions, metrics, proposals, comparison)
     print(f"written: {', '.join(str(folder / name) for name in (METRICS, PREDICTIONS, REPORT))}")
@@ -78,25 +84,23 @@ def run(
     return 3 if failed else 0
 
 
-def compare(*, run: str, data: str, split: str, store: str) -> dict[str, dict[str, Any]]:
-    """What the training of `run` is worth: {"trained", "boxes_as_masks", "untrained"}, each {"mask", "box"} as in
-    metrics.json.
+def _compared(
+    trained: "TrainedModel", task: Task, predictions: list["Prediction"], metrics: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """What training is worth: {"trained", "boxes_as_masks", "untrained"}, each {"mask", "box"} as in metrics.json.
 
-    The trained model; its detections with their whole boxes as masks; the same model before its first update. Written
-    to RUN/comparison.json by the caller, it becomes part of the report.
+    The trained model; its detections with their whole boxes as masks; the same model before its first update.
     """
     from pdsl.evaluate.metrics import coco_metrics
     from pdsl.evaluate.predictions import fill_boxes
     from pdsl.evaluate.split import detect_split
     from pdsl.evaluate.trained import untrained
 
-    task = read_task(data, split, store)
-    trained = _load(run)
-    after, _ = detect_split(trained, task.images, task.proposals())
     before, _ = detect_split(untrained(trained), task.images, task.proposals())
-    filled = fill_boxes(after, {record.id: record.size for record in task.images.records})
-    compared = {"trained": after, "boxes_as_masks": filled, "untrained": before}
-    return {name: coco_metrics(found, task.truth, task.images.class_names) for name, found in compared.items()}
+    filled = fill_boxes(predictions, {record.id: record.size for record in task.images.records})
+    others = {"boxes_as_masks": filled, "untrained": before}
+    figures = {name: coco_metrics(found, task.truth, task.images.class_names) for name, found in others.items()}
+    return {"trained": {kind: metrics[kind] for kind in ("mask", "box")}, **figures}
 
 
 def read_task(data: str, split: str, store: str | None) -> Task:

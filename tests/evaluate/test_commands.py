@@ -31,10 +31,9 @@ def test_eval_writes_metrics_predictions_and_report(
     scenes: Path, run_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Ten scenes, one of which has no proposals: exit status 3."""
-    comparison = evaluate.compare(run=str(run_folder), **_options(scenes))
-    (run_folder / "comparison.json").write_text(json.dumps(comparison))
+    status = evaluate.run(run=str(run_folder), results=None, tta=False, out=None, compare=True, **_options(scenes))
+    comparison = json.loads((run_folder / "comparison.json").read_text())
     assert set(comparison) == {"trained", "untrained", "boxes_as_masks"}
-    status = evaluate.run(run=str(run_folder), results=None, tta=False, out=None, **_options(scenes))
     shown = capsys.readouterr()
     assert status == 3 and "train_000009: stage 'proposals' failed" in shown.err and "AP75" in shown.out
     metrics = json.loads((run_folder / "metrics.json").read_text())
