@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint format clean
+.PHONY: demo test test-slow test-gpu lint format clean
 
 demo: $(STAMP)
 	$(BIN)/python cli.py demo --out demo
@@ -13,6 +13,10 @@ test: lint
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m "slow and not gpu"
+
+test-gpu:  # with the Python of the GPU box; needs no other packages than the trainer's, pytest and hypothesis
+	$(PYTHON) -m pytest -m gpu
+	$(PYTHON) -m benchmarks.model_speed
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """Proposal branch: 2,000 proposals x 512 x 7 x 7 through two layers of 4096; all at once, in chunks, compiled.
 
-    python benchmarks/model_speed.py                  # on the GPU if there is one, in bf16
-    python benchmarks/model_speed.py --proposals 200  # a taste on a CPU, in float32
+    python -m benchmarks.model_speed                  # on the GPU if there is one, in bf16
+    python -m benchmarks.model_speed --proposals 200  # a taste on a CPU, in float32
 
 Forward and backward pass of RoIPool, both layers with dropout and all detection heads; time per pass and peak memory
 above what the weights and gradients take. Each variant starts from the same weights and random numbers; the largest

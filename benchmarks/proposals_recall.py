@@ -1,6 +1,6 @@
 """Recall of proposals against COCO objects, boxes and masks, with CPU seconds per image.
 
-    python benchmarks/proposals_recall.py IMAGES ANNOTATIONS.json [--method selective-search] [--set mode=fast]
+    python -m benchmarks.proposals_recall IMAGES ANNOTATIONS.json [--method selective-search] [--set mode=fast]
 
 Runs the stage's own function image by image in this process, on one thread; no store. Mask recall needs `mcg`.
 """

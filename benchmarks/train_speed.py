@@ -1,6 +1,6 @@
 """Images a second of the training step, and CPU seconds an image: loading, and the whole.
 
-python benchmarks/train_speed.py --config configs/demo.yaml --store URL [--steps 20] [key=value …]
+python -m benchmarks.train_speed --config configs/demo.yaml --store URL [--steps 20] [key=value …]
 """
 
 import argparse
