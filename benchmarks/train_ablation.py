@@ -3,8 +3,9 @@
     python -m benchmarks.train_ablation --out DIR [--seeds 3] [--train 400 --val 200] [--workers 2] [key=value …]
 
 Makes scenes and stores in DIR (what is there is kept), trains every variant with every seed, and prints a table of
-mean and spread (largest minus smallest) in Markdown. Interrupted, it goes on where it stopped. On one core a run with
-the demo's settings takes some minutes; there are 7 x 3 of them.
+mean and spread (largest minus smallest) in Markdown, with what each part is worth where that exceeds the spread.
+Interrupted, it goes on where it stopped. On one core a run with the demo's settings takes some minutes; there are
+7 x 3 of them.
 """
 
 import json
@@ -105,20 +106,30 @@ def measure(run: Path, store: str, overrides: Sequence[str], out: Path, val: str
 
 
 def table(results: Mapping[str, list[dict[str, float]]]) -> str:
-    """Markdown: one row a variant, mean ± spread of each figure; bold where a part's worth exceeds both spreads."""
+    """Markdown: one row a variant, mean ± spread of each figure, and what the part that it lacks is worth."""
     names = [f"{kind} {name}" for kind, name in FIGURES]
-    lines = ["| Variant | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    full = {name: [run[name] for run in results["full"]] for name in names}
+    lines = ["| Variant | " + " | ".join(names) + " | the part's worth |", "|---" * (len(names) + 2) + "|"]
     for variant, runs in results.items():
-        cells = []
-        for name in names:
-            values = [run[name] for run in runs]
-            spread = max(values) - min(values)
-            lost = np.mean(full[name]) - np.mean(values)
-            cell = f"{np.mean(values):.1f} ± {spread:.1f}"
-            cells.append(f"**{cell}**" if abs(lost) > max(spread, max(full[name]) - min(full[name])) else cell)
-        lines.append(f"| {variant} | " + " | ".join(cells) + " |")
+        cells = [f"{np.mean([run[n] for run in runs]):.1f} ± {spread(runs, n):.1f}" for n in names]
+        worth = "" if variant == "full" else verdict(results["full"], runs, names)
+        lines.append(f"| {variant} | {' | '.join(cells)} | {worth} |")
     return "\n".join(lines)
+
+
+def spread(runs: Sequence[Mapping[str, float]], name: str) -> float:
+    """Largest minus smallest of a figure over the seeds."""
+    values = [run[name] for run in runs]
+    return max(values) - min(values)
+
+
+def verdict(full: list[dict[str, float]], without: list[dict[str, float]], names: Sequence[str]) -> str:
+    """Which figures the part raises or lowers by more than the spread of either side; else that it is not shown."""
+    parts = []
+    for name in names:
+        gain = float(np.mean([run[name] for run in full]) - np.mean([run[name] for run in without]))
+        if abs(gain) > max(spread(full, name), spread(without, name)):
+            parts.append(f"{name} {gain:+.1f}")
+    return ", ".join(parts) or "within the spread"
 
 
 def main() -> None:
