@@ -16,6 +16,8 @@ from pdsl.train.meters import Averages
 from pdsl.train.run_folder import LOG
 
 TENSORBOARD = "tensorboard"
+SILENCE_SECONDS = 30.0
+"""A long evaluation is told of so often where there is no progress line."""
 Figures = dict[str, Any]
 """{"mask": {"AP": …, "AP50": …, …}, "box": {…}, "images": …, "failed": …}, in percent, None where undefined."""
 
@@ -47,7 +49,8 @@ class RunLog:
             disable=not self.console.is_terminal,
         )
         self.task = self.progress.add_task("train", total=steps, completed=start, note="")
-        self.start, self.steps, self.began = start, steps, time.monotonic()
+        self.start, self.steps = start, steps
+        self.began = self.spoke = time.monotonic()
 
     def __enter__(self) -> "RunLog":
         self.progress.start()
@@ -65,12 +68,16 @@ class RunLog:
         self.progress.update(self.task, completed=step)
 
     def validating(self, looked_at: int, images: int) -> None:
-        """Tell on the progress line how far an evaluation is."""
-        self.progress.update(self.task, note=f"evaluation: image {looked_at} of {images}")
+        """Tell how far an evaluation is."""
+        note = f"evaluation: image {looked_at} of {images}"
+        self.progress.update(self.task, note=note)
+        if not self.console.is_terminal and time.monotonic() - self.spoke > SILENCE_SECONDS:
+            self.say(note)
 
     def say(self, text: str) -> None:
         """A line for the user, above the progress line."""
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self.spoke = time.monotonic()
 
     def write(
         self, step: int, averages: Averages, *, lr: float, rate: float, dropped: int, figures: Figures | None = None
