@@ -10,6 +10,10 @@ RETRY_DELAYS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds between attempts: about a minute in all."""
 
 _PERMANENT = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
+_MISUSE = frozenset(
+    {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "NoRegionError", "ParamValidationError"}
+)
+"""Names of botocore's errors that come before any request."""
 _CLIENT_LIBRARIES = frozenset({"aiobotocore", "aiohttp", "botocore", "gcsfs", "azure", "urllib3"})
 
 
@@ -39,7 +43,7 @@ def retried(action: Callable[[], T]) -> T:
 
 
 def _may_pass(error: Exception) -> bool:
-    if isinstance(error, _PERMANENT):
+    if isinstance(error, _PERMANENT) or type(error).__name__ in _MISUSE:
         return False
     library = type(error).__module__.split(".")[0]
     return isinstance(error, OSError | TimeoutError) or library in _CLIENT_LIBRARIES

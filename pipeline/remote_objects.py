@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from data.errors import InputError
 from data.retry import UnreachableError, retried
-from pipeline.objects import Objects, StorageError
+from pipeline.objects import OPTIONS_VARIABLE, Objects, StorageError
 
 T = TypeVar("T")
 
@@ -114,4 +114,9 @@ class RemoteObjects(Objects):
                 "check the object store, then run the same command again to continue"
             ) from error
         except Exception as error:
-            raise StorageError(f"{self.url}/{key}: could not {verb} it: {error}") from error
+            advice = ""
+            if "Credential" in type(error).__name__:
+                advice = (
+                    f"; set the usual variables (AWS_ACCESS_KEY_ID, …), or name a file of options by {OPTIONS_VARIABLE}"
+                )
+            raise StorageError(f"{self.url}/{key}: could not {verb} it: {error}{advice}") from error

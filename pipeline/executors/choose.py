@@ -23,6 +23,10 @@ class DeferredExecutor:
             raise InputError(f"--workers {workers}: expected 0 or more")
         if scheduler and workers is not None:
             raise InputError("--workers has no effect on a running --scheduler; leave it out")
+        if cluster:  # a mistake in the file shows now, and not when the first stage has something to compute
+            from pipeline.cluster import load_cluster_file
+
+            load_cluster_file(cluster, workers)
         self._workers, self._scheduler, self._cluster = workers, scheduler, cluster
         self._executor: Executor | None = None
         self.announce: Callable[[str], None] = lambda message: None

@@ -140,6 +140,7 @@ def test_an_interruption_says_how_to_go_on(
         ({"stage": "all", "settings": {"grabcut": {"sedes": "all"}}}, "'grabcut.sedes'; did you mean 'seeds'"),
         ({"stage": "all", "settings": {"iou_graph": {"neighbors": "x"}}}, "neighbors: 'x' is not of type int"),
         ({"stage": "proposals", "settings": {"proposals": {"max_proposal": 9}}}, "did you mean 'max_proposals'"),
+        ({"workers": None, "cluster": "nowhere.yaml"}, "--cluster nowhere.yaml: can not be read"),
         ({"data": None}, "--data and --split"),
     ],
 )

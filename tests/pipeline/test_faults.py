@@ -12,6 +12,7 @@ from typing import Any
 import fsspec
 import numpy as np
 import pytest
+import s3fs
 from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
@@ -197,6 +198,16 @@ def test_missing_objects_and_rights_are_not_retried(flaky: type[FlakyFileSystem]
     with pytest.raises(FileNotFoundError):
         open_objects("flaky://nowhere").read("key")
     assert flaky.calls == 1
+
+
+def test_missing_credentials_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    s3fs.S3FileSystem.clear_instance_cache()
+    with pytest.raises(StorageError, match=r"Unable to locate credentials; set the usual variables.*PDSL_STORAGE"):
+        open_store("s3://no-such-bucket/a.zarr")
 
 
 def test_objects_written_together_are_tried_again_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
