@@ -70,7 +70,7 @@ def train(
         cache = open_cache(config.data, config.classes)
         validate = validation(config, cache.class_names) if validation and config.validation.every else None
         found = latest_checkpoint(run) if resume else None
-        model = _build(config, cache, with_weights=found is None).to(world.device)
+        model = _build(config, cache, with_weights=found is None, tell=world.is_first).to(world.device)
         config = replace(config, {"model": {"backbone": {"freeze": model.backbone.frozen}}})  # what `auto` came to
         optimizer = build_optimizer(model.train(), config.optimizer)
         start = _restore(load_checkpoint(found, world.device), model, optimizer, cache) if found else 0
@@ -80,8 +80,8 @@ def train(
         return _Session(config, run, world, cache, model, optimizer, stop, validate).train(start)
 
 
-def _build(config: Config, cache: CacheReader, *, with_weights: bool) -> PDSL:
-    """The model; with the weights of `init`, or with those of the backbone's file."""
+def _build(config: Config, cache: CacheReader, *, with_weights: bool, tell: bool) -> PDSL:
+    """The model; with the weights of `init`, or with those of the backbone's file, of which it can tell."""
     model = build_model(config.model, len(cache.class_names), config.seed)
     if with_weights and config.init:
         checkpoint = load_checkpoint(config.init)
@@ -96,7 +96,8 @@ def _build(config: Config, cache: CacheReader, *, with_weights: bool) -> PDSL:
             model.backbone.freeze(config_from_plain(checkpoint["config"]).model.backbone.frozen_at_first)
     elif with_weights and config.model.backbone.weights:
         report = load_backbone_weights(model, config.model.backbone.weights)
-        print(f"{report}; frozen: {model.backbone.frozen}", file=sys.stderr)
+        if tell:
+            print(f"{report}; frozen: {model.backbone.frozen}", file=sys.stderr)
     return model
 
 
