@@ -3,9 +3,9 @@
     python -m benchmarks.train_ablation --out DIR [--seeds 3] [--train 400 --val 200] [--workers 2] [key=value …]
 
 Makes scenes and stores in DIR (what is there is kept), trains every variant with every seed, and prints a table of
-mean and spread (largest minus smallest) in Markdown, with what each part is worth where that exceeds the spread.
-Interrupted, it goes on where it stopped. On one core a run with the demo's settings takes some minutes; there are
-7 x 3 of them.
+mean and spread (largest minus smallest) in Markdown, with what each part is worth where that exceeds the spread, and
+the differences seed by seed. Interrupted, it goes on where it stopped. On one core a run with the demo's settings takes
+some minutes; there are 7 x 3 of them.
 """
 
 import json
@@ -116,6 +116,18 @@ def table(results: Mapping[str, list[dict[str, float]]]) -> str:
     return "\n".join(lines)
 
 
+def paired(results: Mapping[str, list[dict[str, float]]]) -> str:
+    """Markdown: full minus variant, seed by seed, as both begin with the same random numbers."""
+    names = [f"{kind} {name}" for kind, name in FIGURES]
+    lines = ["| Full minus … | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for variant, runs in results.items():
+        if variant != "full":
+            pairs = list(zip(results["full"], runs, strict=True))
+            cells = [", ".join(f"{full[n] - run[n]:+.1f}" for full, run in pairs) for n in names]
+            lines.append(f"| {variant} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def spread(runs: Sequence[Mapping[str, float]], name: str) -> float:
     """Largest minus smallest of a figure over the seeds."""
     values = [run[name] for run in runs]
@@ -146,7 +158,7 @@ def main() -> None:
             results[name].append(
                 measure(run, store, [*options.overrides, *overrides, f"seed={seed}"], options.out, stores["val"])
             )
-        print(f"\nseeds 0 to {seed}:\n{table(results)}", flush=True)
+        print(f"\nseeds 0 to {seed}:\n{table(results)}\n\n{paired(results)}", flush=True)
     (options.out / "ablation.json").write_text(json.dumps(results, indent=2))
 
 
