@@ -58,8 +58,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("demo", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--train", type=int, nargs="*", default=[5])
-    parser.add_argument("--val", type=int, nargs="*", default=[0, 1])
+    parser.add_argument("--train", type=int, nargs="*", default=[3])
+    parser.add_argument("--val", type=int, nargs="*", default=[0, 4])
     args = parser.parse_args()
     panels = [panel for row in args.train for panel in training_row(args.demo, row)]
     panels += [panel for row in args.val for panel in test_row(args.demo, row)]

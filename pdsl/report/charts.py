@@ -67,6 +67,7 @@ def validation_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
                     label = figure_name if len(runs) == 1 else f"{name}: {figure_name}"
                     steps = [entry["step"] for entry in entries]
                     axes.plot(steps, values, color=hex_colour(next(colours)), linewidth=2, label=label)
+            axes.set_xlim(left=0)
             axes.set_ylim(bottom=0)
         return _svg(figure, panels[1])
 
