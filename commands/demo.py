@@ -27,7 +27,7 @@ COLOUR_CUT = {
 """The scenes' objects are vivid and thin: colour says more of them than of photographs (docs/results.md)."""
 STAGES = {"proposals": {"method": "mcg", "max_proposals": 140}, "grabcut": {"colour_cut": COLOUR_CUT}}
 CONFIG = "demo"
-EVALUATE_EVERY = 600
+EVALUATE_EVERY = 500
 MARK = ".pdsl-demo"
 ROWS = {
     "trained": "trained model",
