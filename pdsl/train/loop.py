@@ -70,8 +70,8 @@ def train(
         cache = open_cache(config.data, config.classes)
         validate = validation(config, cache.class_names) if validation and config.validation.every else None
         found = latest_checkpoint(run) if resume else None
-        model = _build(config, cache, with_weights=found is None, tell=world.is_first).to(world.device)
-        config = replace(config, {"model": {"backbone": {"freeze": model.backbone.frozen}}})  # what `auto` came to
+        model, config = _build(config, cache, with_weights=found is None, tell=world.is_first)
+        model = model.to(world.device)
         optimizer = build_optimizer(model.train(), config.optimizer)
         start = _restore(load_checkpoint(found, world.device), model, optimizer, cache) if found else 0
         world.broadcast(model.state_dict().values())
@@ -80,8 +80,13 @@ def train(
         return _Session(config, run, world, cache, model, optimizer, stop, validate).train(start)
 
 
-def _build(config: Config, cache: CacheReader, *, with_weights: bool, tell: bool) -> PDSL:
-    """The model; with the weights of `init`, or with those of the backbone's file, of which it can tell."""
+def _build(config: Config, cache: CacheReader, *, with_weights: bool, tell: bool) -> tuple[PDSL, Config]:
+    """The model; with the weights of `init`, or with those of the backbone's file, of which it can tell.
+
+    And the configuration with what `freeze: auto` came to; for `init` what that run froze, and the weights it began
+    with.
+    """
+    weights = config.model.backbone.weights
     model = build_model(config.model, len(cache.class_names), config.seed)
     if with_weights and config.init:
         checkpoint = load_checkpoint(config.init)
@@ -93,12 +98,15 @@ def _build(config: Config, cache: CacheReader, *, with_weights: bool, tell: bool
                 f"{config.init}: its weights are of another model than `model:` describes ({error})"
             ) from error
         if config.model.backbone.freeze == "auto":
-            model.backbone.freeze(config_from_plain(checkpoint["config"]).model.backbone.frozen_at_first)
-    elif with_weights and config.model.backbone.weights:
-        report = load_backbone_weights(model, config.model.backbone.weights)
+            began = config_from_plain(checkpoint["config"]).model.backbone
+            model.backbone.freeze(began.frozen_at_first)
+            weights = weights or began.weights
+    elif with_weights and weights:
+        report = load_backbone_weights(model, weights)
         if tell:
             print(f"{report}; frozen: {model.backbone.frozen}", file=sys.stderr)
-    return model
+    settled = {"freeze": model.backbone.frozen, "weights": weights}
+    return model, replace(config, {"model": {"backbone": settled}})
 
 
 def _restore(checkpoint: Checkpoint, model: PDSL, optimizer: torch.optim.Optimizer, cache: CacheReader) -> int:

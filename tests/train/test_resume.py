@@ -182,8 +182,11 @@ def test_what_auto_froze_stays_frozen(store: str, config: str, tmp_path: Path) -
     assert "freeze: stem" in (tmp_path / "run/config.yaml").read_text()
     assert run(store, config, tmp_path / "run", "steps=2", resume=True) == 0
     assert run(store, config, tmp_path / "next", *vgg, *few, "steps=1", init=str(tmp_path / "run")) == 0
+    bare = [word for word in vgg if "weights" not in word]
+    assert run(store, config, tmp_path / "bare", *bare, *few, "steps=1", init=str(tmp_path / "run")) == 0
+    assert run(store, config, tmp_path / "bare", "steps=2", resume=True) == 0
     name = "backbone.stem.0.weight"
-    for out in ("run", "next"):
+    for out in ("run", "next", "bare"):
         checkpoint = load_checkpoint(tmp_path / out)
         assert checkpoint["config"]["model"]["backbone"]["freeze"] == "stem"
         assert torch.equal(checkpoint["model"][name], features["features.0.weight"])
