@@ -91,7 +91,7 @@ def demo(out: str, workers: int) -> None:
 def precompute(settings: tuple[str, ...], **options: Any) -> None:
     """Run an offline stage, and the missing ones before it. Re-running does only what is missing."""
     from commands import precompute as command
-    from pipeline.parameters import nest, parse_assignment
+    from data.parameters import nest, parse_assignment
 
     space = Workspace.find()
     chosen = nest(parse_assignment(text) for text in settings)

@@ -22,7 +22,8 @@ from pipeline.executors.choose import DeferredExecutor
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from pipeline.spec import ArraySpec, Stage, StageInput
-from pipeline.store import create_or_open, open_store
+from store.create import create_or_open
+from store.store import open_store
 from tests.pipeline.s3 import BUCKET, s3_server
 from tests.pipeline.toy import NoParams, first_stage, image_list, nothing_stage
 

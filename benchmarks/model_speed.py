@@ -17,8 +17,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from pdsl.config.model import BoxHeadConfig
 from pdsl.model.backbone import FeatureMap
-from pdsl.model.config import BoxHeadConfig
 from pdsl.model.heads import BoxHead, RefinementHead, TwoStreamHead
 
 

@@ -21,7 +21,7 @@ from data.truth import ImageTruth
 from data.truth_reader import load_truth
 from pipeline.spec import StageInput
 from stages.grabcut.cover import greedy_cover
-from stages.iou_graph import build_graph
+from stages.iou_graph.stage import build_graph
 from stages.registry import build_stage
 from tests.model.online_rule import Case, cached_targets, mean_iou, online_targets
 

@@ -17,10 +17,10 @@ from pycocotools.coco import COCO
 from data.boxes import pairwise_iou, xywh_to_xyxy
 from data.decode import decode_image
 from data.masks import paste, unpack
+from data.parameters import parse_assignment
 from data.records import ImageRecord
-from pipeline.parameters import parse_assignment
 from pipeline.spec import StageInput
-from stages.proposals import proposals_stage
+from stages.proposals.stage import proposals_stage
 
 NUMBERS = (2000, 1000, 500, 100)
 THRESHOLDS = (0.5, 0.7, 0.85)

@@ -13,9 +13,9 @@ from numcodecs.zstd import Zstd
 from benchmarks.arguments import on_images
 from data.catalog import load_images
 from data.decode import decode_image
-from pipeline.shards import ZSTD_LEVEL
 from pipeline.spec import Stage, StageInput
 from stages.registry import build_stage
+from store.shards import ZSTD_LEVEL
 
 DATA_SETS = {"VOC 2012 + SBD": 10_582, "COCO train2017": 118_287}
 """Images of the training splits."""

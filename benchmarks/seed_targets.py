@@ -27,7 +27,7 @@ from pipeline.spec import StageInput
 from stages.grabcut.cover import cover_share, greedy_cover
 from stages.grabcut.parameters import GrabcutParams
 from stages.grabcut.stage import seed_masks
-from stages.iou_graph import build_graph
+from stages.iou_graph.stage import build_graph
 from stages.registry import build_stage
 
 SIDE = 28

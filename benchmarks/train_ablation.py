@@ -26,11 +26,11 @@ from data.masks import MASK_SIDE
 from data.scenes import write_scenes
 from pdsl.evaluate.metrics import coco_metrics
 from pdsl.evaluate.split import detect_split
-from pdsl.evaluate.trained import load_trained
+from pdsl.run.trained import load_trained
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from pipeline.spec import ArraySpec, Stage, StageInput
-from pipeline.store import open_store
+from store.store import open_store
 
 CONFIG = Path(__file__).parents[1] / "configs/demo.yaml"
 VARIANTS: dict[str, tuple[str, ...]] = {

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from pdsl.cache import open_cache
-from pdsl.config import load_config
+from pdsl.config.load import load_config
 from pdsl.model.build import build_model
 from pdsl.train.distributed import join_world
 from pdsl.train.loader import batches

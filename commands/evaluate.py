@@ -17,8 +17,8 @@ from data.truth_reader import load_truth
 
 if TYPE_CHECKING:
     from pdsl.evaluate.predictions import Prediction
-    from pdsl.evaluate.trained import TrainedModel
-    from pipeline.store import Store
+    from pdsl.run.trained import TrainedModel
+    from store.store import Store
 
 METRICS = "metrics.json"
 PREDICTIONS = "predictions.json"
@@ -94,7 +94,7 @@ def _compared(
     from pdsl.evaluate.metrics import coco_metrics
     from pdsl.evaluate.predictions import fill_boxes
     from pdsl.evaluate.split import detect_split
-    from pdsl.evaluate.trained import untrained
+    from pdsl.run.trained import untrained
 
     before, _ = detect_split(untrained(trained), task.images, task.proposals())
     filled = fill_boxes(predictions, {record.id: record.size for record in task.images.records})
@@ -105,7 +105,7 @@ def _compared(
 
 def read_task(data: str, split: str, store: str | None) -> Task:
     """Images, truth and store; InputError if the store holds other images."""
-    from pipeline.store import open_store
+    from store.store import open_store
 
     images = load_images(data, split)
     if store is None:
@@ -133,7 +133,7 @@ def _evaluate_results(results: str, data: str, split: str, out: str | None) -> i
 
 def _load(run: str | None) -> "TrainedModel":
     from pdsl.environment import check_torchvision
-    from pdsl.evaluate.trained import load_trained
+    from pdsl.run.trained import load_trained
 
     if not run:
         raise InputError("--run: name the folder of a trained run, or give --results FILE.json")

@@ -26,8 +26,8 @@ def run(*, run: str, data: str, split: str, store: str, out: str) -> int:
     from pdsl.evaluate.predictions import by_image
     from pdsl.evaluate.results import write_json
     from pdsl.evaluate.split import detect_split
-    from pdsl.evaluate.trained import load_trained
-    from pipeline.store import open_store
+    from pdsl.run.trained import load_trained
+    from store.store import open_store
 
     check_torchvision()
     trained = load_trained(run)

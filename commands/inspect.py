@@ -8,8 +8,8 @@ from PIL import Image
 from data.catalog import load_images
 from data.decode import DecodeError, decode_record
 from data.errors import InputError, nearest
-from pipeline.layout import DONE
-from pipeline.store import Store, open_store
+from store.layout import DONE
+from store.store import Store, open_store
 
 
 def run(*, store: str, image: str, out: str, data: str | None) -> int:

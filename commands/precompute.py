@@ -8,22 +8,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from data import parameters
 from data.catalog import load_images
 from data.errors import InputError
 from data.records import ImageList
-from pipeline import parameters
 from pipeline.cost import readable_bytes, recorded_cost, sampled_costs
 from pipeline.executors import Executor
 from pipeline.executors.choose import DeferredExecutor
 from pipeline.listener import Listener
-from pipeline.objects import open_objects
 from pipeline.plan import make_plan, widen
 from pipeline.progress import ProgressDisplay, duration
 from pipeline.runner import RunSummary, refuse_changes, run_stage
 from pipeline.spec import Stage
-from pipeline.store import Store, create_or_open, open_store
-from pipeline.store_reader import read_root
 from stages.registry import STAGE_NAMES, build_stage, canonical_name, check_settings
+from store.create import create_or_open
+from store.storage import open_objects
+from store.store import Store, open_store, read_root
 
 INTERRUPTED = 130
 

@@ -15,7 +15,7 @@ from pipeline.spec import Stage, StageInput
 
 if TYPE_CHECKING:
     from pdsl.evaluate.predictions import Prediction
-    from pdsl.evaluate.trained import TrainedModel
+    from pdsl.run.trained import TrainedModel
 
 RESULTS = "predictions.json"
 
@@ -30,7 +30,7 @@ def run(*, run: str, images: list[str], out: str) -> int:
     """
     from pdsl.environment import check_torchvision
     from pdsl.evaluate.results import to_coco, write_json
-    from pdsl.evaluate.trained import load_trained
+    from pdsl.run.trained import load_trained
 
     check_torchvision()
     trained = load_trained(run)
@@ -82,8 +82,8 @@ def predict_one(trained: "TrainedModel", stage: Stage, record: ImageRecord, pixe
 def proposal_stage(trained: "TrainedModel") -> Stage:
     """Stage `proposals` as it was built for the run's first training store; with its defaults where that store is gone
     or its proposals came from files, which is said."""
-    from pipeline.store import open_store
     from stages.registry import build_stage
+    from store.store import open_store
 
     stores = trained.config.data.stores
     try:

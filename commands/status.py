@@ -7,8 +7,8 @@ from rich.table import Table
 
 from pipeline.cost import readable_bytes
 from pipeline.progress import duration
-from pipeline.status import StageStatus, store_status
-from pipeline.store import Store, open_store
+from store.status import StageStatus, store_status
+from store.store import Store, open_store
 
 REASONS_SHOWN = 10
 

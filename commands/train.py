@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.errors import InputError
-from pipeline.parameters import nest, parse_assignment
+from data.parameters import nest, parse_assignment
 
 if TYPE_CHECKING:
-    from pdsl.config import Config
+    from pdsl.config.tree import Config
     from pdsl.evaluate.validation import Validator
 
 
@@ -33,9 +33,9 @@ def run(
     from pdsl.environment import check_torchvision
 
     check_torchvision()
-    from pdsl.config import load_config
+    from pdsl.config.load import load_config
+    from pdsl.run.folder import CONFIG, resumed_config
     from pdsl.train.loop import train
-    from pdsl.train.run_folder import CONFIG, resumed_config
 
     below = [("validation.store", validation_store)] if validation_store else []
     changes = [*below, *(parse_assignment(text) for text in overrides), *_options(stores, init, data)]
@@ -64,7 +64,7 @@ def _validator(config: "Config", class_names: tuple[str, ...]) -> "Validator":
     """What evaluates the model while it trains. Raises InputError for a store or truth that can not be read."""
     from commands.evaluate import read_task
     from pdsl.evaluate.validation import Validator
-    from pipeline.store import open_store
+    from store.store import open_store
 
     wanted = config.validation
     stored = open_store(str(wanted.store)).attributes

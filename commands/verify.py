@@ -6,8 +6,8 @@ from pipeline.cost import readable_bytes
 from pipeline.executors.serial import SerialExecutor
 from pipeline.progress import ProgressDisplay
 from pipeline.runner import run_stage
-from pipeline.store import Store, open_store
-from pipeline.verify import Damage, Verification, damaged_rows, repair_images, verify_store, withdraw_unreadable
+from store.store import Store, open_store
+from store.verify import Damage, Verification, damaged_rows, repair_images, verify_store, withdraw_unreadable
 
 LINES_SHOWN = 200
 

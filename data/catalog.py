@@ -6,7 +6,7 @@ Ground truth has its own entrance, data/truth_reader.py.
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
-from data import coco, folder, voc
+from data import coco, plain_folder, voc
 from data.errors import InputError, nearest
 from data.records import ImageList
 
@@ -51,7 +51,7 @@ def load_images(spec: str, split: str) -> ImageList:
         return voc.load_images(parsed.voc(), spec, split)
     if parsed.scheme == "coco":
         return coco.load_images(parsed.coco(), spec, split)
-    return folder.load_images(parsed.place, spec, split)
+    return plain_folder.load_images(parsed.place, spec, split)
 
 
 def splits_of(spec: str) -> list[str]:
@@ -59,7 +59,7 @@ def splits_of(spec: str) -> list[str]:
     parsed = parse_spec(spec)
     if parsed.scheme == "voc":
         return parsed.voc().splits()
-    return parsed.coco().splits() if parsed.scheme == "coco" else folder.splits(parsed.place)
+    return parsed.coco().splits() if parsed.scheme == "coco" else plain_folder.splits(parsed.place)
 
 
 def default_splits(spec: str) -> tuple[str, str]:
@@ -67,4 +67,4 @@ def default_splits(spec: str) -> tuple[str, str]:
     parsed = parse_spec(spec)
     if parsed.scheme == "voc":
         return voc.default_splits(parsed.voc())
-    return coco.default_splits(parsed.coco()) if parsed.scheme == "coco" else folder.default_splits(parsed.place)
+    return coco.default_splits(parsed.coco()) if parsed.scheme == "coco" else plain_folder.default_splits(parsed.place)

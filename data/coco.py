@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from data.errors import InputError, nearest, some
-from data.folders import Folder
+from data.files import Folder
 from data.json_stream import top_level
 from data.records import ImageList, ImageRecord
 

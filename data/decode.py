@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from data.errors import InputError
-from data.folders import is_url, read_remote
+from data.files import is_url, read_remote
 from data.records import ImageRecord
 
 MAX_PIXELS = 100_000_000

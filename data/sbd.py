@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from data.errors import InputError
-from data.folders import Folder
+from data.files import Folder
 
 INNER_FOLDERS = ((), ("dataset",), ("benchmark_RELEASE", "dataset"))
 """Where the published archive puts the data, as unpacked by different users."""

@@ -24,7 +24,7 @@ from xml.etree import ElementTree
 from data import sbd
 from data.decode import DecodeError, image_size
 from data.errors import InputError, nearest, some
-from data.folders import Folder
+from data.files import Folder
 from data.records import ImageList, ImageRecord
 
 CLASSES = (

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pdsl.config import AugmentConfig
+from pdsl.config.tree import AugmentConfig
 from pdsl.structures import Proposals, Sample, Seeds
 
 GREY = (0.299, 0.587, 0.114)

@@ -14,12 +14,13 @@ from torch import Tensor
 
 from data.catalog import load_images
 from data.decode import DecodeError, decode_record
-from data.errors import InputError, nearest
+from data.errors import InputError
 from data.records import ImageList
-from pdsl.config import DataConfig, map_class_names
+from pdsl.classes import join_classes
+from pdsl.config.tree import DataConfig
 from pdsl.structures import MASK_SIDE, Proposals, Sample, Seeds
-from pipeline.layout import DONE
-from pipeline.store import Store, open_store
+from store.layout import DONE
+from store.store import Store, open_store
 
 STAGES = ("proposals", "iou_graph", "grabcut")
 
@@ -184,38 +185,6 @@ def used_proposals(box: np.ndarray, max_proposals: int, min_size: float) -> np.n
     """
     large = np.flatnonzero((box[:, 2:] - box[:, :2]).min(1) >= min_size)
     return (large if len(large) else np.arange(len(box)))[:max_proposals]
-
-
-def join_classes(
-    names: Sequence[Sequence[str]], urls: Sequence[str], classes: Mapping[str, str | None]
-) -> list[list[str | None]]:
-    """For each store what the run calls its classes, None = dropped.
-
-    A class that one store knows and another does not would be taken for absent in the other's images: that is refused,
-    unless `classes` maps "*" to null, which drops it.
-    """
-    unknown = set(classes) - {"*"} - {name for part in names for name in part}
-    if unknown:
-        first = min(unknown)
-        raise InputError(
-            f"classes: no store has a class '{first}'{nearest(first, {n for part in names for n in part})}"
-        )
-    if classes.get("*", None) is not None:
-        raise InputError(f"classes: '*' can only be mapped to null, not to '{classes['*']}'")
-    joined = [map_class_names(part, classes) for part in names]
-    common = set.intersection(*({n for n in part if n is not None} for part in joined))
-    if "*" in classes:
-        joined = [[name if name in common else None for name in part] for part in joined]
-    for url, part in zip(urls, joined, strict=True):
-        extra = sorted({name for name in part if name is not None} - common)
-        if extra:
-            raise InputError(
-                f"classes: {url} has {', '.join(extra)}, other stores have not; map each to the others' name for it "
-                "or to null, or map '*' to null to keep only what all have"
-            )
-    if not common:
-        raise InputError("classes: no class is left; see the mapping `classes:`")
-    return joined
 
 
 def _open_source(store: Store, config: DataConfig, names: Sequence[str | None], class_names: Sequence[str]) -> _Source:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from data.records import ImageList
-from pipeline.completion import read_completions, recorded_shards
 from pipeline.executors.serial import SerialExecutor
-from pipeline.objects import open_objects
 from pipeline.runner import run_stage
 from pipeline.spec import Stage
-from pipeline.store import create_or_open
-from pipeline.store_reader import Store
+from store.completion import read_completions, recorded_shards
+from store.create import create_or_open
+from store.storage import open_objects
+from store.store import Store
 
 SAMPLE = 2
 

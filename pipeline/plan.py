@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from data.records import ImageList
-from pipeline.completion import UPSTREAM, Completion, read_completions, recorded_shards
-from pipeline.layout import DONE, STATUS
 from pipeline.spec import Stage
-from pipeline.store_reader import Store
 from pipeline.task import ShardTask
+from store.completion import UPSTREAM, Completion, read_completions, recorded_shards
+from store.layout import DONE, STATUS
+from store.store import Store
 
 
 @dataclass

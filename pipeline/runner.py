@@ -12,17 +12,17 @@ import numpy as np
 
 from data.errors import InputError
 from data.records import ImageList
-from pipeline.completion import read_completions, recorded_shards
 from pipeline.executors import Executor
-from pipeline.identity import StageIdentity, identify
-from pipeline.layout import array_documents, group_document, stage_layouts
 from pipeline.listener import Listener
-from pipeline.lock import stage_lock
-from pipeline.objects import PARTIAL
 from pipeline.plan import Plan, make_plan, widen
-from pipeline.spec import Stage
-from pipeline.store_reader import ROOT, IncompleteStoreError, Store
+from pipeline.spec import Stage, identify, stage_layouts
 from pipeline.task import Job, ShardResult
+from store.completion import read_completions, recorded_shards
+from store.identity import StageIdentity
+from store.layout import array_documents, group_document
+from store.local import PARTIAL
+from store.lock import stage_lock
+from store.store import ROOT, IncompleteStoreError, Store
 
 
 @dataclass

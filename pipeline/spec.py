@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from data.errors import InputError
 from data.records import ImageRecord
+from store.identity import StageIdentity, package_versions, plain
+from store.layout import STATUS, ArrayLayout
 
 
 @dataclass(frozen=True)
@@ -77,3 +80,25 @@ class Stage:
     def identity(self) -> dict[str, Any]:
         """Parameters as plain JSON values."""
         return asdict(self.params)
+
+
+def stage_layouts(stage: Stage, n: int, shard: int) -> tuple[ArrayLayout, ...]:
+    """The arrays of a stage, its status included. Raises InputError for arrays outside the stage's group."""
+    for spec in stage.arrays:
+        if not spec.name.startswith(f"{stage.group}/") or spec.name == f"{stage.group}/{STATUS}":
+            raise InputError(f"stage {stage.name}: array '{spec.name}' is not one of group '{stage.group}'")
+    rows = [ArrayLayout(s.name, s.row_shape, s.dtype, n, shard, packed=not s.row_shape) for s in stage.arrays]
+    return (*rows, ArrayLayout(f"{stage.group}/{STATUS}", (), "uint8", n, shard, packed=True))
+
+
+def identify(stage: Stage, upstream: Mapping[str, str], recipe: Mapping[str, Any] | None = None) -> StageIdentity:
+    """The identity `stage` would have now, reading `upstream` (group -> fingerprint)."""
+    return StageIdentity(
+        stage=stage.name,
+        version=stage.version,
+        params=plain(stage.identity()),
+        source=stage.source,
+        upstream=dict(upstream),
+        packages=package_versions(stage.packages),
+        recipe=plain(recipe or {}),
+    )

@@ -14,11 +14,11 @@ import numpy as np
 from data.decode import DecodeError, decode_record
 from data.errors import InputError
 from data.records import ImageRecord
-from pipeline.completion import UPSTREAM, Completion, ImageOutcome, WrittenObject, record_key, recorded_shards
-from pipeline.layout import DONE, FAILED, STATUS, ArrayLayout, stage_layouts
-from pipeline.shards import DamagedError, check_chunk, encode_chunk, encode_shard
-from pipeline.spec import ImageFailure, Stage, StageInput
-from pipeline.store_reader import Store, open_store
+from pipeline.spec import ImageFailure, Stage, StageInput, stage_layouts
+from store.completion import UPSTREAM, Completion, ImageOutcome, WrittenObject, record_key, recorded_shards
+from store.layout import DONE, FAILED, STATUS, ArrayLayout
+from store.shards import DamagedError, check_chunk, encode_chunk, encode_shard
+from store.store import Store, open_store
 
 THREAD_LIMITS = {
     "OMP_NUM_THREADS": "1",

@@ -5,11 +5,11 @@ import platform
 from functools import cache
 from pathlib import Path
 
-from pipeline.identity import package_versions
+from store.identity import package_versions
 
 Versions = dict[str, str]
 ENGINE_PACKAGES = ("dask", "distributed", "fsspec", "google-crc32c", "numcodecs", "numpy", "pillow")
-_CODE = ("data", "pipeline", "stages")
+_CODE = ("data", "pipeline", "stages", "store")
 
 
 def versions_here(packages: tuple[str, ...]) -> Versions:

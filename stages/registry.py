@@ -23,7 +23,7 @@ def canonical_name(name: str) -> str:
 
 def check_settings(name: str, settings: Mapping[str, Any], proposals_from: str | None = None) -> None:
     """Raises InputError for settings with which `build_stage` would refuse; reads no file and needs no store."""
-    from stages.proposals import LARGEST_CAPACITY, proposals_settings
+    from stages.proposals.stage import LARGEST_CAPACITY, proposals_settings
 
     if canonical_name(name) == "proposals":
         proposals_settings(settings, proposals_from)
@@ -48,7 +48,7 @@ def build_stage(
     found = canonical_name(name)
     values = dict(settings or {})
     if found == "proposals":
-        from stages.proposals import proposals_stage
+        from stages.proposals.stage import proposals_stage
 
         return proposals_stage(values, proposals_from)
     if capacity is None:
@@ -56,7 +56,7 @@ def build_stage(
     if not 1 <= capacity <= 65_536:
         raise InputError(f"proposals.max_proposals: {capacity} is not within 1 to 65536 (indices are stored as uint16)")
     if found == "iou-graph":
-        from stages.iou_graph import iou_graph_stage
+        from stages.iou_graph.stage import iou_graph_stage
 
         return iou_graph_stage(values, capacity)
     from stages.grabcut import grabcut_stage

@@ -13,3 +13,9 @@ def shared() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip(f"REAL DATA MISSING: {SHARED / 'data'} does not exist, this test did not run")
     return SHARED
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """Where a test's store goes."""
+    return str(tmp_path / "test.zarr")

@@ -9,8 +9,8 @@ from torch import Tensor
 from data.decode import DecodeError, decode_record
 from data.records import ImageList, ImageRecord
 from pdsl.cache import used_proposals
-from pdsl.config import DataConfig
-from pdsl.evaluate.config import InferenceConfig
+from pdsl.config.inference import InferenceConfig
+from pdsl.config.tree import DataConfig
 from pdsl.evaluate.postprocess import final_boxes
 from pdsl.evaluate.predictions import Prediction, paste_probability
 from pdsl.evaluate.tta import Looker, View, views

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import batched_nms
 
-from pdsl.evaluate.config import InferenceConfig
+from pdsl.config.inference import InferenceConfig
 from pdsl.model.boxes import area, clip
 
 

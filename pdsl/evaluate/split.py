@@ -7,8 +7,8 @@ from data.records import ImageList
 from pdsl.evaluate.infer import detect_images
 from pdsl.evaluate.predictions import Prediction
 from pdsl.evaluate.stored_proposals import StoredProposals
-from pdsl.evaluate.trained import TrainedModel
-from pipeline.store import Store
+from pdsl.run.trained import TrainedModel
+from store.store import Store
 
 
 def detect_split(

@@ -4,8 +4,8 @@ import numpy as np
 
 from data.records import ImageRecord
 from pdsl.evaluate.infer import NoProposals
-from pipeline.layout import DONE
-from pipeline.store import Store
+from store.layout import DONE
+from store.store import Store
 
 
 class StoredProposals:

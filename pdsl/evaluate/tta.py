@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pdsl.augment import Transform, resized, transform_image, transform_proposals
-from pdsl.evaluate.config import InferenceConfig
+from pdsl.config.inference import InferenceConfig
 from pdsl.structures import Proposals
 
 

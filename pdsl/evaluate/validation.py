@@ -5,16 +5,16 @@ from dataclasses import replace
 
 from data.records import ImageList
 from data.truth import ImageTruth
-from pdsl.config import Config
+from pdsl.classes import class_ids
+from pdsl.config.tree import Config
 from pdsl.evaluate.infer import detect_images
 from pdsl.evaluate.metrics import coco_metrics
 from pdsl.evaluate.predictions import Prediction
 from pdsl.evaluate.stored_proposals import StoredProposals
-from pdsl.evaluate.trained import class_ids
 from pdsl.model.pdsl import PDSL
 from pdsl.train.distributed import World
 from pdsl.train.log import Figures
-from pipeline.store import Store
+from store.store import Store
 
 
 class Validator:

@@ -2,8 +2,8 @@
 
 import torch
 
+from pdsl.config.model import BackboneName, ModelConfig
 from pdsl.model.backbone import Backbone
-from pdsl.model.config import BackboneName, ModelConfig
 from pdsl.model.heads import BoxHead, RefinementHead, TwoStreamHead
 from pdsl.model.mask_head import MaskHead
 from pdsl.model.pdsl import PDSL

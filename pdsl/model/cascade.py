@@ -7,7 +7,7 @@ from torch import Tensor
 from torchvision.ops import roi_align
 from torchvision.transforms.v2.functional import gaussian_blur
 
-from pdsl.model.config import CascadeConfig
+from pdsl.config.model import CascadeConfig
 from pdsl.model.pseudo_labels import PseudoBoxes
 from pdsl.structures import MASK_SIDE, Sample
 

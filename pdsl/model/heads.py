@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from pdsl.config.model import BoxHeadConfig
 from pdsl.model.backbone import FeatureMap
-from pdsl.model.config import BoxHeadConfig
 from pdsl.model.equations import proposal_scores
 from pdsl.model.pooling import pool_boxes
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pdsl.config.model import ModelConfig
 from pdsl.model.boxes import encode
-from pdsl.model.config import ModelConfig
 from pdsl.model.equations import (
     activation_correlation,
     correlation_loss,

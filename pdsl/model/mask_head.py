@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from pdsl.config.model import MaskConfig
 from pdsl.model.backbone import FeatureMap
 from pdsl.model.boxes import clip
-from pdsl.model.config import MaskConfig
 from pdsl.model.pooling import align_boxes
 
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from pdsl.config.model import ModelConfig
 from pdsl.model.backbone import Backbone, FeatureMap
 from pdsl.model.boxes import decode
 from pdsl.model.cascade import gradient_seeds
-from pdsl.model.config import ModelConfig
 from pdsl.model.equations import image_scores
 from pdsl.model.heads import BoxHead, Refinement, RefinementHead, TwoStreamHead
 from pdsl.model.losses import LossTerms, MaskInputs, detection_terms, mask_terms

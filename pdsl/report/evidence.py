@@ -11,8 +11,8 @@ from data.masks import paste, unpack
 from data.truth import RLE
 from pdsl.report.overlay import Shape, draw
 from pdsl.report.palette import ACCENT, SECOND, class_colour
-from pipeline.layout import DONE
-from pipeline.store import Store
+from store.layout import DONE
+from store.store import Store
 
 TOP_PROPOSALS = 20
 NEIGHBOURS = 12

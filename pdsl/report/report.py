@@ -20,8 +20,8 @@ from pdsl.report.charts import loss_curves, read_log, validation_curves
 from pdsl.report.evidence import proposals_picture, read_evidence, seeds_picture
 from pdsl.report.gallery import judge, pictures, shown, spread
 from pdsl.report.overlay import draw
-from pipeline.layout import DONE
-from pipeline.store import Store, open_store
+from store.layout import DONE
+from store.store import Store, open_store
 
 EXAMPLES = 6
 TRAINING_EXAMPLES = 4

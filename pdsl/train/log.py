@@ -12,8 +12,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from pdsl.run.folder import LOG
 from pdsl.train.meters import Averages
-from pdsl.train.run_folder import LOG
 
 TENSORBOARD = "tensorboard"
 SILENCE_SECONDS = 30.0

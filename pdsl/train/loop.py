@@ -10,21 +10,22 @@ from pathlib import Path
 import torch
 
 from data.errors import InputError
+from data.parameters import replace, to_plain
 from pdsl.cache import CacheReader, open_cache
-from pdsl.config import Config, config_from_plain
+from pdsl.config.load import config_from_plain
+from pdsl.config.tree import Config
 from pdsl.model.build import build_model
 from pdsl.model.pdsl import PDSL
 from pdsl.model.weights import load_backbone_weights
-from pdsl.train.checkpoint import Checkpoint, latest_checkpoint, load_checkpoint, save_checkpoint
+from pdsl.run.checkpoint import Checkpoint, latest_checkpoint, load_checkpoint, save_checkpoint
+from pdsl.run.folder import CONFIG, LOG, open_run, refuse_existing
 from pdsl.train.distributed import World, join_world
 from pdsl.train.interrupt import StopRequest, catch_signals
 from pdsl.train.loader import batches
 from pdsl.train.log import Figures, RunLog
 from pdsl.train.meters import Meters
 from pdsl.train.optimizer import build_optimizer, learning_rate
-from pdsl.train.run_folder import CONFIG, LOG, open_run, refuse_existing
 from pdsl.train.step import Stepper
-from pipeline.parameters import replace, to_plain
 
 PATIENCE = 50
 """Updates in a row that may be blocked before a run gives up."""

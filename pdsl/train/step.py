@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pdsl.augment import apply, draw
 from pdsl.cache import RawSample
-from pdsl.config import Config
+from pdsl.config.tree import Config
 from pdsl.structures import Sample
 from pdsl.train.distributed import World
 from pdsl.train.meters import Meters

@@ -24,7 +24,7 @@ class DeferredExecutor:
         if scheduler and workers is not None:
             raise InputError("--workers has no effect on a running --scheduler; leave it out")
         if cluster:  # a mistake in the file shows now, and not when the first stage has something to compute
-            from pipeline.cluster import load_cluster_file
+            from pipeline.executors.cluster import load_cluster_file
 
             load_cluster_file(cluster, workers)
         self._workers, self._scheduler, self._cluster = workers, scheduler, cluster
@@ -66,7 +66,7 @@ class DeferredExecutor:
         if self._scheduler:
             executor = dask.scheduler_executor(self._scheduler)
         elif self._cluster:
-            from pipeline.cluster import cluster_executor
+            from pipeline.executors.cluster import cluster_executor
 
             executor = cluster_executor(self._cluster, self._workers, self.announce)
         else:

@@ -19,9 +19,9 @@ import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, WorkerPlugin
 
 from data.errors import InputError
-from pipeline.store_reader import Store, open_store
 from pipeline.task import THREAD_LIMITS, Job, ShardResult, ShardTask, limit_threads, probe_image, run_shard
 from pipeline.versions import Versions, versions_here
+from store.store import Store, open_store
 
 IN_FLIGHT_PER_WORKER = 3
 """Tasks handed out for each worker: one at work, the others so that it never waits."""

@@ -2,8 +2,8 @@
 
 from collections.abc import Generator, Iterable
 
-from pipeline.store_reader import open_store
 from pipeline.task import Job, ShardResult, ShardTask, limit_threads, run_shard
+from store.store import open_store
 
 
 class SerialExecutor:

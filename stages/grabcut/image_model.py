@@ -9,7 +9,7 @@ from stages.contours import detector_by_name
 from stages.grabcut.codebook import Codebook, build_codebook
 from stages.grabcut.parameters import ColourCutParams
 from stages.grabcut.regions import Regions, build_regions
-from stages.mcg.method import FULL_CONTOUR, smooth_contour
+from stages.regions.contour import FULL_CONTOUR, smooth_contour
 
 COARSEST = 160
 """The pyramid ends once its long side is no longer than this: a box of the whole image still fills a box frame."""

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from stages.mcg.hierarchy import build_hierarchy
-from stages.mcg.params import MergeCriterion
-from stages.mcg.region_graph import build_region_graph
-from stages.mcg.watershed import watershed
+from stages.regions.criterion import MergeCriterion
+from stages.regions.graph import build_region_graph
+from stages.regions.hierarchy import build_hierarchy
+from stages.regions.watershed import watershed
 
 MERGE_SIZE, MERGE_COLOUR = 0.5, 0.3
 """Merge criterion: the one that serves MCG best; a second hierarchy with another added nothing here."""

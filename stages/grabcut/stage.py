@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from data.masks import MASK_SIDE, pack
-from pipeline.parameters import replace
+from data.parameters import replace
 from pipeline.spec import ArraySpec, Stage, StageInput
 from stages.grabcut.cover import greedy_cover
 from stages.grabcut.parameters import GrabcutParams

@@ -11,7 +11,8 @@ from data.boxes import area, pairwise_iou
 from data.catalog import default_splits, load_images
 from data.decode import decode_record
 from data.errors import InputError
-from data.scenes import ALL_CLASSES, LEAST_VISIBLE, draw_scene, write_scenes
+from data.scenes import ALL_CLASSES, draw_scene, write_scenes
+from data.scenes.scene import LEAST_VISIBLE
 from data.truth_reader import load_truth
 
 

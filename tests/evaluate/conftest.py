@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from pdsl.config import Config, load_config, save_config
+from data.parameters import to_plain
+from pdsl.config.load import load_config, save_config
+from pdsl.config.tree import Config
 from pdsl.model.build import build_model
-from pdsl.train.checkpoint import save_checkpoint
-from pipeline.parameters import to_plain
-from pipeline.store import open_store
+from pdsl.run.checkpoint import save_checkpoint
+from store.store import open_store
 from tests.train.makers import CONFIG, make_store
 
 

@@ -13,13 +13,13 @@ from commands import evaluate, export, inspect, predict
 from data.catalog import load_images
 from data.errors import InputError
 from data.records import ImageList
-from pdsl.evaluate.config import InferenceConfig
+from pdsl.config.inference import InferenceConfig
 from pdsl.evaluate.results import read_results
-from pdsl.evaluate.trained import load_trained, untrained
+from pdsl.run.trained import load_trained, untrained
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
-from pipeline.store import create_or_open
 from stages.registry import build_stage
+from store.create import create_or_open
 from tests.train.makers import stages
 
 

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from data import rle
 from data.records import ImageList, ImageRecord
-from pdsl.evaluate.config import InferenceConfig
+from pdsl.config.inference import InferenceConfig
+from pdsl.config.model import BackboneConfig, BoxHeadConfig, DetectionConfig, MaskConfig, ModelConfig
 from pdsl.evaluate.infer import NoProposals, as_proposals, detect_image, detect_images
 from pdsl.evaluate.tta import Looker, View, views
 from pdsl.model.build import build_model
-from pdsl.model.config import BackboneConfig, BoxHeadConfig, DetectionConfig, MaskConfig, ModelConfig
 from pdsl.model.pdsl import PDSL
 from pdsl.structures import Proposals
 

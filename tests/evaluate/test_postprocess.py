@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.boxes import pairwise_iou
-from pdsl.evaluate.config import InferenceConfig
+from pdsl.config.inference import InferenceConfig
 from pdsl.evaluate.postprocess import final_boxes
 
 SIZE = (100, 100)

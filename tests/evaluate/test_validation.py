@@ -11,13 +11,13 @@ import torch
 from commands import train
 from commands.evaluate import read_task
 from data.errors import InputError
-from pdsl.config import load_config
+from pdsl.config.load import load_config
 from pdsl.evaluate.metrics import coco_metrics
 from pdsl.evaluate.split import detect_split
-from pdsl.evaluate.trained import load_trained
 from pdsl.evaluate.validation import Validator
 from pdsl.model.build import build_model
-from pdsl.train.checkpoint import load_checkpoint
+from pdsl.run.checkpoint import load_checkpoint
+from pdsl.run.trained import load_trained
 from pdsl.train.distributed import World
 from pdsl.train.log import Figures
 from tests.train.makers import CONFIG

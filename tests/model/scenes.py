@@ -2,7 +2,7 @@
 
 import torch
 
-from pdsl.model.config import (
+from pdsl.config.model import (
     BackboneConfig,
     BoxHeadConfig,
     DetectionConfig,

@@ -5,11 +5,11 @@ import torch
 import torchvision
 
 from data.errors import InputError
+from data.parameters import replace
+from pdsl.config.model import BackboneName, ModelConfig
 from pdsl.model.build import build_backbone, build_model
-from pdsl.model.config import BackboneName, ModelConfig
 from pdsl.model.pixels import CAFFE, PixelNormalisation
 from pdsl.model.resnet_ws import DensePool
-from pipeline.parameters import replace
 from tests.model.scenes import N_CLASSES, generators, random_sample, small_config
 
 

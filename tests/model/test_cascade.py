@@ -2,9 +2,9 @@
 
 import torch
 
+from pdsl.config.model import CascadeConfig
 from pdsl.model.build import build_model
 from pdsl.model.cascade import box_frame_masks, gradient_seeds
-from pdsl.model.config import CascadeConfig
 from pdsl.model.pseudo_labels import PseudoBoxes
 from tests.model.scenes import N_CLASSES, random_sample, small_config
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 
+from data.parameters import replace
 from pdsl.model.build import build_model
 from pdsl.model.losses import LossTerms
-from pipeline.parameters import replace
 from tests.model.scenes import N_CLASSES, random_sample, small_config
 
 

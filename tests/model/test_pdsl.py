@@ -10,13 +10,13 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.ops import roi_pool
 
+from data.parameters import replace
+from pdsl.config.model import ModelConfig
 from pdsl.model.boxes import clip
 from pdsl.model.build import build_model
-from pdsl.model.config import ModelConfig
 from pdsl.model.losses import LossTerms, total
 from pdsl.model.pdsl import PDSL
 from pdsl.structures import Proposals, Sample, Seeds
-from pipeline.parameters import replace
 from tests.model.scenes import N_CLASSES, generators, random_sample, small_config
 
 

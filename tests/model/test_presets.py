@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pdsl.config import load_config
-from pdsl.model.config import ModelConfig
-from pipeline.parameters import replace
+from data.parameters import replace
+from pdsl.config.load import load_config
+from pdsl.config.model import ModelConfig
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 

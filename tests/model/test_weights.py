@@ -11,8 +11,8 @@ import torchvision
 from torch import Tensor
 
 from data.errors import InputError
+from pdsl.config.model import BackboneConfig, BoxHeadConfig, MaskConfig, ModelConfig
 from pdsl.model.build import build_model
-from pdsl.model.config import BackboneConfig, BoxHeadConfig, MaskConfig, ModelConfig
 from pdsl.model.pdsl import PDSL
 from pdsl.model.pixels import CAFFE, TORCHVISION
 from pdsl.model.weights import load_backbone_weights

@@ -20,8 +20,9 @@ import psutil
 from pipeline.executors.choose import DeferredExecutor
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
-from pipeline.store import create_or_open, open_store
-from pipeline.verify import verify_store
+from store.create import create_or_open
+from store.store import open_store
+from store.verify import verify_store
 from tests.pipeline.hosts import ROOT, cluster
 from tests.pipeline.toy import chunk_bytes, first_stage, image_list
 

@@ -10,7 +10,7 @@ from PIL import Image
 from data.records import ImageList, ImageRecord
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
-from pipeline.store import create_or_open
+from store.create import create_or_open
 from tests.pipeline.toy import pixel_stage
 
 

@@ -9,8 +9,8 @@ import pytest
 from commands import precompute, status, verify
 from data.errors import InputError
 from data.scenes import write_scenes
-from pipeline.store import open_store
 from stages.registry import STAGE_NAMES
+from store.store import open_store
 
 SETTINGS = {
     "proposals": {"method": "selective-search", "mode": "fast", "max_proposals": 40, "side": 120},

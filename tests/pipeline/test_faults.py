@@ -18,12 +18,14 @@ from PIL import Image
 
 from data.errors import InputError
 from data.records import ImageList, ImageRecord
-from pipeline import remote_objects
 from pipeline.executors.serial import SerialExecutor
-from pipeline.objects import StorageError, open_objects
 from pipeline.runner import run_stage
-from pipeline.store import create_or_open, open_store
-from pipeline.verify import verify_store
+from store import remote
+from store.create import create_or_open
+from store.objects import StorageError
+from store.storage import open_objects
+from store.store import open_store
+from store.verify import verify_store
 from tests.pipeline.toy import chunk_bytes, first_stage, image_list, pixel_stage
 
 IMAGES = image_list(64)
@@ -213,7 +215,7 @@ def test_missing_credentials_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -
 def test_objects_written_together_are_tried_again_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     objects = open_objects("memory://together.zarr")
     wanted = {f"a/{number}": bytes([number]) for number in range(20)}
-    monkeypatch.setattr(remote_objects, "TOGETHER", 8)
+    monkeypatch.setattr(remote, "TOGETHER", 8)
     pipe, refused = MemoryFileSystem.pipe, [OSError("the second batch is refused")]
 
     def fragile(self: MemoryFileSystem, paths: dict[str, bytes]) -> None:

@@ -14,13 +14,14 @@ import zarr
 from commands import precompute
 from data.errors import InputError
 from data.scenes import write_scenes
-from pipeline.completion import read_completions, recorded_shards
 from pipeline.executors.choose import DeferredExecutor
 from pipeline.executors.serial import SerialExecutor
-from pipeline.lock import LockedError, stage_lock
 from pipeline.runner import run_stage
-from pipeline.store import DamagedStoreError, create_or_open, open_store
-from pipeline.verify import verify_store
+from store.completion import read_completions, recorded_shards
+from store.create import create_or_open
+from store.lock import LockedError, stage_lock
+from store.store import DamagedStoreError, open_store
+from store.verify import verify_store
 from tests.pipeline.hosts import cluster, namespaces
 from tests.pipeline.s3 import BUCKET, free_port, s3_server
 from tests.pipeline.toy import chunk_bytes, first_stage, image_list, noise, second_stage
@@ -97,8 +98,8 @@ def test_an_s3_server_that_goes_away_for_a_while(tmp_path: Path) -> None:
 
 def test_two_runs_at_once_on_an_object_store_are_harmless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`rclone serve s3` ignores create-only puts, so both may pass the lock in the same instant."""
-    monkeypatch.setattr("pipeline.lock.Holder.is_alive", lambda self: False)
-    monkeypatch.setattr("pipeline.lock._read", lambda objects, key: None)
+    monkeypatch.setattr("store.lock.Holder.is_alive", lambda self: False)
+    monkeypatch.setattr("store.lock._read", lambda objects, key: None)
     with s3_server(tmp_path / "served"):
         url = f"s3://{BUCKET}/c.zarr"
         create_or_open(url, IMAGES, shard=4)

@@ -17,8 +17,9 @@ from pipeline.executors.serial import SerialExecutor
 from pipeline.listener import Listener
 from pipeline.runner import run_stage
 from pipeline.spec import ArraySpec, Stage, StageInput
-from pipeline.store import IncompleteStoreError, create_or_open, open_store
 from pipeline.task import Job, ShardResult, ShardTask, StageContractError, run_shard
+from store.create import create_or_open
+from store.store import IncompleteStoreError, open_store
 from tests.pipeline.toy import (
     NoParams,
     chunk_bytes,
@@ -155,7 +156,7 @@ def test_changed_packages_are_refused_unless_accepted(url: str, monkeypatch: pyt
     images = image_list(40)
     store = create_or_open(url, images)
     run_stage(store, images, first_stage(), SerialExecutor(), image_range=(0, 32))
-    monkeypatch.setattr("pipeline.identity.version", lambda name: "99.0")
+    monkeypatch.setattr("store.identity.version", lambda name: "99.0")
     with pytest.raises(InputError, match=r"packages\.numpy: '.*' stored, '99\.0' now.*store\.accept_packages"):
         run_stage(store, images, first_stage(), SerialExecutor())
     assert run_stage(store, images, first_stage(), SerialExecutor(), accept_packages=True).computed == 8

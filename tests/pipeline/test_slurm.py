@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from data.errors import InputError
-from pipeline.cluster import ClusterFile, load_cluster_file, start_cluster
 from pipeline.executors.choose import DeferredExecutor
+from pipeline.executors.cluster import ClusterFile, load_cluster_file, start_cluster
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
-from pipeline.store import create_or_open
+from store.create import create_or_open
 from tests.pipeline.toy import chunk_bytes, first_stage, image_list
 
 HERE = Path(__file__).resolve().parent

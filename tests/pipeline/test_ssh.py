@@ -15,7 +15,7 @@ from data.errors import InputError
 from pipeline.executors.choose import DeferredExecutor
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
-from pipeline.store import create_or_open
+from store.create import create_or_open
 from tests.pipeline.s3 import free_port
 from tests.pipeline.toy import chunk_bytes, first_stage, image_list
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from data.boxes import pairwise_iou
 from stages.grabcut.cover import cover_share, greedy_cover
-from stages.iou_graph import build_graph
+from stages.iou_graph.stage import build_graph
 
 
 def cover(boxes: np.ndarray, threshold: float, capacity: int = 1000, neighbors: int = 64) -> list[int]:

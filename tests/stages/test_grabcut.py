@@ -17,7 +17,7 @@ from pdsl.model.pseudo_labels import mask_targets
 from pipeline.spec import StageInput
 from stages.grabcut.parameters import ColourCutParams, GrabcutParams, OpenCVParams
 from stages.grabcut.stage import grabcut_stage, seed_masks
-from stages.iou_graph import iou_graph_stage
+from stages.iou_graph.stage import iou_graph_stage
 
 METHODS = (GrabcutParams(), GrabcutParams(method="opencv", opencv=OpenCVParams(long_side=64, iterations=1)))
 

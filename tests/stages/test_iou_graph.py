@@ -9,7 +9,7 @@ from torchvision.ops import box_iou
 
 from data.records import ImageRecord
 from pipeline.spec import StageInput
-from stages.iou_graph import build_graph, iou_graph_stage
+from stages.iou_graph.stage import build_graph, iou_graph_stage
 
 
 def reference(boxes: np.ndarray, neighbors: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from stages.mcg.hierarchy import build_hierarchy
-from stages.mcg.params import MergeCriterion
-from stages.mcg.region_graph import RegionGraph, build_region_graph
-from stages.mcg.region_tree import RegionTree, build_tree
-from stages.mcg.watershed import watershed
+from stages.proposals.mcg.region_tree import RegionTree, build_tree
+from stages.regions.criterion import MergeCriterion
+from stages.regions.graph import RegionGraph, build_region_graph
+from stages.regions.hierarchy import build_hierarchy
+from stages.regions.watershed import watershed
 
 SIDES = st.tuples(st.integers(1, 9), st.integers(1, 9))
 CONTOURS = SIDES.flatmap(lambda shape: arrays(np.uint16, shape, elements=st.integers(0, 6)))

@@ -14,8 +14,8 @@ import scipy.io
 
 from data.errors import InputError
 from pipeline.spec import ImageFailure
-from stages.proposal_files import ProposalFiles
-from stages.proposals import proposals_stage
+from stages.proposals.files import ProposalFiles
+from stages.proposals.stage import proposals_stage
 
 SIZE = (40, 60)
 MCG = np.array([[1, 1, 40, 60], [11, 21, 30, 50], [5, 6, 5, 6]], np.float64)  # y1, x1, y2, x2, 1-based inclusive

@@ -8,7 +8,7 @@ import pytest
 from data.boxes import area, pairwise_iou
 from data.decode import decode_image
 from data.scenes import draw_scene
-from stages.selective_search import SelectiveSearchParams, selective_search
+from stages.proposals.selective_search import SelectiveSearchParams, selective_search
 
 FAST = SelectiveSearchParams(mode="fast")
 

@@ -12,7 +12,7 @@ from data.scenes import write_scenes
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from pipeline.spec import ArraySpec, ImageFailure, Stage, StageInput
-from pipeline.store import create_or_open
+from store.create import create_or_open
 
 CAPACITY = 24
 SEEDS = 6

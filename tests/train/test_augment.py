@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from data.masks import paste
 from pdsl.augment import Transform, apply, draw, resized, transform_image, transform_proposals
-from pdsl.config import AugmentConfig
+from pdsl.config.tree import AugmentConfig
 from pdsl.structures import Proposals, Sample, Seeds
 from pdsl.train.randomness import Purpose, generator_for
 

@@ -10,8 +10,8 @@ import torch
 from commands import train
 from data.errors import InputError
 from pdsl.model.pdsl import PDSL
+from pdsl.run.checkpoint import load_checkpoint
 from pdsl.structures import Sample
-from pdsl.train.checkpoint import load_checkpoint
 
 
 def run(store: str, config: str, out: Path, *overrides: str) -> None:

@@ -11,11 +11,13 @@ import torch
 from data import masks
 from data.catalog import load_images
 from data.errors import InputError
-from pdsl.cache import join_classes, open_cache, unpack
-from pdsl.config import DataConfig
+from pdsl.cache import open_cache, unpack
+from pdsl.classes import join_classes
+from pdsl.config.tree import DataConfig
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
-from pipeline.store import create_or_open, open_store
+from store.create import create_or_open
+from store.store import open_store
 from tests.train.makers import Parameters, make_store, stages
 
 

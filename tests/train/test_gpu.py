@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pdsl.cache import open_cache
-from pdsl.config import load_config
+from pdsl.config.load import load_config
 from pdsl.model.build import build_model
 from pdsl.train.distributed import World
 from pdsl.train.meters import Meters

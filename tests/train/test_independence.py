@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from commands import train
-from pdsl.train.checkpoint import load_checkpoint
+from pdsl.run.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).parents[2]
 OVERRIDES = ["steps=2", "checkpoint_every=1", "log_every=2", "optimizer.images_per_step=4"]

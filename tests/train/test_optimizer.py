@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from pdsl.config import OptimizerConfig, ScheduleConfig
+from pdsl.config.tree import OptimizerConfig, ScheduleConfig
 from pdsl.train.optimizer import build_optimizer, gradient_norm, learning_rate, update
 
 OFF, ON = torch.zeros(()), torch.ones(())

@@ -15,10 +15,10 @@ import torch
 
 from commands import train
 from data.errors import InputError
-from pdsl.config import load_config
+from pdsl.config.load import load_config
 from pdsl.model.build import build_model
 from pdsl.model.vgg import STEM_LENGTH
-from pdsl.train.checkpoint import load_checkpoint
+from pdsl.run.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,0 +1,53 @@
+"""A file that appears whole or not at all."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+PARTIAL = ".partial"
+"""How the name of a file ends that is still being written; what a killed process left under it may be removed."""
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[IO[bytes]]:
+    """`path` opened for writing: when the block ends its bytes reach the disk, then the name appears, over an older
+    file of that name. After an error the older file is as it was. The folder is made where it is missing.
+
+    Raises OSError as `open` and `write` do.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PARTIAL}")
+    try:
+        with partial.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    settle(path.parent)
+
+
+def write_whole(path: str | Path, content: bytes | str) -> None:
+    """Write a file in one go; text as UTF-8. See `whole_file`."""
+    with whole_file(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def settle(folder: Path) -> None:
+    """Let the names of a folder reach the disk, where the system can do that."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        return
+    finally:
+        os.close(handle)

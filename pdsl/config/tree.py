@@ -1,0 +1,168 @@
+"""The trainer's configuration: one typed tree. `pdsl.config.load` fills it from YAML and `key=value` overrides."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pdsl.config.inference import InferenceConfig
+from pdsl.config.model import ModelConfig
+
+ALL_SCALES = tuple(range(480, 1217, 32))
+"""Shorter sides of the paper and of the release: 480 to 1216 in steps of 32."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What is trained on and how it is read.
+
+    stores: URLs of the precomputed stores; the command line's --store replaces them.
+    images: data set SPEC where the images lie now, if not where the store says (command line: --data).
+    max_proposals: n^P, the best proposals of an image that are used.
+    min_size: proposals of which a side is shorter, in pixels of the original image, are left out (release: 20; paper
+        silent). If none is longer, all are used.
+    loaders: decoding processes per training process; 0 decodes in the training process itself.
+    skip_empty: leave out images without any present class, as detectron2 does.
+    """
+
+    stores: tuple[str, ...] = ()
+    images: str | None = None
+    max_proposals: int = 2000
+    min_size: float = 0.0
+    loaders: int = 4
+    skip_empty: bool = True
+
+    def __post_init__(self) -> None:
+        if self.max_proposals < 1:
+            raise ValueError(f"max_proposals: {self.max_proposals} is not positive")
+        if self.loaders < 0:
+            raise ValueError(f"loaders: {self.loaders} is negative")
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Random transformations of a training image (defaults: the authors' release).
+
+    scales: the shorter side becomes one of these, in pixels, drawn evenly; the longer side stays within max_side.
+    flip: probability of a horizontal mirror.
+    crop: each side of the crop is U(crop, 1) of the image's; 1 = no crop.
+    exposure, saturation: factors drawn from U(1 / x, x); 1 = no change.
+    """
+
+    scales: tuple[int, ...] = ALL_SCALES
+    max_side: int = 2000
+    flip: float = 0.5
+    crop: float = 0.9
+    exposure: float = 1.5
+    saturation: float = 1.5
+
+    def __post_init__(self) -> None:
+        if not self.scales or min(self.scales) < 1:
+            raise ValueError(f"scales: {self.scales} has to hold positive sizes")
+        if self.max_side < max(self.scales):
+            raise ValueError(f"max_side: {self.max_side} is less than the largest of scales, {max(self.scales)}")
+        if not 0 <= self.flip <= 1:
+            raise ValueError(f"flip: {self.flip} is not a probability")
+        if not 0 < self.crop <= 1:
+            raise ValueError(f"crop: {self.crop} is not within (0, 1]")
+        if self.exposure < 1 or self.saturation < 1:
+            raise ValueError("exposure and saturation: factors have to be at least 1 (1 = no change)")
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """How gradients become updates.
+
+    kind: SGD with momentum as in paper and release, or AdamW (momentum is its beta1; beta2 0.999). A network from
+        scratch learns the MIL loss with AdamW; SGD is thrown back by the steep -log y near y = 0.
+    bias_lr_factor, bias_weight_decay: biases learn at lr x factor and have a decay of their own (release: 2, 0).
+    images_per_step: images of one update over all processes; their losses are averaged.
+    images_per_pass: images of one forward and backward pass in one process. Memory only; the result is the same.
+    """
+
+    kind: Literal["sgd", "adamw"] = "sgd"
+    lr: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    bias_lr_factor: float = 2.0
+    bias_weight_decay: float = 0.0
+    images_per_step: int = 4
+    images_per_pass: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.images_per_step, self.images_per_pass) < 1:
+            raise ValueError("images_per_step and images_per_pass have to be at least 1")
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """The learning rate over the steps: multiplied by `factor` at each step of `drops`, after a linear warm-up from 0.
+
+    warmup_steps: 0 in the paper and in the release.
+    """
+
+    drops: tuple[int, ...] = ()
+    factor: float = 0.1
+    warmup_steps: int = 0
+
+    def __post_init__(self) -> None:
+        if list(self.drops) != sorted(set(self.drops)):
+            raise ValueError(f"drops: {self.drops} has to rise")
+        if self.warmup_steps < 0:
+            raise ValueError(f"warmup_steps: {self.warmup_steps} is negative")
+
+
+@dataclass(frozen=True)
+class ValidationConfig:
+    """Figures of the model while it trains, as Fig. 3 plots them. They read ground truth; what is learnt does not.
+
+    every: updates from one evaluation to the next, and after the last; 0: none.
+    store: URL of a store with the proposals of the split to evaluate on.
+    images: data set SPEC where its images and truth lie now, if not where the store says.
+    """
+
+    every: int = 0
+    store: str | None = None
+    images: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.every < 0:
+            raise ValueError(f"every: {self.every} is negative; 0 evaluates never")
+        if self.every and self.store is None:
+            raise ValueError("store: name the store with the proposals of the split to evaluate on, or set every to 0")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that determines a training run.
+
+    seed: of initial weights, order of images, augmentation and dropout.
+    steps: number of updates; checkpoint_every, log_every: in steps.
+    device: "auto" takes CUDA where there is one. threads: of the CPU's arithmetic; 0 = all cores.
+    precision: "auto" is bf16 autocast on CUDA and float32 on the CPU.
+    init: run folder or checkpoint whose weights are the start (command line: --init).
+    classes: name in a store -> name in this run, to join data sets (null drops a class; "*": null drops the
+        classes that not all stores have).
+    """
+
+    seed: int = 0
+    steps: int = 60_000
+    checkpoint_every: int = 5_000
+    log_every: int = 20
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    threads: int = 0
+    init: str | None = None
+    classes: dict[str, str | None] = field(default_factory=dict)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    inference: InferenceConfig = field(default_factory=InferenceConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "checkpoint_every", "log_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: {getattr(self, name)} is not positive")
+        if self.seed < 0 or self.threads < 0:
+            raise ValueError("seed and threads have to be non-negative")

@@ -1,0 +1,85 @@
+"""A run folder: config.yaml, log.jsonl, checkpoints/, tensorboard/. Created once, continued only when asked."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from data.errors import InputError
+from data.parameters import replace, to_plain
+from pdsl.config.load import config_from_plain, save_config
+from pdsl.config.tree import Config
+
+CONFIG = "config.yaml"
+LOG = "log.jsonl"
+CHANGEABLE = frozenset(
+    {"steps", "checkpoint_every", "log_every", "device", "threads", "data.stores", "data.images", "data.loaders"}
+    | {"validation.every", "validation.store", "validation.images"}
+)
+"""What a resumed run may set anew. None of it changes what is learnt: a moved store is recognised by its contents."""
+
+
+def refuse_existing(run: Path) -> None:
+    """Raise InputError if something lies at `run` already."""
+    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        raise InputError(f"{run}: exists already; continue it with --resume, or give --out another folder")
+
+
+def open_run(run: Path, config: Config, start: int) -> None:
+    """Make the folder, or take it up again after `start` updates, and write the complete configuration."""
+    run.mkdir(parents=True, exist_ok=True)
+    save_config(config, run / CONFIG)
+    _truncate_log(run / LOG, start)
+
+
+def read_run_config(run: Path) -> Config:
+    """The configuration of an existing run. Raises InputError if the folder holds none."""
+    path = run / CONFIG
+    try:
+        tree = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: can not be read ({error}); --resume takes the folder of an earlier run") from error
+    return config_from_plain(tree or {})
+
+
+def resumed_config(run: Path, changes: Mapping[str, Any]) -> Config:
+    """The run's own configuration with `changes` (nested plain values) put in, as far as they may change.
+
+    Raises InputError that names a field which would make the resumed run another run.
+    """
+    before = read_run_config(run)
+    after = replace(before, changes)
+    for field, old, new in _differences(to_plain(before), to_plain(after)):
+        if field not in CHANGEABLE:
+            raise InputError(
+                f"{field}: the run {run} was started with {old!r}, not {new!r}; --resume continues it as it was. "
+                f"To train with the new value start another run (with --init {run} from these weights)"
+            )
+    return after
+
+
+def _truncate_log(path: Path, step: int) -> None:
+    """Drop log entries after `step`, and a last line that a killed process left half written."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text().splitlines():
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if entry["step"] <= step:
+            kept.append(line + "\n")
+    temporary = path.with_name(f".{LOG}.tmp")
+    temporary.write_text("".join(kept))
+    temporary.replace(path)
+
+
+def _differences(before: Any, after: Any, field: str = "") -> list[tuple[str, Any, Any]]:
+    """(dotted field, old, new) wherever two trees of plain values differ."""
+    if isinstance(before, dict) and isinstance(after, dict) and before.keys() == after.keys():
+        pairs = [(f"{field}.{key}" if field else key, key) for key in before]
+        return [difference for name, key in pairs for difference in _differences(before[key], after[key], name)]
+    return [] if before == after else [(field, before, after)]

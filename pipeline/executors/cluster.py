@@ -1,0 +1,137 @@
+"""Clusters started for a run from a small YAML file: SLURM and its relatives through dask-jobqueue, SSH through Dask.
+
+kind: slurm            # slurm, sge, pbs, lsf, htcondor, oar, moab, or ssh
+workers: 64            # processes asked for; `--workers` overrides it
+at_least: 1            # start when this many are there
+wait_seconds: 600      # how long to wait for them
+options:               # keywords of dask_jobqueue.SLURMCluster or distributed.SSHCluster, as they are
+  queue: cpu
+  cores: 1
+  memory: 4GB
+  walltime: "12:00:00"
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from data import parameters
+from data.errors import InputError
+from pipeline.executors.dask import DaskExecutor
+from pipeline.task import THREAD_LIMITS
+
+Kind = Literal["slurm", "sge", "pbs", "lsf", "htcondor", "oar", "moab", "ssh"]
+_JOBQUEUE = {
+    "slurm": "SLURMCluster",
+    "sge": "SGECluster",
+    "pbs": "PBSCluster",
+    "lsf": "LSFCluster",
+    "htcondor": "HTCondorCluster",
+    "oar": "OARCluster",
+    "moab": "MoabCluster",
+}
+
+
+@dataclass(frozen=True)
+class ClusterFile:
+    """What a cluster file says; see the module."""
+
+    kind: Kind = "slurm"
+    workers: int = 1
+    at_least: int = 1
+    wait_seconds: float = 600.0
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.workers < 1 or not 1 <= self.at_least <= self.workers:
+            raise ValueError(f"workers {self.workers}, at_least {self.at_least}: expected 1 <= at_least <= workers")
+
+
+def load_cluster_file(path: str, workers: int | None = None) -> ClusterFile:
+    """Read and check a cluster file; `workers` overrides its number. Raises InputError."""
+    try:
+        values = yaml.safe_load(Path(path).read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"--cluster {path}: can not be read ({error})") from error
+    if not isinstance(values, Mapping):
+        raise InputError(f"--cluster {path}: expected a mapping with kind, workers and options")
+    if workers is not None:
+        values = {**values, "workers": workers, "at_least": min(workers, values.get("at_least", 1))}
+    try:
+        return parameters.replace(ClusterFile(), values)
+    except InputError as error:
+        raise InputError(f"--cluster {path}: {error}") from error
+
+
+def cluster_executor(path: str, workers: int | None, announce: Callable[[str], None]) -> DaskExecutor:
+    """Start the cluster of a file, wait for its workers; closing the executor ends it. Raises InputError."""
+    from distributed import Client
+
+    wanted = load_cluster_file(path, workers)
+    cluster = start_cluster(wanted, path)
+    client = Client(cluster)
+
+    def shut_down() -> None:
+        with contextlib.suppress(Exception):
+            cluster.close(timeout=30)
+
+    announce(f"{wanted.kind}: waiting for {wanted.at_least} of {wanted.workers} workers")
+    try:
+        client.wait_for_workers(wanted.at_least, timeout=wanted.wait_seconds)
+    except TimeoutError as error:
+        there = len(client.nthreads())
+        client.close(timeout=5)
+        shut_down()
+        raise InputError(
+            f"--cluster {path}: {there} of {wanted.at_least} workers came within {wanted.wait_seconds:.0f} s; look at "
+            "the queue and the jobs' logs, or raise wait_seconds"
+        ) from error
+    except BaseException:
+        shut_down()
+        raise
+    return DaskExecutor(client, owned=shut_down, patience=wanted.wait_seconds)
+
+
+def start_cluster(wanted: ClusterFile, path: str) -> Any:
+    """A Dask cluster object with all workers asked for, one process of one thread each."""
+    try:
+        if wanted.kind == "ssh":
+            return _ssh_cluster(wanted)
+        return _jobqueue_cluster(wanted)
+    except ImportError as error:
+        package = "asyncssh" if wanted.kind == "ssh" else "dask-jobqueue"
+        raise InputError(f"--cluster {path}: kind {wanted.kind} needs the package {package} ({error})") from error
+    except (TypeError, ValueError, OSError, RuntimeError) as error:
+        raise InputError(f"--cluster {path}: {wanted.kind} cluster did not start: {error}") from error
+
+
+def _jobqueue_cluster(wanted: ClusterFile) -> Any:
+    """Each job holds `cores` processes of one thread."""
+    import dask_jobqueue
+
+    options = {"cores": 1, "memory": "4GB", **wanted.options}
+    options.setdefault("processes", options["cores"])
+    prologue = [f"export {name}={value}" for name, value in THREAD_LIMITS.items()]
+    options["job_script_prologue"] = [*prologue, *options.get("job_script_prologue", [])]
+    cluster = getattr(dask_jobqueue, _JOBQUEUE[wanted.kind])(**options)
+    cluster.scale(n=wanted.workers)
+    return cluster
+
+
+def _ssh_cluster(wanted: ClusterFile) -> Any:
+    """`hosts`: the first runs the scheduler, each of the others `workers` / hosts processes."""
+    from distributed import SSHCluster
+
+    os.environ.update(THREAD_LIMITS)
+    options = dict(wanted.options)
+    hosts = options.pop("hosts", None)
+    if not isinstance(hosts, list) or len(hosts) < 2:
+        raise ValueError("options.hosts: expected a list, the scheduler's host first, then one or more for workers")
+    each = -(-wanted.workers // (len(hosts) - 1))
+    worker_options = {"nthreads": 1, "n_workers": each, **options.pop("worker_options", {})}
+    return SSHCluster(hosts, worker_options=worker_options, **options)

@@ -1,0 +1,117 @@
+"""Geometry of a hierarchy's nodes and which of them touch."""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from stages.regions.graph import RegionGraph
+from stages.regions.hierarchy import Hierarchy
+
+
+class RegionTree(NamedTuple):
+    """N = 2 L - 1 nodes of a hierarchy, leaves first, the root last, with their geometry in working pixels.
+
+    parent, altitude: as in `Hierarchy`; child: (N, 2) int64, -1 for leaves.
+    box: (N, 4) int32 xyxy half-open; area, border: (N,) pixels and sides on the image's frame.
+    perimeter, contour: (N,) length of the outline inside the image and sum of the contour along it.
+    shared, shared_contour: (N, N) float32, length of the border between two disjoint nodes and the contour along it
+    (between a node and one inside it the entries mean nothing).
+    leaf_of: (n,) leaf of each superpixel.
+    """
+
+    parent: np.ndarray
+    altitude: np.ndarray
+    child: np.ndarray
+    box: np.ndarray
+    area: np.ndarray
+    border: np.ndarray
+    perimeter: np.ndarray
+    contour: np.ndarray
+    shared: np.ndarray
+    shared_contour: np.ndarray
+    leaf_of: np.ndarray
+
+    @property
+    def leaves(self) -> int:
+        """L."""
+        return (len(self.parent) + 1) // 2
+
+
+def build_tree(graph: RegionGraph, hierarchy: Hierarchy) -> RegionTree:
+    """Add up the superpixels' geometry to the leaves and upwards."""
+    parent, leaf_of = hierarchy.parent, hierarchy.leaf_of
+    child, box, area, border = _accumulate(parent, leaf_of, graph.box, graph.area, graph.border)
+    shared = _shared(graph.edge, graph.length, leaf_of, child)
+    shared_contour = _shared(graph.edge, graph.contour, leaf_of, child)
+    # A node's entry towards the root counts all its border pairs, the one towards itself twice its inner ones.
+    perimeter = shared[:, -1] - shared.diagonal()
+    contour = shared_contour[:, -1] - shared_contour.diagonal()
+    return RegionTree(
+        parent,
+        hierarchy.altitude,
+        child,
+        box,
+        area,
+        border,
+        perimeter.astype(np.float64),
+        contour.astype(np.float64),
+        shared,
+        shared_contour,
+        leaf_of,
+    )
+
+
+@numba.njit(cache=True)
+def _accumulate(
+    parent: np.ndarray, leaf_of: np.ndarray, leaf_box: np.ndarray, leaf_area: np.ndarray, leaf_border: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    nodes = parent.size
+    child = np.full((nodes, 2), -1, np.int64)
+    area, border = np.zeros(nodes), np.zeros(nodes)
+    box = np.empty((nodes, 4), np.int32)
+    box[:, :2], box[:, 2:] = 2**31 - 1, 0
+    for i in range(leaf_of.size):
+        _add(leaf_of[i], leaf_box[i], leaf_area[i], leaf_border[i], box, area, border)
+    for i in range(nodes - 1):
+        child[parent[i], 0 if child[parent[i], 0] < 0 else 1] = i
+        _add(parent[i], box[i], area[i], border[i], box, area, border)
+    return child, box, area, border
+
+
+@numba.njit(cache=True)
+def _add(
+    into: int,
+    box: np.ndarray,
+    area: float,
+    border: float,
+    boxes: np.ndarray,
+    areas: np.ndarray,
+    borders: np.ndarray,
+) -> None:
+    areas[into] += area
+    borders[into] += border
+    for c in range(2):
+        boxes[into, c] = min(boxes[into, c], box[c])
+        boxes[into, 2 + c] = max(boxes[into, 2 + c], box[2 + c])
+
+
+@numba.njit(cache=True)
+def _shared(edge: np.ndarray, value: np.ndarray, leaf_of: np.ndarray, child: np.ndarray) -> np.ndarray:
+    """(N, N) float32: sums of `value` over the edges between two nodes."""
+    nodes = child.shape[0]
+    leaves = (nodes + 1) // 2
+    total = np.zeros((nodes, nodes), np.float32)
+    for e in range(edge.shape[0]):
+        a, b = leaf_of[edge[e, 0]], leaf_of[edge[e, 1]]
+        if a != b:
+            total[a, b] += value[e]
+            total[b, a] += value[e]
+    for node in range(leaves, nodes):
+        a, b = child[node]
+        for j in range(leaves):
+            total[node, j] = total[a, j] + total[b, j]
+    for row in range(nodes):
+        for node in range(leaves, nodes):
+            total[row, node] = total[row, child[node, 0]] + total[row, child[node, 1]]
+    return total

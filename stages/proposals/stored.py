@@ -1,0 +1,61 @@
+"""Method `files` of stage `proposals` from a store of this program: proposals that were computed before."""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+from data.errors import InputError
+from pipeline.spec import ImageFailure
+from stages.proposals.files import NOT_IN_FILE
+from store.layout import DONE, STATUS
+from store.store import Store, open_store
+
+GROUP = "proposals"
+
+
+@dataclass(frozen=True)
+class StoredProposals:
+    """Proposals in the store at `path` (folder or fsspec URL), looked up by image id.
+
+    Raises InputError at once if the store's proposals are missing or incomplete.
+    """
+
+    path: str
+    identity: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        store = open_store(self.path)
+        store.require(GROUP)
+        stage = store.identity(GROUP)
+        if stage is None:
+            raise InputError(f"{self.path}: has no proposals; run precompute for stage '{GROUP}' there")
+        object.__setattr__(self, "identity", f"{stage.fingerprint}:{store.digest}")
+
+    def fingerprint(self) -> str:
+        """Identity of what is read: the store's proposals stage and image list."""
+        return self.identity
+
+    def lookup(self, image_id: str, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes (n, 4) float32 xyxy and scores (n,) float32 of an image of `size` (height, width), best first.
+
+        Raises ImageFailure for an image that the store lacks, that failed there, or that has another size.
+        """
+        store, rows = _opened(self.path, self.identity)
+        row = rows.get(image_id)
+        if row is None:
+            raise ImageFailure(NOT_IN_FILE)
+        if store.read(f"{GROUP}/{STATUS}", row) != DONE:
+            raise ImageFailure(f"failed in {self.path}")
+        stored = tuple(store.images().sizes[row].tolist())
+        if stored != size:
+            raise ImageFailure(f"is {stored[0]} x {stored[1]} in {self.path}, {size[0]} x {size[1]} here")
+        count = int(store.read(f"{GROUP}/count", row))
+        return store.read(f"{GROUP}/box", row)[:count], store.read(f"{GROUP}/score", row)[:count]
+
+
+@lru_cache(maxsize=4)
+def _opened(path: str, identity: str) -> tuple[Store, dict[str, int]]:
+    """The store and its rows by image id, once per process; `identity` tells changed content apart."""
+    store = open_store(path)
+    return store, {image_id: row for row, image_id in enumerate(store.images().ids)}

@@ -1,0 +1,201 @@
+"""Agglomeration: merges the regions of a graph, two at a time, into a binary tree whose upper part is kept."""
+
+import heapq
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from stages.regions.criterion import MergeCriterion
+from stages.regions.graph import RegionGraph
+
+_heapify, _push, _pop = heapq.heapify, heapq.heappush, heapq.heappop  # numba resolves these, not attributes of heapq
+
+
+class Hierarchy(NamedTuple):
+    """The top of a merge tree: L leaves and N = 2 L - 1 nodes, children before parents, the root last.
+
+    parent: (N,) int64, the root is its own; altitude: (N,) float64, cost at which a node was formed (never falling
+    towards the root), leaves keep that of their formation; leaf_of: (n,) int64, leaf of each region of the graph.
+    """
+
+    parent: np.ndarray
+    altitude: np.ndarray
+    leaf_of: np.ndarray
+
+
+def build_hierarchy(graph: RegionGraph, criterion: MergeCriterion, image_area: int) -> Hierarchy:
+    """Merge all regions by `criterion`, then keep the last `criterion.leaves` - 1 merges. `graph` must be connected."""
+    parent, altitude = _agglomerate(
+        graph.edge,
+        graph.length,
+        graph.contour,
+        graph.area,
+        graph.color,
+        criterion.size,
+        criterion.color,
+        image_area / 100,
+    )
+    return Hierarchy(*_cut(parent, altitude, len(graph.area), criterion.leaves))
+
+
+@numba.njit(cache=True)
+def _cost(
+    contour: float,
+    length: float,
+    area_a: float,
+    area_b: float,
+    color_a: np.ndarray,
+    color_b: np.ndarray,
+    size: float,
+    color: float,
+    unit: float,
+) -> float:
+    """(mean contour + color x distance of mean colours) x (smaller area / unit) ^ size."""
+    distance = 0.0
+    for c in range(color_a.size):
+        distance += (color_a[c] / area_a - color_b[c] / area_b) ** 2
+    return (contour / length + color * np.sqrt(distance)) * (min(area_a, area_b) / unit) ** size
+
+
+@numba.njit(cache=True)
+def _agglomerate(
+    edge: np.ndarray,
+    leaf_length: np.ndarray,
+    leaf_contour: np.ndarray,
+    leaf_area: np.ndarray,
+    leaf_color: np.ndarray,
+    size: float,
+    color: float,
+    unit: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Parent and altitude of all 2 n - 1 nodes. Ties go to the edge of lower index.
+
+    The heap holds (cost, edge, version); entries of edges that have changed since have an old version.
+    """
+    n, edges = leaf_area.size, edge.shape[0]
+    nodes = 2 * n - 1
+    ends, length, contour = edge.copy(), leaf_length.copy(), leaf_contour.copy()
+    area, total = np.zeros(nodes), np.zeros((nodes, leaf_color.shape[1]))
+    area[:n], total[:n] = leaf_area, leaf_color
+    parent, altitude = np.arange(nodes), np.zeros(nodes)
+    head, following = _edge_lists(ends, nodes)
+    version, alive = np.zeros(edges, np.int64), np.ones(edges, np.bool_)
+    heap = [(0.0, 0, 0) for _ in range(0)]
+    for e in range(edges):
+        a, b = ends[e]
+        heap.append((_cost(contour[e], length[e], area[a], area[b], total[a], total[b], size, color, unit), e, 0))
+    _heapify(heap)
+    edge_to = np.full(nodes, -1, np.int64)
+    node, highest = n, 0.0
+    while len(heap) > 0 and node < nodes:
+        cost, merged, stamp = _pop(heap)
+        if not alive[merged] or version[merged] != stamp:
+            continue
+        alive[merged] = False
+        highest = max(highest, cost)
+        altitude[node] = highest
+        a, b = ends[merged]
+        parent[a], parent[b] = node, node
+        area[node], total[node] = area[a] + area[b], total[a] + total[b]
+        head[node] = _join_edges(a, b, node, head, following, ends, alive, length, contour, edge_to)
+        entry = head[node]
+        while entry >= 0:
+            e = entry >> 1
+            other = ends[e, 1] if ends[e, 0] == node else ends[e, 0]
+            edge_to[other] = -1
+            version[e] += 1
+            cost = _cost(contour[e], length[e], area[node], area[other], total[node], total[other], size, color, unit)
+            _push(heap, (cost, e, version[e]))
+            entry = following[entry]
+        node += 1
+    return parent, altitude
+
+
+@numba.njit(cache=True)
+def _edge_lists(ends: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """A linked list of edges for each region: its first entry, and the entry after each; -1 ends a list.
+
+    Entries 2 e and 2 e + 1 are those of edge e in the lists of its two ends.
+    """
+    head, tail = np.full(nodes, -1, np.int64), np.full(nodes, -1, np.int64)
+    following = np.full(2 * ends.shape[0], -1, np.int64)
+    for entry in range(following.size):
+        region = ends[entry >> 1, entry & 1]
+        if head[region] < 0:
+            head[region] = entry
+        else:
+            following[tail[region]] = entry
+        tail[region] = entry
+    return head, following
+
+
+@numba.njit(cache=True)
+def _join_edges(
+    a: int,
+    b: int,
+    node: int,
+    head: np.ndarray,
+    following: np.ndarray,
+    ends: np.ndarray,
+    alive: np.ndarray,
+    length: np.ndarray,
+    contour: np.ndarray,
+    edge_to: np.ndarray,
+) -> int:
+    """One list of the edges of a and b, as edges of `node`; two to the same neighbour become one. Returns its head.
+
+    edge_to: -1 everywhere; on return, the edge to each neighbour of `node`.
+    """
+    first, last = -1, -1
+    for side in range(2):
+        region = a if side == 0 else b
+        entry = head[region]
+        while entry >= 0:
+            upcoming, e = following[entry], entry >> 1
+            mine = 0 if ends[e, 0] == region else 1
+            other = ends[e, 1 - mine]
+            if alive[e] and edge_to[other] >= 0:
+                length[edge_to[other]] += length[e]
+                contour[edge_to[other]] += contour[e]
+                alive[e] = False
+            elif alive[e]:
+                edge_to[other] = e
+                ends[e, mine] = node
+                if first < 0:
+                    first = entry
+                else:
+                    following[last] = entry
+                last = entry
+            entry = upcoming
+    if last >= 0:
+        following[last] = -1
+    return first
+
+
+@numba.njit(cache=True)
+def _cut(parent: np.ndarray, altitude: np.ndarray, n: int, leaves: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Drop all but the last `leaves` - 1 merges: parent and altitude of the nodes left, and the leaf of each region."""
+    nodes = parent.size
+    cut = max(n, nodes - (leaves - 1))
+    kept = np.full(nodes, -1, np.int64)
+    count = 0
+    for i in range(nodes):
+        if i < cut and (parent[i] >= cut or nodes == 1):
+            kept[i] = count
+            count += 1
+    for i in range(cut, nodes):
+        kept[i] = count
+        count += 1
+    leaf_of, owner = np.empty(n, np.int64), np.full(nodes, -1, np.int64)
+    for i in range(nodes - 1, -1, -1):
+        if i < cut:
+            owner[i] = kept[i] if kept[i] >= 0 else owner[parent[i]]
+        if i < n:
+            leaf_of[i] = owner[i]
+    new_parent, new_altitude = np.empty(count, np.int64), np.empty(count)
+    for i in range(nodes):
+        if kept[i] >= 0:
+            new_parent[kept[i]] = kept[parent[i]]
+            new_altitude[kept[i]] = altitude[i]
+    return new_parent, new_altitude, leaf_of

@@ -1,0 +1,127 @@
+"""Completion records: what makes a shard of a stage exist. Written last, withdrawn first."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from store.layout import DONE, FAILED, FORMAT
+from store.objects import Objects
+from store.shards import checksum
+
+UPSTREAM = "upstream"
+"""Reason of an image whose upstream stage failed; alone it does not change the exit status."""
+
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class ImageOutcome:
+    """What became of one image: status 1 done or 2 failed, the reason if failed, seconds of work."""
+
+    id: str
+    status: int
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class WrittenObject:
+    """Size in bytes and crc32c (hexadecimal) of an object of the shard."""
+
+    size: int
+    crc32c: str
+
+    @classmethod
+    def of(cls, data: bytes) -> "WrittenObject":
+        """Of the bytes about to be written."""
+        return cls(len(data), checksum(data))
+
+
+@dataclass(frozen=True)
+class Completion:
+    """Images [first, stop) of a stage are whole.
+
+    fingerprint: of the stage that wrote them; records of another stage identity count for nothing.
+    objects: every object of the shard by key. run, host, written: the run that wrote it, where and when (UTC).
+    """
+
+    fingerprint: str
+    first: int
+    stop: int
+    images: tuple[ImageOutcome, ...]
+    objects: dict[str, WrittenObject]
+    run: str = ""
+    host: str = ""
+    written: str = ""
+
+    def encode(self) -> bytes:
+        """As JSON."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False, separators=(",", ":")).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Completion | None":
+        """From JSON; None if it is no whole record (it then counts as missing)."""
+        try:
+            raw: dict[str, Any] = json.loads(data)
+            raw.pop("format")
+            images = tuple(ImageOutcome(**image) for image in raw.pop("images"))
+            objects = {key: WrittenObject(**value) for key, value in raw.pop("objects").items()}
+            record = cls(images=images, objects=objects, **raw)
+            return record if len(images) == record.stop - record.first else None
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None
+
+    def statuses(self) -> np.ndarray:
+        """(stop - first,) uint8."""
+        return np.array([image.status for image in self.images], np.uint8)
+
+    def written_at(self) -> float:
+        """Seconds since the epoch; 0 if not noted."""
+        return datetime.fromisoformat(self.written).timestamp() if self.written else 0.0
+
+    def failures(self) -> Iterator[ImageOutcome]:
+        """Images with status 2."""
+        return (image for image in self.images if image.status == FAILED)
+
+    def count_done(self) -> int:
+        """Number of images with status 1."""
+        return sum(image.status == DONE for image in self.images)
+
+
+def record_key(group: str, first: int, stop: int) -> str:
+    """Object key of the record of images [first, stop)."""
+    return f"{group}/records/{first}-{stop}.json"
+
+
+def recorded_shards(objects: Objects, group: str, shard: int) -> dict[int, tuple[str, int]]:
+    """Shard index -> (key, stop) of its widest record, from a listing alone."""
+    found: dict[int, tuple[str, int]] = {}
+    for key, _ in objects.entries(f"{group}/records"):
+        first, _, stop = key.rsplit("/", 1)[-1].removesuffix(".json").partition("-")
+        if key.endswith(".json") and first.isdecimal() and stop.isdecimal() and int(first) % shard == 0:
+            index = int(first) // shard
+            if index not in found or found[index][1] < int(stop):
+                found[index] = (key, int(stop))
+    return found
+
+
+def read_completions(objects: Objects, keys: Iterable[str]) -> Iterator[Completion]:
+    """Whole records among `keys`, read some hundred at a time so that memory stays flat."""
+    batch: list[str] = []
+    for key in keys:
+        batch.append(key)
+        if len(batch) == _BATCH:
+            yield from _decoded(objects, batch)
+            batch = []
+    yield from _decoded(objects, batch)
+
+
+def _decoded(objects: Objects, keys: list[str]) -> Iterator[Completion]:
+    for data in objects.read_many(keys).values():
+        record = Completion.decode(data)
+        if record is not None:
+            yield record

@@ -1,0 +1,111 @@
+"""Objects as files of a folder: written to `NAME.<random>.partial`, flushed to the disk and renamed."""
+
+import errno
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from store.objects import Objects, StorageError
+
+PARTIAL = ".partial"
+_ADVICE = {
+    errno.ENOSPC: "no space left; free some, then run the same command again to continue",
+    errno.EDQUOT: "the disk quota is used up; free some space, then run the same command again to continue",
+    errno.EFBIG: "the file would be larger than the limit for files; raise it (ulimit -f), then run again to continue",
+    errno.EROFS: "the file system is read-only; make it writable or choose another --store",
+    errno.EACCES: "permission denied; make the store writable for this user or choose another --store",
+    errno.EPERM: "not permitted; make the store writable for this user or choose another --store",
+    errno.EIO: "the device reported an input/output error; check the disk, then run `verify` on the store",
+}
+
+
+class LocalObjects(Objects):
+    """Objects as files of a folder."""
+
+    is_local = True
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser().absolute()
+        self.url = str(self.root)
+
+    def read(self, key: str, start: int | None = None, stop: int | None = None) -> bytes:
+        try:
+            with (self.root / key).open("rb", buffering=0) as file:
+                if start is None:
+                    return file.readall()
+                offset = start if start >= 0 else max(0, os.fstat(file.fileno()).st_size + start)
+                length = -1 if stop is None else stop - offset
+                return os.pread(file.fileno(), length, offset) if 0 <= length < 2**30 else _read_from(file, offset)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise FileNotFoundError(key) from error
+        except OSError as error:
+            raise self.explained(error, key, "read") from error
+
+    def write(self, key: str, data: bytes) -> None:
+        path = self.root / key
+        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PARTIAL}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with partial.open("wb", buffering=0) as file:
+                    view = memoryview(data)
+                    while view:
+                        view = view[file.write(view) :]
+                    os.fsync(file.fileno())
+                partial.replace(path)
+            except BaseException:
+                partial.unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise self.explained(error, key, "write") from error
+
+    def delete(self, key: str) -> None:
+        try:
+            (self.root / key).unlink(missing_ok=True)
+        except OSError as error:
+            raise self.explained(error, key, "remove") from error
+
+    def delete_tree(self, prefix: str) -> None:
+        top = self.root / prefix
+        try:
+            for folder, _, names in os.walk(top, topdown=False):
+                for name in names:
+                    (Path(folder) / name).unlink(missing_ok=True)
+                Path(folder).rmdir()
+        except OSError as error:
+            raise self.explained(error, prefix, "remove") from error
+
+    def entries(self, prefix: str) -> Iterator[tuple[str, int]]:
+        folders = [self.root / prefix]
+        while folders:
+            try:
+                with os.scandir(folders.pop()) as entries:
+                    for entry in entries:
+                        if entry.is_dir(follow_symlinks=False):
+                            folders.append(Path(entry.path))
+                        else:
+                            yield os.path.relpath(entry.path, self.root), _size_or_zero(entry)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+
+    def folders(self, prefix: str) -> list[str]:
+        top = self.root / prefix
+        return sorted(entry.name for entry in top.iterdir() if entry.is_dir()) if top.is_dir() else []
+
+    def explained(self, error: OSError, key: str, verb: str) -> StorageError:
+        advice = _ADVICE.get(error.errno or 0, f"{error.strerror or error}")
+        return StorageError(f"{self.root / key}: could not {verb} it: {advice}")
+
+
+def _read_from(file: Any, offset: int) -> bytes:
+    file.seek(offset)
+    return bytes(file.readall())
+
+
+def _size_or_zero(entry: "os.DirEntry[str]") -> int:
+    try:
+        return entry.stat(follow_symlinks=False).st_size
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,296 @@
+"""The store: one Zarr v3 group for one image list. Reading it needs neither Dask nor a running engine.
+
+What has no completion record does not exist: reading it is refused, never answered with zeros.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import groupby, islice
+from typing import Any
+
+import numpy as np
+
+from data.errors import InputError
+from data.records import ImageList
+from store.completion import Completion, read_completions, record_key, recorded_shards
+from store.identity import StageIdentity
+from store.images import StoredImages
+from store.layout import FORMAT, PENDING, ArrayLayout, parse_array
+from store.objects import Objects
+from store.shard_reader import ShardReader
+from store.shards import DamagedError
+from store.storage import open_objects
+
+ROOT = "zarr.json"
+KIND = "pdsl-store"
+SHARDS_TOGETHER = 256
+"""Shards of a long read that are fetched at a time."""
+
+
+class DamagedStoreError(InputError):
+    """Something recorded as whole is missing or does not match its checksum."""
+
+
+class IncompleteStoreError(InputError):
+    """What was asked for has not been computed."""
+
+
+class Store:
+    """A store opened for reading. Made by `open_store`; written by `store.create` and `pipeline.runner`.
+
+    attributes: the root group's: format, spec, split, exif, n_images, shard, digest, class_names, category_ids.
+    """
+
+    def __init__(self, objects: Objects, storage_options: Mapping[str, Any] | None, attributes: dict[str, Any]) -> None:
+        self.objects = objects
+        self.storage_options = storage_options
+        self.attributes = attributes
+        self.n_images: int = attributes["n_images"]
+        self.shard: int = attributes["shard"]
+        self.digest: str = attributes["digest"]
+        self.reader = ShardReader(objects)
+        self._layouts: dict[str, ArrayLayout] = {}
+        self._identities: dict[str, StageIdentity] = {}
+        self._whole: dict[tuple[str, int], int] = {}
+        self._images: StoredImages | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Store, (self.objects, self.storage_options, self.attributes)
+
+    def __len__(self) -> int:
+        return self.n_images
+
+    @property
+    def url(self) -> str:
+        """Where it lies."""
+        return self.objects.url
+
+    @property
+    def n_shards(self) -> int:
+        """Number of shards along the images."""
+        return -(-self.n_images // self.shard)
+
+    def bounds(self, index: int) -> tuple[int, int]:
+        """First and last-plus-one image of shard `index`."""
+        return index * self.shard, min((index + 1) * self.shard, self.n_images)
+
+    def images(self) -> StoredImages:
+        """The image list; read once."""
+        if self._images is None:
+            a = self.attributes
+            ids, sizes, labels = (self.read(f"images/{name}", slice(None)) for name in ("id", "size", "label"))
+            names = tuple(a["class_names"])
+            images = StoredImages(tuple(ids.tolist()), sizes, labels, names, a["spec"], a["split"])
+            if images.digest() != self.digest:
+                raise DamagedStoreError(f"{self.url}: images/: ids and sizes do not match the store's digest")
+            self._images = images
+        return self._images
+
+    def align(self, images: ImageList) -> ImageList:
+        """`images` in the store's order; refuses a list that differs in an id or a size (paths may differ)."""
+        return self.images().align(images, self.url)
+
+    def layout(self, name: str) -> ArrayLayout:
+        """Shape, dtype and chunks of an array. Raises IncompleteStoreError if the store does not have it."""
+        if name not in self._layouts:
+            try:
+                self._layouts[name] = parse_array(name, self.objects.read(f"{name}/{ROOT}"))
+            except FileNotFoundError as error:
+                raise IncompleteStoreError(f"{self.url}: has no '{name}'; run precompute for its stage") from error
+        return self._layouts[name]
+
+    def has(self, name: str) -> bool:
+        """Whether the array was laid out."""
+        try:
+            self.layout(name)
+        except IncompleteStoreError:
+            return False
+        return True
+
+    def groups(self) -> tuple[str, ...]:
+        """Groups of the stages that were begun."""
+        names = (n for n in self.objects.folders("") if n != "images")
+        return tuple(name for name in names if self.identity(name) is not None)
+
+    def groups_in_order(self, groups: Iterable[str]) -> list[str]:
+        """Groups sorted so that each comes after those it reads."""
+
+        def depth(group: str) -> int:
+            identity = self.identity(group)
+            return 1 + max((depth(up) for up in identity.upstream), default=0) if identity else 0
+
+        return sorted(sorted(groups), key=depth)
+
+    def identity(self, group: str) -> StageIdentity | None:
+        """Parameters, version, upstream and packages a stage was begun with; None if it was not."""
+        if group not in self._identities:
+            try:
+                document = json.loads(self.objects.read(f"{group}/{ROOT}"))
+                self._identities[group] = StageIdentity.from_attributes(document["attributes"])
+            except FileNotFoundError:
+                return None
+            except (ValueError, KeyError, TypeError) as error:
+                raise DamagedStoreError(f"{self.url}/{group}/{ROOT}: not a stage of this format ({error})") from error
+        return self._identities[group]
+
+    def stale(self, group: str) -> str | None:
+        """Why a stage's results no longer follow from what the store holds upstream, or None."""
+        identity = self.identity(group)
+        for upstream, fingerprint in identity.upstream.items() if identity else ():
+            current = self.identity(upstream)
+            if current is None:
+                return f"{upstream} is gone"
+            if current.fingerprint != fingerprint:
+                return f"{upstream} was recomputed with other parameters"
+            above = self.stale(upstream)
+            if above:
+                return above
+        return None
+
+    def completion(self, group: str, index: int) -> Completion | None:
+        """The record of shard `index`, or None if it is not whole (no record, or one of another stage identity)."""
+        first, stop = self.bounds(index)
+        try:
+            found = Completion.decode(self.objects.read(record_key(group, first, stop)))
+        except FileNotFoundError:
+            found = self._narrower_completion(group, index)
+        identity = self.identity(group)
+        return found if found and identity and found.fingerprint == identity.fingerprint else None
+
+    def _narrower_completion(self, group: str, index: int) -> Completion | None:
+        """The last shard's record from before images were added: it covers fewer images than the shard now has."""
+        if index != self.n_shards - 1 and not self.attributes.get("extended"):
+            return None
+        key, _ = recorded_shards(self.objects, group, self.shard).get(index, (None, 0))
+        try:
+            return Completion.decode(self.objects.read(key)) if key else None
+        except FileNotFoundError:
+            return None
+
+    def read(self, name: str, rows: int | slice | Sequence[int] | np.ndarray) -> np.ndarray:
+        """Values of an array: (row_shape) for one image, (n, *row_shape) for several.
+
+        Raises IncompleteStoreError for images that were not computed, DamagedStoreError for those that are damaged.
+        """
+        layout = self.layout(name)
+        if isinstance(rows, int | np.integer):
+            return self._shard_rows(layout, [int(rows)])[0]
+        chosen = range(*rows.indices(self.n_images)) if isinstance(rows, slice) else [int(row) for row in rows]
+        values = np.empty((len(chosen), *layout.row_shape), layout.numpy_dtype)
+        place = 0
+        shards = ((index, list(rows)) for index, rows in groupby(chosen, lambda row: row // self.shard))
+        while batch := list(islice(shards, SHARDS_TOGETHER)):
+            with self._fetched(layout, [index for index, _ in batch]):
+                for _, rows in batch:
+                    values[place : place + len(rows)] = self._shard_rows(layout, rows)
+                    place += len(rows)
+        return values
+
+    @contextmanager
+    def _fetched(self, layout: ArrayLayout, indexes: Sequence[int]) -> Iterator[None]:
+        """With what `_shard_rows` needs of several shards fetched together: records, and shards of packed arrays."""
+        if len(indexes) == 1:
+            yield
+            return
+        group = layout.name.split("/")[0]
+        unknown = [index for index in indexes if (group, index) not in self._whole]
+        if group != "images":
+            for record in self._completions(group, (record_key(group, *self.bounds(index)) for index in unknown)):
+                self._whole[group, record.first // self.shard] = record.stop
+        with self.reader.holding(layout.key(index) for index in indexes if layout.packed):
+            yield
+
+    def _completions(self, group: str, keys: Iterable[str]) -> Iterator[Completion]:
+        """Whole records among `keys` that are of the stage's present identity."""
+        identity = self.identity(group)
+        found = read_completions(self.objects, keys)
+        return (record for record in found if identity and record.fingerprint == identity.fingerprint)
+
+    def _shard_rows(self, layout: ArrayLayout, rows: list[int]) -> np.ndarray:
+        """Values of images of one shard: (n, *row_shape)."""
+        if not (min(rows) >= 0 and max(rows) < self.n_images):
+            raise IndexError(f"image {min(rows)} or {max(rows)} of {self.n_images}")
+        index = rows[0] // self.shard
+        group = layout.name.split("/")[0]
+        if group != "images" and max(rows) >= self._whole_until(group, index):
+            raise IncompleteStoreError(
+                f"{self.url}: {layout.name}: image {max(rows)} was not computed; run precompute for stage '{group}'"
+            )
+        slots = [row % self.shard for row in rows]
+        try:
+            if layout.packed:
+                return self.reader.packed(layout, index)[slots]
+            if len(slots) == 1:
+                return self.reader.row(layout, rows[0])[None]
+            return np.stack([self.reader.row(layout, row) for row in rows])
+        except DamagedError as error:
+            first, stop = self.bounds(index)
+            raise DamagedStoreError(
+                f"{self.url}: {layout.name}, images {first}:{stop}, {layout.key(index)}: {error}; run verify --repair"
+            ) from error
+
+    def _whole_until(self, group: str, index: int) -> int:
+        """End of the images of shard `index` that are whole; remembered once there are any."""
+        stop = self._whole.get((group, index), 0)
+        if not stop:
+            record = self.completion(group, index)
+            if record is not None:
+                stop = self._whole[group, index] = record.stop
+        return stop
+
+    def status(self, group: str) -> np.ndarray:
+        """(N,) uint8: 0 pending, 1 done, 2 failed; from the records, so never of a shard that is not whole."""
+        values = np.full(self.n_images, PENDING, np.uint8)
+        recorded = recorded_shards(self.objects, group, self.shard)
+        keys = (key for _, (key, stop) in recorded.items() if stop <= self.n_images)
+        for record in self._completions(group, keys):
+            values[record.first : record.stop] = record.statuses()
+        return values
+
+    def require(self, *groups: str) -> None:
+        """Refuses, with what to run, unless every stage is complete and none is stale."""
+        for group in groups:
+            reason = self.stale(group)
+            if reason:
+                raise IncompleteStoreError(f"{self.url}: {group} is stale: {reason}; run precompute --overwrite for it")
+            pending = int((self.status(group) == PENDING).sum()) if self.identity(group) else self.n_images
+            if pending:
+                raise IncompleteStoreError(
+                    f"{self.url}: {group}: {pending} of {self.n_images} images not computed; run precompute for it"
+                )
+
+    def refresh(self) -> None:
+        """Forget what was read of stages: after a run in this process."""
+        self._layouts.clear()
+        self._identities.clear()
+        self._whole.clear()
+        self.reader = ShardReader(self.objects)
+
+
+def open_store(url: str, storage_options: Mapping[str, Any] | None = None) -> Store:
+    """A store at a local path or fsspec URL. Raises InputError if there is none or its format is another."""
+    objects = open_objects(url, storage_options)
+    attributes = read_root(objects)
+    if attributes is None:
+        raise InputError(f"{url}: there is no store; create one with precompute")
+    return Store(objects, storage_options, attributes)
+
+
+def read_root(objects: Objects) -> dict[str, Any] | None:
+    """The root group's attributes, or None if there is no group. Raises InputError for other formats, by name."""
+    try:
+        document = objects.read(ROOT)
+    except FileNotFoundError:
+        return None
+    try:
+        attributes = json.loads(document)["attributes"]
+        kind, found = attributes["kind"], attributes["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{objects.url}: a Zarr group, but no store of this program; choose another path") from error
+    if kind != KIND:
+        raise InputError(f"{objects.url}: its kind is {kind!r}, not '{KIND}'; choose another path")
+    if found != FORMAT:
+        age, advice = ("newer", "update this program") if found > FORMAT else ("older", "compute it anew elsewhere")
+        raise InputError(f"{objects.url}: store format {found} is {age} than this program's ({FORMAT}); {advice}")
+    return dict(attributes)

@@ -1,0 +1,196 @@
+"""Re-reads every byte of a store and names what is damaged or missing."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from data.errors import InputError
+from data.records import ImageList
+from store.completion import Completion, read_completions, recorded_shards
+from store.create import write_image_shards
+from store.layout import ArrayLayout, image_layouts
+from store.shards import DamagedError, checksum, decode_chunk, decode_index, index_size, locate
+from store.store import ROOT, DamagedStoreError, Store
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One damaged object.
+
+    group, index: stage (or "images") and shard. rows: the images to compute again; none for a metadata document.
+    key: the object; problem: what is wrong.
+    """
+
+    group: str
+    index: int
+    rows: tuple[int, ...]
+    key: str
+    problem: str
+
+    def describe(self, store: Store) -> str:
+        """array, images, shard, problem."""
+        array = "/".join(self.key.split("/")[:2])
+        if not self.rows:
+            return f"{array}: all images: {self.key}: {self.problem}"
+        ids = _ids(store) if self.group != "images" else ()
+        first, stop = store.bounds(self.index)
+        which = f"images {first}:{stop}"
+        if ids and len(self.rows) < stop - first:
+            which = ", ".join(f"image {row} ({ids[row]})" for row in self.rows[:4])
+            which += f" and {len(self.rows) - 4} more" if len(self.rows) > 4 else ""
+        return f"{array}: {which}: shard {self.key}: {self.problem}"
+
+
+def _ids(store: Store) -> Sequence[str]:
+    try:
+        return store.images().ids
+    except DamagedStoreError:
+        return ()
+
+
+@dataclass
+class Verification:
+    """Outcome: objects and bytes read, images not computed yet by group, damage found."""
+
+    objects: int = 0
+    bytes: int = 0
+    pending: dict[str, int] = field(default_factory=dict)
+    damage: list[Damage] = field(default_factory=list)
+
+
+def verify_store(store: Store) -> Verification:
+    """Read every object that a completion record names, every image shard, and every record."""
+    result = Verification()
+    result.damage.extend(_verify_images(store, result))
+    for group in store.objects.folders(""):
+        if group != "images":
+            result.damage.extend(_verify_group(store, group, result))
+    return result
+
+
+def damaged_rows(damage: Iterable[Damage], group: str) -> dict[int, frozenset[int]]:
+    """Shard index -> images of a stage that are damaged."""
+    rows: dict[int, set[int]] = defaultdict(set)
+    for found in damage:
+        if found.group == group and found.rows:
+            rows[found.index].update(found.rows)
+    return {index: frozenset(found) for index, found in rows.items()}
+
+
+def _verify_images(store: Store, result: Verification) -> Iterator[Damage]:
+    for name in ("images/id", "images/size", "images/label"):
+        layout = store.layout(name)
+        for index in range(store.n_shards):
+            rows = tuple(range(*store.bounds(index)))
+            try:
+                data = store.objects.read(layout.key(index))
+                result.objects += 1
+                result.bytes += len(data)
+                _check_chunks(layout, data, [0])
+            except FileNotFoundError:
+                yield Damage("images", index, rows, layout.key(index), "missing")
+            except DamagedError as error:
+                yield Damage("images", index, rows, layout.key(index), str(error))
+
+
+def _verify_group(store: Store, group: str, result: Verification) -> Iterator[Damage]:
+    recorded = recorded_shards(store.objects, group, store.shard)
+    try:
+        identity = store.identity(group)
+        problem = "missing"
+    except DamagedStoreError as error:
+        identity, problem = None, str(error)
+    if identity is None and recorded:
+        yield Damage(group, 0, (), f"{group}/{ROOT}", problem)
+        return
+    done = 0
+    seen = set()
+    unreadable: set[str] = set()
+    keys = (recorded[index][0] for index in sorted(recorded))
+    for record in read_completions(store.objects, keys):
+        index = record.first // store.shard
+        seen.add(index)
+        if identity is not None and record.fingerprint == identity.fingerprint:
+            done += len(record.images)
+            yield from _verify_shard(store, group, record, unreadable, result)
+    for index, (key, stop) in recorded.items():
+        if index not in seen:
+            rows = tuple(range(index * store.shard, min(stop, store.n_images)))
+            yield Damage(group, index, rows, key, "the completion record is no whole record")
+    result.pending[group] = len(store) - done
+
+
+def _verify_shard(
+    store: Store, group: str, record: Completion, unreadable: set[str], result: Verification
+) -> Iterator[Damage]:
+    """unreadable: arrays whose zarr.json was found damaged, so that it is told once."""
+    index = record.first // store.shard
+    every = tuple(range(record.first, record.stop))
+    for key, written in record.objects.items():
+        name = "/".join(key.split("/")[:2])
+        layout = _layout(store, name)
+        if layout is None and name not in unreadable:
+            unreadable.add(name)
+            yield Damage(group, 0, (), f"{name}/{ROOT}", "missing or damaged")
+        try:
+            data = store.objects.read(key)
+        except FileNotFoundError:
+            yield Damage(group, index, every, key, "missing")
+            continue
+        result.objects += 1
+        result.bytes += len(data)
+        if len(data) == written.size and checksum(data) == written.crc32c:
+            continue
+        problem = f"{len(data)} bytes instead of {written.size}"
+        if len(data) == written.size:
+            problem = f"crc32c {checksum(data)} instead of {written.crc32c}"
+        rows = _damaged_slots(layout, data, record) if layout is not None else ()
+        yield Damage(group, index, rows or every, key, problem)
+
+
+def _layout(store: Store, name: str) -> ArrayLayout | None:
+    try:
+        return store.layout(name)
+    except InputError:
+        return None
+
+
+def _damaged_slots(layout: ArrayLayout, data: bytes, record: Completion) -> tuple[int, ...]:
+    """Images of a damaged shard whose own chunk is damaged; () if that can not be told."""
+    if layout.packed:
+        return ()
+    damaged = []
+    for row in range(record.first, record.stop):
+        try:
+            _check_chunks(layout, data, [row - record.first])
+        except DamagedError:
+            damaged.append(row)
+    return tuple(damaged)
+
+
+def _check_chunks(layout: ArrayLayout, data: bytes, slots: Iterable[int]) -> None:
+    index = decode_index(data[-index_size(layout.slots) :], layout.slots)
+    for slot in slots:
+        start, stop = locate(index, slot)
+        decode_chunk(data[start:stop], layout.chunk_shape, layout.numpy_dtype)
+
+
+def withdraw_unreadable(store: Store, damage: Iterable[Damage]) -> None:
+    """Remove completion records that are no whole records: their shards then count as not computed."""
+    for found in damage:
+        if "/records/" in found.key:
+            store.objects.delete(found.key)
+
+
+def repair_images(store: Store, images: ImageList, damage: Iterable[Damage]) -> None:
+    """Write damaged shards of the image list again. Raises InputError if `images` is not the store's list."""
+    indexes = sorted({found.index for found in damage if found.group == "images"})
+    try:
+        by_id = {record.id: record for record in images.records}
+        images = replace(images, records=tuple(by_id[i] for i in store.read("images/id", slice(None)).tolist()))
+    except (DamagedStoreError, KeyError):
+        pass  # the ids themselves are damaged; the digest says whether the data set's own order is the store's
+    if images.digest() != store.digest:
+        raise InputError(f"{images.spec} {images.split}: not the image list of {store.url}; name the right --data")
+    layouts = image_layouts(len(store), len(images.class_names), store.shard)
+    write_image_shards(store.objects, layouts, images, indexes)

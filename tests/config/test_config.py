@@ -1,0 +1,84 @@
+"""The configuration: files, bases, overrides, and errors that name file and field."""
+
+from pathlib import Path
+
+import pytest
+
+from data.errors import InputError
+from data.parameters import to_plain
+from pdsl.classes import map_class_names
+from pdsl.config.load import config_from_plain, load_config, save_config
+from pdsl.config.tree import Config
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_overrides_win_over_the_file_and_the_file_over_its_bases(tmp_path: Path) -> None:
+    write(tmp_path / "low.yaml", "steps: 10\nlog_every: 3\noptimizer: {lr: 0.5, momentum: 0.1}\n")
+    write(tmp_path / "mid.yaml", "optimizer: {lr: 0.25}\n")
+    top = write(tmp_path / "top.yaml", "base: [low.yaml, mid.yaml]\nsteps: 20\n")
+    config = load_config(top, ["steps=30", "checkpoint_every=5", "model.detection.n_r=3", "optimizer.lr=1e-3"])
+    assert (config.steps, config.checkpoint_every, config.log_every) == (30, 5, 3)
+    assert (config.optimizer.lr, config.optimizer.momentum) == (1e-3, 0.1)
+    assert config.model.detection.n_r == 3
+
+
+def test_a_base_of_the_command_line_goes_over_the_file_s_bases_and_under_its_keys(tmp_path: Path) -> None:
+    write(tmp_path / "low.yaml", "steps: 10\nlog_every: 3\nseed: 1\n")
+    write(tmp_path / "more.yaml", "steps: 11\nseed: 2\n")
+    top = write(tmp_path / "top.yaml", "base: low.yaml\nsteps: 20\n")
+    config = load_config(top, ["base=more.yaml"])
+    assert (config.steps, config.log_every, config.seed) == (20, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "expected"),
+    [
+        ("stepz: 1", [], r"run\.yaml: unknown key 'stepz'; did you mean 'steps'"),
+        ("optimizer: {lr: fast}", [], r"run\.yaml: optimizer\.lr: 'fast' is not of type float"),
+        ("steps: 0", [], "steps: 0 is not positive"),
+        ("", ["checkpoint_evry=5"], "^unknown key 'checkpoint_evry'; did you mean 'checkpoint_every'"),
+        ("", ["augment.crop=2"], "^augment: crop: 2"),
+        ("[1, 2]", [], r"run\.yaml: has to hold a mapping"),
+        ("a: [", [], r"run\.yaml: is not YAML"),
+        ("base: other.yaml", [], r"other\.yaml: can not be read"),
+        ("base: run.yaml", [], "circle"),
+        ("base: {a: 1}", [], r"run\.yaml: base: expected a path"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, text: str, overrides: list[str], expected: str) -> None:
+    with pytest.raises(InputError, match=expected):
+        load_config(write(tmp_path / "run.yaml", text), overrides)
+
+
+def test_a_fault_that_an_override_mends_is_none(tmp_path: Path) -> None:
+    path = write(tmp_path / "run.yaml", "model: {backbone: {freeze: all}}")
+    with pytest.raises(InputError, match="freeze"):
+        load_config(path)
+    assert load_config(path, ["model.backbone.weights=w.pth"]).model.backbone.freeze == "all"
+
+
+def test_saved_configuration_is_complete_and_reads_back(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path / "run.yaml", "classes: {airplane: aeroplane, '*': null}\nsteps: 7\n"))
+    save_config(config, tmp_path / "config.yaml")
+    assert load_config(tmp_path / "config.yaml") == config
+    assert config_from_plain(to_plain(config)) == config
+    assert config_from_plain({}) == Config()
+
+
+def test_class_names_are_mapped_and_may_not_collide() -> None:
+    assert map_class_names(["airplane", "cat", "boat"], {"airplane": "aeroplane", "boat": None}) == [
+        "aeroplane",
+        "cat",
+        None,
+    ]
+    with pytest.raises(InputError, match="cat and dog would both be 'cat'"):
+        map_class_names(["cat", "dog"], {"dog": "cat"})
+
+
+@pytest.mark.parametrize("path", sorted(Path(__file__).parents[2].glob("configs/*.yaml")), ids=lambda p: p.name)
+def test_every_shipped_configuration_loads(path: Path) -> None:
+    load_config(path, ["model.backbone.weights=weights.pth"])
