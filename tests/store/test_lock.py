@@ -18,7 +18,7 @@ from store.storage import open_objects
 from tests.pipeline.toy import first_stage, image_list, nothing_stage
 
 ROOT = Path(__file__).resolve().parents[2]
-HOLD = "import sys, time; from store.lock import *; from store.objects import open_objects\n"
+HOLD = "import sys, time; from store.lock import *; from store.storage import open_objects\n"
 HOLD += "with stage_lock(open_objects(sys.argv[1]), 'toy'): print('held', flush=True); time.sleep(60)"
 
 
