@@ -13,7 +13,7 @@ from commands import evaluate, precompute, train
 from commands.workspace import find_config
 from data.errors import InputError
 from data.scenes import write_scenes
-from pdsl.evaluate.summary import percent
+from pdsl.figures import percent
 
 TRAIN_SCENES, VAL_SCENES, SIDE, SEED = 300, 80, 160, 0
 COLOUR_CUT = {

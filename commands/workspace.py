@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from data.errors import InputError, nearest
+from data.parameters import merge
 
 FILE = "pdsl.yaml"
 
@@ -146,15 +147,6 @@ class Workspace:
     def _model_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         store = self._need(options["store"], "stores.val", "--store")
         return {"run": self.run_folder(options["run"]), "store": store}
-
-
-def merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested mappings laid over each other; `top` wins."""
-    merged = dict(base)
-    for key, value in top.items():
-        below = merged.get(key)
-        merged[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-    return merged
 
 
 def find_config(name: str) -> str:

@@ -6,7 +6,7 @@ A box moves, scales and is cropped without any change of its mask.
 import numpy as np
 
 MASK_SIDE = 56
-"""Cells along each side of a stored box-frame mask (design.md)."""
+"""Cells along each side of a stored box-frame mask."""
 
 
 def pack(mask: np.ndarray) -> np.ndarray:

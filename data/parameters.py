@@ -6,7 +6,7 @@ type are errors that name the field and suggest the nearest known one.
 
 import dataclasses
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
@@ -43,6 +43,21 @@ def nest(assignments: Iterable[tuple[str, Any]]) -> dict[str, Any]:
             node = child
         node[leaf] = value
     return tree
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any], *, whole: Collection[str] = ()) -> dict[str, Any]:
+    """Nested mappings laid over each other; `above` wins. whole: keys whose mappings are replaced, not merged.
+
+    >>> merge({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
+    {'a': {'b': 1, 'c': 3}}
+    """
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and key not in whole:
+            value = merge(old, value, whole=whole)
+        merged[key] = value
+    return merged
 
 
 def replace(params: T, values: Mapping[str, Any], where: str = "") -> T:

@@ -15,14 +15,16 @@ from torch import Tensor
 from data.catalog import load_images
 from data.decode import DecodeError, decode_record
 from data.errors import InputError
+from data.masks import MASK_SIDE
 from data.records import ImageList
 from pdsl.classes import join_classes
 from pdsl.config.tree import DataConfig
-from pdsl.structures import MASK_SIDE, Proposals, Sample, Seeds
+from pdsl.structures import Proposals, Sample, Seeds
+from store import contents
 from store.layout import DONE
 from store.store import Store, open_store
 
-STAGES = ("proposals", "iou_graph", "grabcut")
+STAGES = (contents.PROPOSALS, contents.IOU_GRAPH, contents.GRABCUT)
 
 
 @dataclass(frozen=True)
@@ -126,13 +128,12 @@ class CacheReader:
                 f"{record.path}: {error}; restore the file, or give --data where the images lie"
             ) from error
         store = self._store_of_this_process(place)
-        count, n_seeds = int(source.counts[row]), int(source.n_seeds[row])
-        box, score = store.read("proposals/box", row)[:count], store.read("proposals/score", row)[:count]
+        box, score = contents.read_proposals(store, row, int(source.counts[row]))
+        proposal, mask = contents.read_seeds(store, row, int(source.n_seeds[row]))
         kept = used_proposals(box, self.max_proposals, self.min_size)
-        place_of = np.full(count, -1)
+        place_of = np.full(len(box), -1)
         place_of[kept] = np.arange(len(kept))
-        seed = place_of[store.read("grabcut/seed", row)[:n_seeds].astype(np.int64)]
-        mask = store.read("grabcut/mask", row)[:n_seeds]
+        seed = place_of[proposal.astype(np.int64)]
         return RawSample(
             image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
             label=torch.from_numpy(source.labels[row]),
@@ -200,8 +201,8 @@ def _open_source(store: Store, config: DataConfig, names: Sequence[str | None], 
         if name is not None:
             labels[:, class_names.index(name)] = stored.labels[:, column]
     every = slice(None)
-    counts, n_seeds = store.read("proposals/count", every), store.read("grabcut/count", every)
-    failed = store.status("grabcut") != DONE
+    counts, n_seeds = store.read(contents.PROPOSAL_COUNT, every), store.read(contents.SEED_COUNT, every)
+    failed = store.status(contents.GRABCUT) != DONE
     bare = ~failed & (counts == 0)
     empty = ~failed & ~bare & ~labels.any(1) & config.skip_empty
     left_out = Counter(

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 from data.errors import InputError, nearest
 from data.records import ImageList
-from pdsl.config.tree import Config
 
 
 def map_class_names(names: Sequence[str], classes: Mapping[str, str | None]) -> list[str | None]:
@@ -53,9 +52,12 @@ def join_classes(
     return joined
 
 
-def class_ids(config: Config, class_names: Sequence[str], images: ImageList) -> list[int | None]:
-    """`TrainedModel.class_ids` of a model that knows `class_names`."""
-    names = map_class_names(images.class_names, config.classes)
+def class_ids(class_names: Sequence[str], images: ImageList, classes: Mapping[str, str | None]) -> list[int | None]:
+    """For each class of a model its id in `images`, by name under the run's `classes:`; None where the images lack it.
+
+    Raises InputError if they share no class.
+    """
+    names = map_class_names(images.class_names, classes)
     ids = [names.index(name) if name in names else None for name in class_names]
     if all(class_id is None for class_id in ids):
         raise InputError(
@@ -63,3 +65,12 @@ def class_ids(config: Config, class_names: Sequence[str], images: ImageList) -> 
             "use the data set it was trained for, or map the names with `classes:` in the run's configuration"
         )
     return ids
+
+
+def require_same_classes(trained: Sequence[str], stores: Sequence[str], where: str) -> None:
+    """Raises InputError, beginning with `where`, unless a checkpoint's classes are those of the stores, in order."""
+    if tuple(trained) != tuple(stores):
+        raise InputError(
+            f"{where}: trained on the classes {', '.join(trained)}; the stores have {', '.join(stores)}; "
+            "take the same stores or map the names with `classes:`"
+        )

@@ -2,11 +2,7 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
-
-MASK_SIDE = 56
-"""Side of a stored box-frame mask (design.md)."""
 
 
 @dataclass
@@ -22,9 +18,6 @@ class Proposals:
     score: Tensor
     valid: Tensor
 
-    def to(self, device: torch.device | str) -> "Proposals":
-        return Proposals(self.box.to(device), self.score.to(device), self.valid.to(device))
-
 
 @dataclass
 class Seeds:
@@ -38,9 +31,6 @@ class Seeds:
     index: Tensor
     mask: Tensor
     valid: Tensor
-
-    def to(self, device: torch.device | str) -> "Seeds":
-        return Seeds(self.index.to(device), self.mask.to(device), self.valid.to(device))
 
 
 @dataclass

@@ -37,9 +37,9 @@ class IouGraph(NamedTuple):
 
 
 class Seeds(NamedTuple):
-    """The q seeds of an image. index: (q,) uint16 rows of its proposals; mask: (q, 56, 7) uint8 in their box frames."""
+    """The q seeds of an image. proposal: (q,) uint16 rows of its proposals; mask: (q, 56, 7) uint8 in their frames."""
 
-    index: np.ndarray
+    proposal: np.ndarray
     mask: np.ndarray
 
 

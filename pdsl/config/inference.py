@@ -11,7 +11,7 @@ class InferenceConfig:
     """How detections are read from a trained model.
 
     scale: shorter side of the image at plain inference, in pixels; the longer side stays within max_side.
-    tta_scales, tta_flip: the views of test-time augmentation: every scale, each also mirrored.
+    tta_scales: the views of test-time augmentation: every scale, each also mirrored.
     score_threshold: detections of a lower class probability are dropped before NMS (release: 1e-5).
     nms: IoU above which the lower-scored of two boxes of a class is dropped (paper 0.5, release 0.3).
     detections: the best of an image that are kept, all classes together.
@@ -21,7 +21,6 @@ class InferenceConfig:
     scale: int = 688
     max_side: int = 2000
     tta_scales: tuple[int, ...] = PAPER_SCALES
-    tta_flip: bool = True
     score_threshold: float = 1e-5
     nms: float = 0.3
     detections: int = 100

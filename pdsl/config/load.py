@@ -12,8 +12,12 @@ from typing import Any
 import yaml
 
 from data.errors import InputError
-from data.parameters import nest, parse_assignment, replace, to_plain
+from data.parameters import merge, nest, parse_assignment, replace, to_plain
+from data.whole_file import write_whole
 from pdsl.config.tree import Config
+
+FREE = frozenset({"classes"})
+"""A mapping with keys of the user's own: a file that has it replaces that of its base."""
 
 
 def load_config(path: str | Path, overrides: Iterable[str | tuple[str, Any]] = ()) -> Config:
@@ -24,21 +28,29 @@ def load_config(path: str | Path, overrides: Iterable[str | tuple[str, Any]] = (
     typed = nest(parse_assignment(item) if isinstance(item, str) else item for item in overrides)
     tree = _read_tree(Path(path), (), more_bases=_paths(typed.pop("base", []), "base"))
     try:
-        return replace(Config(), _merge(tree, typed))
+        return replace(Config(), merge(tree, typed, whole=FREE))
     except InputError as error:
         if typed and _fault(tree) != str(error):
             raise
         raise InputError(f"{path}: {error}") from error
 
 
-def config_from_plain(tree: Mapping[str, Any]) -> Config:
-    """The configuration that a checkpoint or a run's config.yaml holds as plain values."""
-    return replace(Config(), tree)
+def config_from_plain(tree: Mapping[str, Any], where: str | Path) -> Config:
+    """The configuration that a checkpoint or a run's config.yaml, at `where`, holds as plain values.
+
+    Raises InputError for keys that this version does not know.
+    """
+    try:
+        return replace(Config(), tree)
+    except InputError as error:
+        raise InputError(
+            f"{where}: {error}; it was written by another version of this program: use that one, or train anew"
+        ) from error
 
 
 def save_config(config: Config, path: Path) -> None:
     """Write all fields, defaults included, as YAML."""
-    path.write_text(yaml.safe_dump(to_plain(config), sort_keys=False, width=120))
+    write_whole(path, yaml.safe_dump(to_plain(config), sort_keys=False, width=120))
 
 
 def _read_tree(path: Path, parents: tuple[Path, ...], more_bases: Sequence[str] = ()) -> dict[str, Any]:
@@ -58,8 +70,8 @@ def _read_tree(path: Path, parents: tuple[Path, ...], more_bases: Sequence[str] 
         raise InputError(f"{path}: has to hold a mapping of keys, not {type(tree).__name__}")
     merged: dict[str, Any] = {}
     for base in [*_paths(tree.pop("base", []), f"{path}: base"), *more_bases]:
-        merged = _merge(merged, _read_tree(path.parent / base, (*parents, path.resolve())))
-    return _merge(merged, tree)
+        merged = merge(merged, _read_tree(path.parent / base, (*parents, path.resolve())), whole=FREE)
+    return merge(merged, tree, whole=FREE)
 
 
 def _paths(value: Any, where: str) -> list[str]:
@@ -76,15 +88,3 @@ def _fault(tree: Mapping[str, Any]) -> str | None:
     except InputError as error:
         return str(error)
     return None
-
-
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """`above` over `below`; mappings are merged key by key, except the free-form `classes`, which is replaced."""
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        if isinstance(old, Mapping) and isinstance(value, Mapping) and key != "classes":
-            merged[key] = _merge(old, value)
-        else:
-            merged[key] = value
-    return merged

@@ -78,7 +78,6 @@ class DetectionConfig:
     regression: box regression in the refinement heads (Eq. 3, second term; the release's COCO configuration: off).
     pseudo_box: which box of the previous head's top detection is the pseudo ground truth: the one it `regressed`
         (release; paper "from previous prediction") or the `proposal` itself.
-    delta_weights: scale of the regression targets (dx, dy, dw, dh).
     smooth_l1_beta: 1 = smooth L1 (paper, Fast R-CNN); 0 = plain L1 (release).
     """
 
@@ -88,7 +87,6 @@ class DetectionConfig:
     background_iou: tuple[float, float] = (0.0, 0.5)
     regression: bool = True
     pseudo_box: Literal["regressed", "proposal"] = "regressed"
-    delta_weights: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
     smooth_l1_beta: float = 1.0
 
     def __post_init__(self) -> None:
@@ -188,17 +186,6 @@ class CorrelationConfig:
 
 
 @dataclass(frozen=True)
-class LossWeights:
-    """Factors of the loss terms; all 1 in the paper (Eq. 1)."""
-
-    mil: float = 1.0
-    refinement: float = 1.0
-    regression: float = 1.0
-    mask: float = 1.0
-    correlation: float = 1.0
-
-
-@dataclass(frozen=True)
 class ModelConfig:
     """The whole model.
 
@@ -213,5 +200,4 @@ class ModelConfig:
     detection: DetectionConfig = field(default_factory=DetectionConfig)
     mask: MaskConfig = field(default_factory=MaskConfig)
     correlation: CorrelationConfig = field(default_factory=CorrelationConfig)
-    loss_weights: LossWeights = field(default_factory=LossWeights)
     normalisation: Normalisation = "per_image"

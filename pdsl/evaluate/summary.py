@@ -12,6 +12,7 @@ from data.truth import ImageTruth
 from pdsl.evaluate.metrics import NAMED, SIZES, coco_metrics
 from pdsl.evaluate.predictions import Prediction
 from pdsl.evaluate.voc_metrics import corloc, voc_metrics
+from pdsl.figures import percent
 
 COLUMNS = ("AP", *NAMED, *SIZES)
 
@@ -48,11 +49,6 @@ def print_metrics(metrics: Mapping[str, Any], console: Console, title: str) -> N
         highlight=False,
     )
     console.print(_class_table(metrics))
-
-
-def percent(value: float | None) -> str:
-    """One decimal; a dash where a figure is undefined."""
-    return "-" if value is None else f"{value:.1f}"
 
 
 def _class_table(metrics: Mapping[str, Any]) -> Table:

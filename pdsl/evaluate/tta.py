@@ -22,9 +22,7 @@ def views(config: InferenceConfig, tta: bool) -> list[View]:
     """The single plain view, or those of test-time augmentation."""
     if not tta:
         return [View(config.scale, False)]
-    return [
-        View(scale, flip) for scale in config.tta_scales for flip in ((False, True) if config.tta_flip else (False,))
-    ]
+    return [View(scale, flip) for scale in config.tta_scales for flip in (False, True)]
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class Validator:
     ) -> None:
         self.config, self.images, self.truth = config, images, truth
         self.proposals = StoredProposals(store)
-        self.class_ids = class_ids(config, class_names, images)
+        self.class_ids = class_ids(class_names, images, config.classes)
 
     def __call__(self, model: PDSL, world: World, advance: Callable[[int, int], None]) -> Figures:
         """AP of boxes and masks in percent, the same in every process; each looks at its share of the images.

@@ -1,13 +1,15 @@
 """Box arithmetic on tensors, as `data.boxes` does it on arrays: xyxy, half-open, pixels; differentiable."""
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 _LARGEST_LOG_SCALE = math.log(1000 / 16)
 """Cap of dw and dh, as in Fast R-CNN's successors, so that exp() stays finite."""
+
+DELTA_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
+"""Scale of the regression targets (dx, dy, dw, dh), as in Fast R-CNN."""
 
 
 def area(box: Tensor) -> Tensor:
@@ -32,21 +34,21 @@ def clip(box: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.stack([x0.clamp(0, width), y0.clamp(0, height), x1.clamp(0, width), y1.clamp(0, height)], -1)
 
 
-def encode(source: Tensor, target: Tensor, weights: Sequence[float]) -> Tensor:
-    """Deltas (dx, dy, dw, dh) x weights that move `source` boxes (..., 4) onto `target` boxes (..., 4)."""
+def encode(source: Tensor, target: Tensor) -> Tensor:
+    """Deltas (dx, dy, dw, dh) x DELTA_WEIGHTS that move `source` boxes (..., 4) onto `target` boxes (..., 4)."""
     sx, sy, sw, sh = _centre_and_side(source)
     tx, ty, tw, th = _centre_and_side(target)
-    wx, wy, ww, wh = weights
+    wx, wy, ww, wh = DELTA_WEIGHTS
     return torch.stack(
         [wx * (tx - sx) / sw, wy * (ty - sy) / sh, ww * torch.log(tw / sw), wh * torch.log(th / sh)],
         -1,
     )
 
 
-def decode(source: Tensor, delta: Tensor, weights: Sequence[float]) -> Tensor:
+def decode(source: Tensor, delta: Tensor) -> Tensor:
     """The inverse of `encode`: boxes (..., 4) from source boxes and deltas (broadcast against each other)."""
     sx, sy, sw, sh = _centre_and_side(source)
-    wx, wy, ww, wh = weights
+    wx, wy, ww, wh = DELTA_WEIGHTS
     dx, dy, dw, dh = delta.unbind(-1)
     x, y = sx + dx / wx * sw, sy + dy / wy * sh
     half_w = sw * torch.exp((dw / ww).clamp(max=_LARGEST_LOG_SCALE)) / 2

@@ -1,22 +1,23 @@
 """Cascade learning (Fig. 3): pseudo masks from the gradient of the detector's score, the parallel scheme's rival."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torchvision.ops import roi_align
 from torchvision.transforms.v2.functional import gaussian_blur
 
+from data.masks import MASK_SIDE
 from pdsl.config.model import CascadeConfig
 from pdsl.model.pseudo_labels import PseudoBoxes
-from pdsl.structures import MASK_SIDE, Sample
+from pdsl.structures import Sample
 
-if TYPE_CHECKING:
-    from pdsl.model.pdsl import PDSL
+ScoresOf = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""(image, box (K, 4), label (K,), objectness (K,)) -> (K,) scores, differentiable with respect to the image."""
 
 
 def gradient_seeds(
-    model: "PDSL", sample: Sample, pseudo: PseudoBoxes, config: CascadeConfig
+    scores_of: ScoresOf, sample: Sample, pseudo: PseudoBoxes, config: CascadeConfig
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One seed per pseudo box: |d score / d image|, maximum over channels, smoothed, cut inside the box.
 
@@ -28,22 +29,10 @@ def gradient_seeds(
     box, counts = pseudo.box[rank], pseudo.present[rank]
     with torch.enable_grad():
         image = sample.image.detach().requires_grad_()
-        score = top_scores(model, sample, image, box, rank, pseudo.index[rank])
+        score = scores_of(image, box, rank, sample.proposals.score[pseudo.index[rank]])
         gradients = [torch.autograd.grad(s, image, retain_graph=True)[0] for s in score.unbind()]
     heat = torch.stack(gradients).abs().amax(1)
     return box, box_frame_masks(heat, box, config), counts
-
-
-def top_scores(model: "PDSL", sample: Sample, image: Tensor, box: Tensor, label: Tensor, proposal: Tensor) -> Tensor:
-    """Scores (K,) of `box` (K, 4) for the classes `label` (K,), by the last refinement head or, without one, by the
-    classification stream; differentiable with respect to the image even through frozen layers, without dropout."""
-    features = model.backbone.features(image, through_frozen=True)
-    x = model.box_head(features, box, sample.proposals.score[proposal], None)
-    if model.refinement_heads:
-        probability = model.refinement_heads[-1](x).logit.softmax(1)
-    else:
-        probability = model.two_stream_head.classification(x).float().softmax(1)
-    return probability.gather(1, label[:, None])[:, 0]
 
 
 def box_frame_masks(heat: Tensor, box: Tensor, config: CascadeConfig) -> Tensor:

@@ -22,8 +22,32 @@ from pdsl.model.heads import Refinement
 from pdsl.model.pseudo_labels import PseudoLabels
 from pdsl.structures import Sample
 
-LossTerms = dict[str, Tensor]
-"""Name of a term -> () float32, weighted."""
+Terms = dict[str, Tensor]
+"""Name of a term -> () float32."""
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """The loss of one image, term by term, normalised as configured.
+
+    detection: `mil` (Eq. 2) and, per refinement head r, `refine<r>.class` and `refine<r>.box` (Eq. 3).
+    segmentation: `mask<m>` per mask head m = 0..n^m (Eq. 5). correlation: `correlation<m>` (Eq. 7 and 8).
+    """
+
+    detection: Terms
+    segmentation: Terms
+    correlation: Terms
+
+    def named(self) -> Terms:
+        """All terms by name, in the paper's order; the names are the same for every image."""
+        return self.detection | self.segmentation | self.correlation
+
+    def total(self) -> Tensor:
+        """Eq. 1, by way of Eq. 4, 5 and 6: what is learnt from."""
+        mil, *refinements = self.detection.values()
+        segmentation = torch.stack(list(self.segmentation.values())).sum()
+        correlation = correlation_loss(list(self.correlation.values())).to(mil.device)
+        return objective(detection_loss(mil, refinements), segmentation, correlation)
 
 
 @dataclass
@@ -44,33 +68,23 @@ class MaskInputs:
     n_proposals: Tensor
 
 
-def total(terms: LossTerms) -> Tensor:
-    """Eq. 1 of one image from its terms, by way of Eq. 4, 5 and 6: the sum of all."""
-    groups: dict[str, list[Tensor]] = {"mil": [], "refine": [], "mask": [], "correlation": []}
-    for name, value in terms.items():
-        groups[name.split(".")[0].rstrip("0123456789")].append(value)
-    detection = detection_loss(groups["mil"][0], groups["refine"])
-    segmentation = torch.stack(groups["mask"]).sum()
-    return objective(detection, segmentation, correlation_loss(groups["correlation"]).to(detection.device))
-
-
 def detection_terms(
     config: ModelConfig,
     y: Tensor,
     sample: Sample,
     refinements: Sequence[Refinement],
     labels: Sequence[PseudoLabels],
-) -> LossTerms:
+) -> Terms:
     """`mil` (Eq. 2) and, per refinement head r, `refine<r>.class` and `refine<r>.box` (Eq. 3) by labels[r - 1]."""
-    settings, weights = config.detection, config.loss_weights
+    settings = config.detection
     valid = sample.proposals.valid
     mil = multiple_instance_loss(y, sample.label) * valid.any()
     if settings.mil_reduction == "mean":
         mil = mil / y.shape[0]
-    terms = {"mil": weights.mil * mil}
+    terms = {"mil": mil}
     n_proposals = valid.sum().clamp(min=1)
     for number, (refinement, (boxes, assignment)) in enumerate(zip(refinements, labels, strict=False), 1):
-        goal = encode(sample.proposals.box, boxes.box[assignment.nearest], settings.delta_weights)
+        goal = encode(sample.proposals.box, boxes.box[assignment.nearest])
         classification, regression = refinement_loss(
             refinement.logit, assignment.label, assignment.weight, refinement.delta, goal, settings.smooth_l1_beta
         )
@@ -80,32 +94,36 @@ def detection_terms(
             classification = classification / (assignment.weight > 1e-12).sum().clamp(min=1)
         if config.normalisation != "as_printed":
             regression = regression / n_proposals
-        terms[f"refine{number}.class"] = weights.refinement * classification
+        terms[f"refine{number}.class"] = classification
         if refinement.delta is not None:
-            terms[f"refine{number}.box"] = weights.regression * regression
+            terms[f"refine{number}.box"] = regression
     return terms
 
 
-def mask_terms(config: ModelConfig, inputs: MaskInputs) -> LossTerms:
-    """Per mask head m, `mask<m>` (Eq. 5) and, where it takes part, `correlation<m>` (Eq. 7 and 8)."""
-    settings, weights = config.mask, config.loss_weights
+def mask_terms(config: ModelConfig, inputs: MaskInputs) -> tuple[Terms, Terms]:
+    """Per mask head m, `mask<m>` (Eq. 5); and `correlation<m>` (Eq. 7 and 8) of the heads that take part in it."""
+    settings = config.mask
     foreground = inputs.foreground.float()
     specific = foreground * inputs.image_score if settings.weighting == "image_score" else foreground
     sums = segmentation_losses(inputs.logit, inputs.target, inputs.taken.float(), specific, settings.self_training)
-    terms: LossTerms = {}
+    segmentation: Terms = {}
     for m, value in enumerate(sums):
         if config.normalisation != "as_printed":
             count = (inputs.taken if m == 0 else inputs.foreground).sum().clamp(min=1)
             value = value / (count * inputs.logit.shape[-1] * inputs.logit.shape[-2])
-        terms[f"mask{m}"] = weights.mask * value
+        segmentation[f"mask{m}"] = value
+    return segmentation, _correlation_terms(config, inputs, foreground)
+
+
+def _correlation_terms(config: ModelConfig, inputs: MaskInputs, foreground: Tensor) -> Terms:
     if not config.correlation.enabled:
-        return terms
+        return {}
     score = inputs.pseudo_score if config.correlation.target == "pseudo_box" else inputs.own_score
     if not config.correlation.gradient:
         score = score.detach()
     n_proposals = inputs.foreground.sum() if config.normalisation == "release" else inputs.n_proposals
     activation = proposal_activation(inputs.logit, config.correlation.tau)
+    terms: Terms = {}
     for m in range(0 if config.correlation.class_agnostic else 1, activation.shape[1]):
-        value = activation_correlation(activation[:, m], score, foreground, n_proposals)
-        terms[f"correlation{m}"] = weights.correlation * value
+        terms[f"correlation{m}"] = activation_correlation(activation[:, m], score, foreground, n_proposals)
     return terms

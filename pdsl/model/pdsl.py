@@ -2,7 +2,7 @@
 
 What the rest of the project uses:
 
-    model.losses(samples, generators)        -> per image, named loss terms, already weighted; their sum is Eq. 1
+    model.losses(samples, generators)        -> LossTerms of each image; their total is Eq. 1
     model.detect(image, proposals)           -> DetectOutput: scores (P, C), boxes (P, C, 4), the image's features
     model.segment(features, box, label)      -> (D, 28, 28) mask probabilities in the boxes' frames
     model.dropped                            -> () int64 on the device, foreground proposals beyond mask.capacity so far
@@ -74,15 +74,10 @@ class PDSL(nn.Module):
         self.mask_head = mask_head
         self.register_buffer("dropped", torch.zeros((), dtype=torch.int64), persistent=False)
 
-    def forward(self, samples: Sequence[Sample], generators: Sequence[torch.Generator | None]) -> list[LossTerms]:
-        """The same as `losses`, for wrappers that call forward."""
-        return self.losses(samples, generators)
-
     def losses(self, samples: Sequence[Sample], generators: Sequence[torch.Generator | None]) -> list[LossTerms]:
-        """Loss terms of each image, in the samples' order: name -> () float32, weighted and normalised per image.
+        """Loss terms of each image, in the samples' order, normalised per image; their total is the image's Eq. 1.
 
-        Names: `mil`, `refine1.class`, `refine1.box` …, `mask0` …, `correlation1` …; the same for every image. Their
-        sum is the image's Eq. 1. generators: one per image, on the model's device, drawn from for dropout only.
+        generators: one per image, on the model's device, drawn from for dropout only; None: no dropout.
         No value is read back from the device.
         """
         samples = [_with_rows(sample) for sample in samples]
@@ -105,8 +100,7 @@ class PDSL(nn.Module):
         outputs: list[Refinement] = [head(x) for head in self.refinement_heads]
         score = torch.stack([output.logit.softmax(1)[:, :-1] for output in outputs]).mean(0)
         deltas = [output.delta for output in outputs if output.delta is not None]
-        weights = self.config.detection.delta_weights
-        box = decode(own_box, torch.stack(deltas).mean(0), weights) if deltas else own_box
+        box = decode(own_box, torch.stack(deltas).mean(0)) if deltas else own_box
         return DetectOutput(score * proposals.valid[:, None], box, features)
 
     def segment(self, features: FeatureMap, box: Tensor, label: Tensor) -> Tensor:
@@ -116,6 +110,16 @@ class PDSL(nn.Module):
         """
         logit = self.mask_head(features, box, label)
         return (logit[:, 1:].mean(1) if self.config.mask.n_m > 0 else logit[:, 0]).sigmoid()
+
+    def scores_of(self, image: Tensor, box: Tensor, label: Tensor, objectness: Tensor) -> Tensor:
+        """Scores (K,) of boxes (K, 4) for the classes `label` (K,), by the last refinement head or, without one, by the
+        classification stream; without dropout, differentiable with respect to the image even through frozen layers."""
+        x = self.box_head(self.backbone.features(image, through_frozen=True), box, objectness, None)
+        if self.refinement_heads:
+            probability = self.refinement_heads[-1](x).logit.softmax(1)
+        else:
+            probability = self.two_stream_head.classification(x).float().softmax(1)
+        return probability.gather(1, label[:, None])[:, 0]
 
     def _feature_maps(self, images: Sequence[Tensor]) -> list[FeatureMap]:
         """Images of equal size pass the backbone together; nothing is padded."""
@@ -136,11 +140,11 @@ class PDSL(nn.Module):
         y = image_scores(score)
         refinements: list[Refinement] = [head(x) for head in self.refinement_heads]
         labels = self._pseudo_labels(score, y, refinements, sample)
-        terms = detection_terms(self.config, y, sample, refinements, labels)
+        detection = detection_terms(self.config, y, sample, refinements, labels)
         last = len(refinements) if self.config.mask.labels == "predictions" else max(len(refinements) - 1, 0)
         own_score = refinements[-1].logit.softmax(1)[:, :-1] if refinements else score
         inputs = self._mask_inputs(features, sample, own_score, *labels[last])
-        return terms | mask_terms(self.config, inputs)
+        return LossTerms(detection, *mask_terms(self.config, inputs))
 
     @torch.no_grad()
     def _pseudo_labels(
@@ -156,7 +160,7 @@ class PDSL(nn.Module):
             top = top_proposals(head.logit.softmax(1)[:, :-1], proposals.box, proposals.valid, sample.label)
             if head.delta is not None and config.pseudo_box == "regressed":
                 own_class = torch.arange(self.n_classes, device=score.device)
-                top.box = decode(top.box, head.delta[top.index, own_class], config.delta_weights)
+                top.box = decode(top.box, head.delta[top.index, own_class])
             pseudo.append(top)
         bands = config.foreground_iou, config.background_iou
         return [(boxes, assign(proposals.box, proposals.valid, boxes, y, *bands)) for boxes in pseudo]
@@ -182,7 +186,7 @@ class PDSL(nn.Module):
                     pool = pool & assignment.foreground[sample.seeds.index]
                 chosen = choose_seeds(pseudo, seed_box, pool, config.n_seed)
             else:
-                seed_box, seed_mask, chosen = gradient_seeds(self, sample, pseudo, config.cascade)
+                seed_box, seed_mask, chosen = gradient_seeds(self.scores_of, sample, pseudo, config.cascade)
             seed, found = propagate(box, seed_box, chosen)
             frame = self.mask_head.frame(features, box)
             target = mask_targets(frame, seed_box, seed_mask, seed, self.mask_head.side)

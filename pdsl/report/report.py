@@ -14,12 +14,14 @@ from data.errors import InputError
 from data.records import ImageList
 from data.truth import ImageTruth
 from pdsl.evaluate.predictions import Prediction, by_image
-from pdsl.evaluate.summary import COLUMNS, percent
+from pdsl.evaluate.summary import COLUMNS
+from pdsl.figures import percent
 from pdsl.report import html
-from pdsl.report.charts import loss_curves, read_log, validation_curves
+from pdsl.report.charts import loss_curves, validation_curves
 from pdsl.report.evidence import proposals_picture, read_evidence, seeds_picture
 from pdsl.report.gallery import judge, pictures, shown, spread
 from pdsl.report.overlay import draw
+from pdsl.run.folder import LOG, read_log
 from store.layout import DONE
 from store.store import Store, open_store
 
@@ -204,7 +206,7 @@ def _training_examples(config: Mapping[str, Any]) -> str:
 
 
 def _curves(run: Path) -> str:
-    entries = read_log(run / "log.jsonl")
+    entries = read_log(run / LOG)
     charts = [loss_curves(entries), validation_curves({run.name: entries})]
     text = "Losses over the updates, each the average since the log entry before. Right: the parts, added up by kind."
     if charts[1]:

@@ -1,14 +1,15 @@
 """Checkpoints of a run: written whole or not at all, read without unpickling anything but plain values and tensors."""
 
-import os
 import pickle
 import shutil
+import uuid
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from data.errors import InputError
+from data.whole_file import PARTIAL, settle, whole_file
 
 FOLDER = "checkpoints"
 LAST = "last.pt"
@@ -24,19 +25,12 @@ def save_checkpoint(run: Path, checkpoint: Checkpoint) -> Path:
     Each name appears by a rename, after its bytes have reached the disk: a killed run leaves the previous file.
     Raises InputError if the disk refuses.
     """
-    folder = run / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"step-{checkpoint['step']:06d}.pt"
-    temporary = folder / f".{path.name}.{os.getpid()}.tmp"
+    path = run / FOLDER / f"step-{checkpoint['step']:06d}.pt"
     try:
-        with temporary.open("wb") as file:
+        with whole_file(path) as file:
             torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
         _point_last_to(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise InputError(f"{path}: can not be written ({error}); make room, then continue with --resume") from error
     return path
 
@@ -76,17 +70,13 @@ def _first_line(error: Exception) -> str:
 
 def _point_last_to(path: Path) -> None:
     """Make last.pt a second name of `path` (a copy where the file system has no hard links), then settle the folder."""
-    temporary = path.with_name(f".{LAST}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
+    last = path.with_name(LAST)
+    temporary = path.with_name(f"{LAST}.{uuid.uuid4().hex}{PARTIAL}")
     try:
         temporary.hardlink_to(path)
     except OSError:
-        shutil.copyfile(path, temporary)
-        with temporary.open("rb") as copy:
-            os.fsync(copy.fileno())
-    temporary.replace(path.with_name(LAST))
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        with path.open("rb") as source, whole_file(last) as copy:
+            shutil.copyfileobj(source, copy)
+        return
+    temporary.replace(last)
+    settle(path.parent)

@@ -1,5 +1,6 @@
-"""A run folder: config.yaml, log.jsonl, checkpoints/, tensorboard/. Created once, continued only when asked."""
+"""A run folder: the names of its files, its configuration and its log. Created once, continued only when asked."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,11 +10,16 @@ import yaml
 
 from data.errors import InputError
 from data.parameters import replace, to_plain
+from data.whole_file import write_whole
 from pdsl.config.load import config_from_plain, save_config
 from pdsl.config.tree import Config
 
 CONFIG = "config.yaml"
 LOG = "log.jsonl"
+TENSORBOARD = "tensorboard"
+METRICS, PREDICTIONS, REPORT = "metrics.json", "predictions.json", "report.html"
+COMPARISON = "comparison.json"
+"""What `eval` adds: figures, detections, the page; what training is worth against the untrained model."""
 CHANGEABLE = frozenset(
     {"steps", "checkpoint_every", "log_every", "device", "threads", "data.stores", "data.images", "data.loaders"}
     | {"validation.every", "validation.store", "validation.images"}
@@ -41,7 +47,7 @@ def read_run_config(run: Path) -> Config:
         tree = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
         raise InputError(f"{path}: can not be read ({error}); --resume takes the folder of an earlier run") from error
-    return config_from_plain(tree or {})
+    return config_from_plain(tree or {}, path)
 
 
 def resumed_config(run: Path, changes: Mapping[str, Any]) -> Config:
@@ -60,21 +66,23 @@ def resumed_config(run: Path, changes: Mapping[str, Any]) -> Config:
     return after
 
 
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Entries of a log.jsonl, without a last line that a killed process left half written; [] if there is no log."""
+    if not path.exists():
+        return []
+    entries = []
+    for line in path.read_text().splitlines():
+        with contextlib.suppress(json.JSONDecodeError):
+            entries.append(json.loads(line))
+    return entries
+
+
 def _truncate_log(path: Path, step: int) -> None:
     """Drop log entries after `step`, and a last line that a killed process left half written."""
     if not path.exists():
         return
-    kept = []
-    for line in path.read_text().splitlines():
-        try:
-            entry = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if entry["step"] <= step:
-            kept.append(line + "\n")
-    temporary = path.with_name(f".{LOG}.tmp")
-    temporary.write_text("".join(kept))
-    temporary.replace(path)
+    kept = [entry for entry in read_log(path) if entry["step"] <= step]
+    write_whole(path, "".join(json.dumps(entry) + "\n" for entry in kept))
 
 
 def _differences(before: Any, after: Any, field: str = "") -> list[tuple[str, Any, Any]]:

@@ -30,13 +30,13 @@ class TrainedModel:
 
         Raises InputError if they share no class.
         """
-        return class_ids(self.config, self.class_names, images)
+        return class_ids(self.class_names, images, self.config.classes)
 
 
 def load_trained(run: str | Path) -> TrainedModel:
     """The last checkpoint of a run folder. Raises InputError that names what is missing or damaged."""
     checkpoint = load_checkpoint(run, "cpu")
-    config = config_from_plain(checkpoint["config"])
+    config = config_from_plain(checkpoint["config"], run)
     class_names = tuple(checkpoint["class_names"])
     model = build_model(config.model, len(class_names), config.seed)
     try:

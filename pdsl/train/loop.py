@@ -12,6 +12,7 @@ import torch
 from data.errors import InputError
 from data.parameters import replace, to_plain
 from pdsl.cache import CacheReader, open_cache
+from pdsl.classes import require_same_classes
 from pdsl.config.load import config_from_plain
 from pdsl.config.tree import Config
 from pdsl.model.build import build_model
@@ -91,7 +92,7 @@ def _build(config: Config, cache: CacheReader, *, with_weights: bool, tell: bool
     model = build_model(config.model, len(cache.class_names), config.seed)
     if with_weights and config.init:
         checkpoint = load_checkpoint(config.init)
-        _check_classes(checkpoint, cache, config.init)
+        require_same_classes(checkpoint["class_names"], cache.class_names, config.init)
         try:
             model.load_state_dict(checkpoint["model"])
         except RuntimeError as error:
@@ -99,7 +100,7 @@ def _build(config: Config, cache: CacheReader, *, with_weights: bool, tell: bool
                 f"{config.init}: its weights are of another model than `model:` describes ({error})"
             ) from error
         if config.model.backbone.freeze == "auto":
-            began = config_from_plain(checkpoint["config"]).model.backbone
+            began = config_from_plain(checkpoint["config"], config.init).model.backbone
             model.backbone.freeze(began.frozen_at_first)
             weights = weights or began.weights
     elif with_weights and weights:
@@ -112,7 +113,7 @@ def _build(config: Config, cache: CacheReader, *, with_weights: bool, tell: bool
 
 def _restore(checkpoint: Checkpoint, model: PDSL, optimizer: torch.optim.Optimizer, cache: CacheReader) -> int:
     """Put everything back as it was at the checkpoint; the number of updates done."""
-    _check_classes(checkpoint, cache, "--resume")
+    require_same_classes(checkpoint["class_names"], cache.class_names, "--resume")
     if checkpoint["stores"] != cache.digests():
         raise InputError(
             "--store: not what the run was trained on (other images or other stages); give the same stores"
@@ -121,14 +122,6 @@ def _restore(checkpoint: Checkpoint, model: PDSL, optimizer: torch.optim.Optimiz
     optimizer.load_state_dict(checkpoint["optimizer"])
     torch.set_rng_state(checkpoint["generators"]["cpu"].cpu())
     return int(checkpoint["step"])
-
-
-def _check_classes(checkpoint: Checkpoint, cache: CacheReader, where: str) -> None:
-    if tuple(checkpoint["class_names"]) != cache.class_names:
-        raise InputError(
-            f"{where}: trained on the classes {', '.join(checkpoint['class_names'])}; the stores have "
-            f"{', '.join(cache.class_names)}; take the same stores or map the names with `classes:`"
-        )
 
 
 class _Session:

@@ -5,40 +5,25 @@ only: each image draws from its own generators, and losses are averaged over all
 """
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pdsl.augment import apply, draw
 from pdsl.cache import RawSample
 from pdsl.config.tree import Config
-from pdsl.structures import Sample
+from pdsl.model.pdsl import PDSL
 from pdsl.train.distributed import World
 from pdsl.train.meters import Meters
 from pdsl.train.optimizer import gradient_norm, learning_rate, trainable, update
 from pdsl.train.randomness import Purpose, generator_for
 
 
-class Trainable(Protocol):
-    """What the trainer asks of a model."""
-
-    def losses(self, samples: list[Sample], generators: list[torch.Generator]) -> list[dict[str, Tensor]]:
-        """Per image, named scalar terms that add up to its loss; random draws come from the image's generator."""
-        ...
-
-
 class Stepper:
-    """Runs updates of one model.
+    """Runs updates of one model, which is on the device and in training mode."""
 
-    model: an nn.Module that is `Trainable`, on the device, in training mode.
-    """
-
-    def __init__(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer, config: Config, world: World, meters: Meters
-    ):
-        self.model: Trainable = model  # type: ignore[assignment]
-        self.optimizer, self.config, self.world, self.meters = optimizer, config, world, meters
+    def __init__(self, model: PDSL, optimizer: torch.optim.Optimizer, config: Config, world: World, meters: Meters):
+        self.model, self.optimizer, self.config, self.world, self.meters = model, optimizer, config, world, meters
         self.gradients = [p.grad for p in trainable(optimizer) if p.grad is not None]
         self.bf16 = use_bfloat16(config.precision, world.device)
 
@@ -68,9 +53,9 @@ class Stepper:
             generators.append(generator_for(Purpose.MODEL, seed, step, image.index, device))
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
             losses = self.model.losses(samples, generators)
-        total = torch.stack([term.float() for image in losses for term in image.values()]).sum()
+        total = torch.stack([image.total() for image in losses]).sum()  # Eq. 1
         (total / self.config.optimizer.images_per_step).backward()
-        return [{name: term.detach().float() for name, term in image.items()} for image in losses]
+        return [{name: term.detach() for name, term in image.named().items()} for image in losses]
 
 
 def use_bfloat16(precision: str, device: torch.device) -> bool:

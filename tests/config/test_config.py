@@ -65,8 +65,10 @@ def test_saved_configuration_is_complete_and_reads_back(tmp_path: Path) -> None:
     config = load_config(write(tmp_path / "run.yaml", "classes: {airplane: aeroplane, '*': null}\nsteps: 7\n"))
     save_config(config, tmp_path / "config.yaml")
     assert load_config(tmp_path / "config.yaml") == config
-    assert config_from_plain(to_plain(config)) == config
-    assert config_from_plain({}) == Config()
+    assert config_from_plain(to_plain(config), "run") == config
+    assert config_from_plain({}, "run") == Config()
+    with pytest.raises(InputError, match=r"^runs/old: unknown key 'model.loss_weights'.*another version"):
+        config_from_plain({"model": {"loss_weights": {"mil": 1.0}}}, "runs/old")
 
 
 def test_class_names_are_mapped_and_may_not_collide() -> None:

@@ -2,6 +2,7 @@
 
 import torch
 
+from data.masks import MASK_SIDE
 from pdsl.config.model import (
     BackboneConfig,
     BoxHeadConfig,
@@ -9,7 +10,7 @@ from pdsl.config.model import (
     MaskConfig,
     ModelConfig,
 )
-from pdsl.structures import MASK_SIDE, Proposals, Sample, Seeds
+from pdsl.structures import Proposals, Sample, Seeds
 
 N_CLASSES = 4
 

@@ -8,11 +8,11 @@ from tests.model.scenes import N_CLASSES, generators, random_sample, small_confi
 
 def test_losses_under_autocast() -> None:
     model, sample = build_model(small_config(), N_CLASSES), random_sample()
-    exact = model.losses([sample], generators(0))[0]
+    exact = model.losses([sample], generators(0))[0].named()
     with torch.autocast("cpu", torch.bfloat16):
         terms = model.losses([sample], generators(0))[0]
-    torch.stack(list(terms.values())).sum().backward()
+    terms.total().backward()
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
-    for name, term in terms.items():
+    for name, term in terms.named().items():
         assert term.dtype == torch.float32
         torch.testing.assert_close(term, exact[name], rtol=0.1, atol=0.02, msg=name)

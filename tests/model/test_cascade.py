@@ -35,10 +35,10 @@ def test_only_the_best_present_classes_get_a_mask() -> None:
         present=torch.tensor([True, False, True, True]),
     )
     with torch.no_grad():
-        box, mask, counts = gradient_seeds(model, sample, pseudo, CascadeConfig(classes=2))
+        box, mask, counts = gradient_seeds(model.scores_of, sample, pseudo, CascadeConfig(classes=2))
         assert torch.equal(box, pseudo.box[[2, 3]])
         assert counts.tolist() == [True, True]
         assert mask.flatten(1).any(1).all()
-        counts = gradient_seeds(model, sample, pseudo, CascadeConfig(classes=4))[2]
+        counts = gradient_seeds(model.scores_of, sample, pseudo, CascadeConfig(classes=4))[2]
     assert counts.tolist() == [True, True, True, False]
     assert all(parameter.grad is None for parameter in model.parameters())

@@ -14,7 +14,7 @@ from data.parameters import replace
 from pdsl.config.model import ModelConfig
 from pdsl.model.boxes import clip
 from pdsl.model.build import build_model
-from pdsl.model.losses import LossTerms, total
+from pdsl.model.losses import LossTerms
 from pdsl.model.pdsl import PDSL
 from pdsl.structures import Proposals, Sample, Seeds
 from tests.model.scenes import N_CLASSES, generators, random_sample, small_config
@@ -32,7 +32,7 @@ def gradient(model: PDSL) -> Tensor:
 
 def backward(model: PDSL, terms: list[LossTerms]) -> Tensor:
     model.zero_grad()
-    torch.stack([total(t) for t in terms]).mean().backward()
+    torch.stack([t.total() for t in terms]).mean().backward()
     return gradient(model)
 
 
@@ -40,9 +40,10 @@ def backward(model: PDSL, terms: list[LossTerms]) -> Tensor:
 def test_every_number_of_heads_trains_and_predicts(n_r: int, n_m: int) -> None:
     model = build_model(small_config(n_r, n_m), N_CLASSES)
     terms = model.losses([random_sample()], generators(0))[0]
-    assert set(terms) == names(n_r, n_m)
-    assert all(term.shape == () and torch.isfinite(term) for term in terms.values())
-    torch.testing.assert_close(total(terms), torch.stack(list(terms.values())).sum())
+    named = terms.named()
+    assert set(named) == names(n_r, n_m)
+    assert all(term.shape == () and torch.isfinite(term) for term in named.values())
+    torch.testing.assert_close(terms.total(), torch.stack(list(named.values())).sum())
     backward(model, [terms])
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
     assert not [name for name, p in model.named_parameters() if p.grad is None]
@@ -84,9 +85,9 @@ def test_every_option_trains(variant: str) -> None:
     terms = model.losses([random_sample()], generators(0))[0]
     assert torch.isfinite(backward(model, [terms])).all()
     if variant == "no correlation":
-        assert not any(name.startswith("correlation") for name in terms)
+        assert not any(name.startswith("correlation") for name in terms.named())
     if variant == "release's correlation":
-        assert "correlation0" in terms
+        assert "correlation0" in terms.named()
 
 
 @pytest.mark.parametrize(
@@ -109,17 +110,17 @@ def test_every_option_trains(variant: str) -> None:
 def test_corners_have_finite_losses(sample: Sample) -> None:
     model = build_model(small_config(), N_CLASSES)
     terms = model.losses([sample], generators(0))[0]
-    assert all(torch.isfinite(term) for term in terms.values())
+    assert all(torch.isfinite(term) for term in terms.named().values())
     assert torch.isfinite(backward(model, [terms])).all()
     if not sample.label.any() or not sample.proposals.valid.any():
-        assert all(value.item() == 0 for name, value in terms.items() if name != "mil")
+        assert all(value.item() == 0 for name, value in terms.named().items() if name != "mil")
 
 
 def test_the_corner_of_no_valid_proposal_costs_nothing() -> None:
     sample = random_sample()
     sample.proposals.valid[:] = False
     terms = build_model(small_config(), N_CLASSES).losses([sample], generators(0))[0]
-    assert total(terms).item() == 0
+    assert terms.total().item() == 0
 
 
 def test_padding_changes_nothing() -> None:
@@ -142,7 +143,7 @@ def test_padding_changes_nothing() -> None:
         row=0,
         image_id="0",
     )
-    first, second = (model.losses([s], [None])[0] for s in (sample, more))
+    first, second = (model.losses([s], [None])[0].named() for s in (sample, more))
     for name in first:
         torch.testing.assert_close(first[name], second[name], msg=name)
 
@@ -157,18 +158,16 @@ def test_losses_do_not_depend_on_the_batch() -> None:
     alone = []
     for sample, generator in zip(samples, generators(1, 2, 3, 4), strict=True):
         alone.append(model.losses([sample], [generator])[0])
-        (total(alone[-1]) / len(samples)).backward()
+        (alone[-1].total() / len(samples)).backward()
     for one, other in zip(together, alone, strict=True):
-        assert one.keys() == other.keys()
-        for name in one:
-            torch.testing.assert_close(one[name], other[name])
+        torch.testing.assert_close(one.named(), other.named())
     torch.testing.assert_close(gradient_together, gradient(model), rtol=1e-4, atol=1e-6)
 
 
 def test_dropout_draws_from_the_images_generator_only() -> None:
     model, sample = build_model(small_config(), N_CLASSES), random_sample()
     state = torch.get_rng_state()
-    first, same, other = (total(model.losses([sample], generators(s))[0]) for s in (5, 5, 6))
+    first, same, other = (model.losses([sample], generators(s))[0].total() for s in (5, 5, 6))
     assert first == same and first != other
     assert torch.equal(state, torch.get_rng_state())
 
@@ -255,7 +254,7 @@ def test_no_value_is_read_back_in_a_step(variant: str) -> None:
     sample = random_sample()
     with NoReading():
         terms = model.losses([sample], generators(0))
-        torch.stack([total(t) for t in terms]).mean().backward()
+        torch.stack([t.total() for t in terms]).mean().backward()
 
 
 def test_the_guard_itself_sees_reading() -> None:

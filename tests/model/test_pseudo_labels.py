@@ -107,10 +107,9 @@ def test_foreground_sample_keeps_the_nearest_and_counts_the_dropped() -> None:
 
 def test_delta_coding_is_invertible() -> None:
     source, target = torch.tensor([[10.0, 10, 30, 50]]), torch.tensor([[12.0, 5, 40, 45]])
-    weights = (10.0, 10.0, 5.0, 5.0)
-    torch.testing.assert_close(decode(source, encode(source, target, weights), weights), target)
-    assert encode(source, source, weights).abs().max() == 0
-    assert torch.isfinite(encode(torch.zeros(1, 4), target, weights)).all()
+    torch.testing.assert_close(decode(source, encode(source, target)), target)
+    assert encode(source, source).abs().max() == 0
+    assert torch.isfinite(encode(torch.zeros(1, 4), target)).all()
 
 
 def test_iou_of_degenerate_boxes_is_zero() -> None:

@@ -10,10 +10,11 @@ from PIL import Image
 from data.records import ImageList, ImageRecord
 from pdsl.evaluate.summary import evaluate_predictions
 from pdsl.report import html
-from pdsl.report.charts import loss_curves, read_log, validation_curves
+from pdsl.report.charts import loss_curves, validation_curves
 from pdsl.report.evidence import Evidence, central_proposal, neighbours_picture, seeds_picture, shown_seeds
 from pdsl.report.gallery import judge, shown, spread
 from pdsl.report.report import write_report
+from pdsl.run.folder import read_log
 from tests.evaluate.makers import SIZE, detection, image_truth, truth_object
 
 NAMES = ("cat", "<dog>")

@@ -29,7 +29,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch, image_id: str | None) -> list[str]:
         for sample, image in zip(samples, terms, strict=True):
             seen.append(sample.image_id)
             if image_id in (None, sample.image_id):
-                image["mask0"] = image["mask0"] * float("nan")
+                image.segmentation["mask0"] = image.segmentation["mask0"] * float("nan")
         return terms
 
     monkeypatch.setattr(PDSL, "losses", losses)
