@@ -19,6 +19,14 @@ def pairwise_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
 
 
+def paired_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """IoU of each box of `a` (n, 4) with that of `b` (n, 4) in the same row: (n,) float64; 0 for degenerate boxes."""
+    a, b = np.asarray(a, np.float64).reshape(-1, 4), np.asarray(b, np.float64).reshape(-1, 4)
+    intersection = (np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])).clip(0).prod(1)
+    union = area(a) + area(b) - intersection
+    return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
+
+
 def clip(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Boxes (…, 4) cut to an image of `size` (height, width), dtype kept; a box outside becomes degenerate."""
     height, width = size

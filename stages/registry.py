@@ -6,8 +6,12 @@ The modules of a stage are imported when it is built, so that listing or misspel
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from data.errors import InputError, nearest
-from pipeline.spec import Stage
+from data.records import ImageRecord
+from pipeline.spec import Stage, StageInput
+from store.contents import PROPOSAL_BOX
 
 STAGE_NAMES = ("proposals", "iou-graph", "grabcut")
 """In the order in which they run; each reads the ones before it."""
@@ -23,10 +27,10 @@ def canonical_name(name: str) -> str:
 
 def check_settings(name: str, settings: Mapping[str, Any], proposals_from: str | None = None) -> None:
     """Raises InputError for settings with which `build_stage` would refuse; reads no file and needs no store."""
-    from stages.proposals.stage import LARGEST_CAPACITY, proposals_settings
+    from stages.proposals.params import LARGEST_CAPACITY, proposals_params
 
     if canonical_name(name) == "proposals":
-        proposals_settings(settings, proposals_from)
+        proposals_params(settings, proposals_from)
     else:
         build_stage(name, settings, capacity=LARGEST_CAPACITY)
 
@@ -62,3 +66,30 @@ def build_stage(
     from stages.grabcut import grabcut_stage
 
     return grabcut_stage(values, capacity)
+
+
+def compute_image(
+    name: str,
+    image: np.ndarray,
+    settings: Mapping[str, Any] | None = None,
+    upstream: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, np.ndarray]:
+    """Run stage `name` on one image in memory: its arrays' rows by name, as they would stand in a store.
+
+    image: (H, W, 3) uint8 RGB. settings: as for `build_stage`. upstream: the rows of the stages before, by name.
+    Raises InputError as `build_stage` does, or if a row it reads is missing; ImageFailure where the stage fails.
+
+    >>> image = np.zeros((60, 80, 3), np.uint8)
+    >>> rows = compute_image("proposals", image, {"method": "selective-search", "max_proposals": 50})
+    >>> rows |= compute_image("iou-graph", image, upstream=rows)
+    >>> rows["proposals/box"][: int(rows["proposals/count"])].tolist()
+    [[0.0, 0.0, 80.0, 60.0]]
+    """
+    rows = dict(upstream or {})
+    capacity = len(rows[PROPOSAL_BOX]) if PROPOSAL_BOX in rows else None
+    stage = build_stage(name, settings, capacity=capacity)
+    for needed in stage.reads:
+        if needed not in rows:
+            raise InputError(f"stage '{stage.name}' reads '{needed}': run the stages before it and pass their rows")
+    record = ImageRecord("image", "", (image.shape[0], image.shape[1]), ())
+    return dict(stage.compute(StageInput(record, image if stage.needs_image else None, rows)))

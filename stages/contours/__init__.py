@@ -1,7 +1,7 @@
 """Contour detectors: functions image (H, W, 3) uint8 RGB -> boundary probability (H, W) float32 in [0, 1].
 
 `net` is a small network trained on BSDS500, `gradient` needs no learning; any other function of this signature can be
-handed to `stages.proposals.mcg.mcg_proposals`.
+handed to `stages.proposals.mcg.method.mcg_proposals`.
 """
 
 from collections.abc import Callable

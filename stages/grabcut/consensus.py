@@ -3,6 +3,8 @@
 import numpy as np
 from numba import njit
 
+from stages.regions.iou import box_iou
+
 POWER = 2.0
 """A box's vote weighs its IoU to this power, 1 for the box itself."""
 
@@ -19,7 +21,7 @@ def vote(masks: np.ndarray, boxes: np.ndarray, least_iou: float) -> np.ndarray:
     for i in range(count):
         won, cast = np.zeros((side, side)), np.zeros((side, side))
         for j in range(count):
-            iou = 1.0 if j == i else _iou(boxes[i], boxes[j])
+            iou = 1.0 if j == i else box_iou(boxes[i], boxes[j])
             if iou >= least_iou:
                 _cast(masks[j], boxes[j], boxes[i], iou**POWER, won, cast)
         voted[i] = 2 * won > cast
@@ -46,12 +48,3 @@ def _cast(
                 cast[i, j] += weight
                 if mask[row, column]:
                     won[i, j] += weight
-
-
-@njit(cache=True)
-def _iou(a: np.ndarray, b: np.ndarray) -> float:
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)

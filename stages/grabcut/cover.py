@@ -8,7 +8,7 @@ import heapq
 
 import numpy as np
 
-from data.boxes import pairwise_iou
+from data.boxes import paired_iou, pairwise_iou
 
 
 def overlapping_pairs(boxes: np.ndarray, neighbor: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
@@ -20,19 +20,10 @@ def overlapping_pairs(boxes: np.ndarray, neighbor: np.ndarray, threshold: float)
     n = len(boxes)
     first = np.repeat(np.arange(n), neighbor.shape[1])
     second = neighbor.astype(np.int64).ravel()
-    keep = (_iou(boxes, first, second) >= threshold) | (first == second)
+    keep = (paired_iou(boxes[first], boxes[second]) >= threshold) | (first == second)
     first, second = first[keep], second[keep]
     keys = np.unique(np.concatenate([first * n + second, second * n + first, np.arange(n) * (n + 1)]))
     return keys // n, keys % n
-
-
-def _iou(boxes: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Elementwise IoU of boxes[first] and boxes[second], float64."""
-    a, b = boxes[first].astype(np.float64), boxes[second].astype(np.float64)
-    low, high = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])
-    inter = np.clip(high - low, 0, None).prod(1)
-    area = np.clip(boxes[:, 2:].astype(np.float64) - boxes[:, :2], 0, None).prod(1)
-    return inter / np.maximum(area[first] + area[second] - inter, 1e-300)
 
 
 def greedy_cover(boxes: np.ndarray, neighbor: np.ndarray, threshold: float, capacity: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from stages.contours import detector_by_name
 from stages.grabcut.codebook import Codebook, build_codebook
 from stages.grabcut.parameters import ColourCutParams
 from stages.grabcut.regions import Regions, build_regions
-from stages.regions.contour import FULL_CONTOUR, smooth_contour
+from stages.regions.contour import FULL_CONTOUR, resize_long_side, smooth_contour
 
 COARSEST = 160
 """The pyramid ends once its long side is no longer than this: a box of the whole image still fills a box frame."""
@@ -35,7 +35,7 @@ class ImageModel(NamedTuple):
 
 def build_image_model(image: np.ndarray, params: ColourCutParams) -> ImageModel:
     """The model of `image` (H, W, 3) uint8 RGB, H and W at least 1."""
-    small = _working_copy(image, params.side)
+    small = resize_long_side(image, min(params.side, MAX_UPSCALE * max(image.shape[:2])))
     strength = smooth_contour(detector_by_name(params.contours)(small))
     lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     return ImageModel(
@@ -45,13 +45,6 @@ def build_image_model(image: np.ndarray, params: ColourCutParams) -> ImageModel:
         build_regions(strength, lab, params.leaves),
         build_codebook(lab, params.words),
     )
-
-
-def _working_copy(image: np.ndarray, side: int) -> np.ndarray:
-    height, width = image.shape[:2]
-    ratio = min(side / max(height, width), MAX_UPSCALE)
-    size = max(1, round(width * ratio)), max(1, round(height * ratio))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR)
 
 
 def _pyramid(image: np.ndarray) -> tuple[np.ndarray, ...]:

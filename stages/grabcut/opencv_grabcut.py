@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from data.masks import MASK_SIDE
+from data.masks import MASK_SIDE, to_box_frame
 from stages.grabcut.parameters import OpenCVParams
 
 
@@ -20,7 +20,8 @@ def opencv_masks(image: np.ndarray, boxes: np.ndarray, params: OpenCVParams) -> 
     masks = np.empty((len(boxes), MASK_SIDE, MASK_SIDE), bool)
     for k, box in enumerate(boxes):
         foreground = _grabcut(small, (box * scale).astype(int), params.iterations)
-        masks[k] = _sample(foreground, box * scale)
+        mask = to_box_frame(foreground, box * scale)
+        masks[k] = mask if mask.any() else True
     return masks
 
 
@@ -38,14 +39,3 @@ def _grabcut(image: np.ndarray, box: np.ndarray, iterations: int) -> np.ndarray:
     except cv2.error:  # it asserts on constant and tiny regions
         return np.zeros((h, w), bool)
     return (labels & 1).astype(bool)
-
-
-def _sample(foreground: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """`foreground` at the centres of the 56 x 56 cells of `box`; whole box if nothing is left of it."""
-    h, w = foreground.shape
-    t = (np.arange(MASK_SIDE) + 0.5) / MASK_SIDE
-    xs = np.floor(box[0] + t * (box[2] - box[0])).astype(int)
-    ys = np.floor(box[1] + t * (box[3] - box[1])).astype(int)
-    inside = ((ys >= 0) & (ys < h))[:, None] & ((xs >= 0) & (xs < w))[None]
-    mask = foreground[np.clip(ys, 0, h - 1)[:, None], np.clip(xs, 0, w - 1)[None]] & inside
-    return mask if mask.any() else np.ones_like(mask)

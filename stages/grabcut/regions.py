@@ -5,16 +5,15 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from stages.regions.contour import FULL_CONTOUR, LAB_UNIT
 from stages.regions.criterion import MergeCriterion
 from stages.regions.graph import build_region_graph
-from stages.regions.hierarchy import build_hierarchy
+from stages.regions.hierarchy import bound_up, build_hierarchy, sum_up
+from stages.regions.iou import box_iou
 from stages.regions.watershed import watershed
 
 MERGE_SIZE, MERGE_COLOUR = 0.5, 0.3
 """Merge criterion: the one that serves MCG best; a second hierarchy with another added nothing here."""
-
-LAB_UNITS = (100.0, 50.0, 50.0)
-"""About one standard deviation of each Lab plane."""
 
 TYPICAL_SHARE = 0.6
 """Share of a region inside the box at which containment speaks for neither side."""
@@ -47,35 +46,14 @@ class Regions(NamedTuple):
 
 
 def build_regions(strength: np.ndarray, lab: np.ndarray, leaves: int) -> Regions:
-    """Hierarchy of `strength` (h, w) uint16 contours (65280 = certain) and `lab` (h, w, 3) float32, cut to `leaves`."""
+    """Hierarchy of contours `strength` (h, w) uint16, FULL_CONTOUR = certain, and `lab` (h, w, 3) float32, cut to `leaves`."""
     label, count = watershed(strength)
-    contour = strength.astype(np.float32) / np.float32(65280)
-    graph = build_region_graph(label, count, contour, lab / np.array(LAB_UNITS, np.float32))
+    contour = strength.astype(np.float32) / np.float32(FULL_CONTOUR)
+    graph = build_region_graph(label, count, contour, lab / np.array(LAB_UNIT, np.float32))
     tree = build_hierarchy(graph, MergeCriterion(MERGE_SIZE, MERGE_COLOUR, leaves), label.size)
-    area, box = _accumulate(tree.parent, tree.leaf_of, graph.area, graph.box.astype(np.float64))
+    area = sum_up(tree.parent, tree.leaf_of, graph.area)
+    box = bound_up(tree.parent, tree.leaf_of, graph.box).astype(np.float64)
     return Regions(tree.leaf_of[label].astype(np.int32), tree.parent, area, box)
-
-
-@njit(cache=True)
-def _accumulate(
-    parent: np.ndarray, leaf_of: np.ndarray, area: np.ndarray, box: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    nodes = len(parent)
-    total, bounds = np.zeros(nodes), np.empty((nodes, 4))
-    bounds[:, :2], bounds[:, 2:] = np.inf, -np.inf
-    for i in range(len(leaf_of)):
-        _join(total, bounds, leaf_of[i], area[i], box[i])
-    for i in range(nodes - 1):
-        _join(total, bounds, parent[i], total[i], bounds[i])
-    return total, bounds
-
-
-@njit(cache=True)
-def _join(total: np.ndarray, bounds: np.ndarray, into: int, area: float, box: np.ndarray) -> None:
-    total[into] += area
-    for c in range(2):
-        bounds[into, c] = min(bounds[into, c], box[c])
-        bounds[into, 2 + c] = max(bounds[into, 2 + c], box[2 + c])
 
 
 @njit(cache=True)
@@ -99,7 +77,7 @@ def region_evidence(
         above = parent[node]
         whole = above == node or area[above] > box_area
         share[node] = inside[node] / area[node] if whole else share[above]
-        overlap = _box_iou(bounds[node], box, box_area)
+        overlap = box_iou(bounds[node], box)
         here = np.exp(FIT_SHARPNESS * (overlap - 1)) if overlap > 0 else 0.0
         total += here
         belief[node] = here if above == node else here + belief[above]
@@ -122,16 +100,6 @@ def _inside(leaf: np.ndarray, box: np.ndarray, nodes: int) -> np.ndarray:
         for x in range(x0, x1):
             inside[leaf[y, x]] += 1
     return inside
-
-
-@njit(cache=True)
-def _box_iou(a: np.ndarray, b: np.ndarray, area_b: float) -> float:
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + area_b - shared)
 
 
 @njit(cache=True)

@@ -11,6 +11,7 @@ from data.parameters import replace
 from pipeline.spec import ArraySpec, Stage, StageInput
 from stages.grabcut.cover import greedy_cover
 from stages.grabcut.parameters import GrabcutParams
+from store import contents
 
 STAGE = "grabcut"
 VERSION = 1
@@ -26,23 +27,23 @@ class ComputeGrabcut:
     params: GrabcutParams
 
     def __call__(self, given: StageInput) -> dict[str, np.ndarray]:
-        count = int(given.arrays["proposals/count"])
-        boxes = given.arrays["proposals/box"]
+        count = int(given.arrays[contents.PROPOSAL_COUNT])
+        boxes = given.arrays[contents.PROPOSAL_BOX]
         rows = {spec.name: spec.row() for spec in _arrays(self.params, len(boxes))}
         if count == 0:
             return rows
-        capacity = len(rows["grabcut/seed"])
+        capacity = len(rows[contents.SEED_INDEX])
         if self.params.seeds == "all":
             seeds = np.arange(min(count, capacity))
         else:
-            neighbor = given.arrays["iou_graph/neighbor"][:count]
+            neighbor = given.arrays[contents.GRAPH_NEIGHBOR][:count]
             seeds = greedy_cover(boxes[:count], neighbor, self.params.cover_iou, capacity)
         if given.image is None:
             raise ValueError("stage grabcut needs the image's pixels")
         masks = seed_masks(given.image, boxes[seeds], self.params)
-        rows["grabcut/seed"][: len(seeds)] = seeds
-        rows["grabcut/mask"][: len(seeds)] = pack(masks)
-        rows["grabcut/count"] = np.asarray(len(seeds), np.int32)
+        rows[contents.SEED_INDEX][: len(seeds)] = seeds
+        rows[contents.SEED_MASK][: len(seeds)] = pack(masks)
+        rows[contents.SEED_COUNT] = np.asarray(len(seeds), np.int32)
         return rows
 
 
@@ -71,9 +72,9 @@ def seed_masks(image: np.ndarray, boxes: np.ndarray, params: GrabcutParams) -> n
 def _arrays(params: GrabcutParams, capacity: int) -> tuple[ArraySpec, ...]:
     q = params.seed_capacity(capacity)
     return (
-        ArraySpec("grabcut/seed", (q,), "uint16"),
-        ArraySpec("grabcut/mask", (q, MASK_SIDE, MASK_SIDE // 8), "uint8"),
-        ArraySpec("grabcut/count", (), "int32"),
+        ArraySpec(contents.SEED_INDEX, (q,), "uint16"),
+        ArraySpec(contents.SEED_MASK, (q, MASK_SIDE, MASK_SIDE // 8), "uint8"),
+        ArraySpec(contents.SEED_COUNT, (), "int32"),
     )
 
 
@@ -86,6 +87,6 @@ def grabcut_stage(settings: Mapping[str, Any], capacity: int) -> Stage:
         params=params,
         arrays=_arrays(params, capacity),
         compute=ComputeGrabcut(params),
-        reads=("proposals/box", "proposals/count", "iou_graph/neighbor"),
+        reads=(contents.PROPOSAL_BOX, contents.PROPOSAL_COUNT, contents.GRAPH_NEIGHBOR),
         packages=("numpy", "numba", "opencv-contrib-python-headless"),
     )

@@ -12,6 +12,7 @@ import numpy as np
 
 from data.parameters import replace
 from pipeline.spec import ArraySpec, Stage, StageInput
+from store import contents
 
 STAGE = "iou-graph"
 VERSION = 1
@@ -65,21 +66,21 @@ class ComputeIouGraph:
     params: IouGraphParams
 
     def __call__(self, given: StageInput) -> dict[str, np.ndarray]:
-        boxes = given.arrays["proposals/box"]
-        count = int(given.arrays["proposals/count"])
+        boxes = given.arrays[contents.PROPOSAL_BOX]
+        count = int(given.arrays[contents.PROPOSAL_COUNT])
         graph = build_graph(boxes[:count], self.params.neighbors)
         rows = {spec.name: spec.row() for spec in _arrays(self.params, len(boxes))}
-        rows["iou_graph/neighbor"][:count] = graph.neighbor
-        rows["iou_graph/iou"][:count] = graph.iou
-        rows["iou_graph/degree"][:count] = graph.degree
+        rows[contents.GRAPH_NEIGHBOR][:count] = graph.neighbor
+        rows[contents.GRAPH_IOU][:count] = graph.iou
+        rows[contents.GRAPH_DEGREE][:count] = graph.degree
         return rows
 
 
 def _arrays(params: IouGraphParams, capacity: int) -> tuple[ArraySpec, ...]:
     return (
-        ArraySpec("iou_graph/neighbor", (capacity, params.neighbors), "uint16"),
-        ArraySpec("iou_graph/iou", (capacity, params.neighbors), "float16"),
-        ArraySpec("iou_graph/degree", (capacity,), "uint16"),
+        ArraySpec(contents.GRAPH_NEIGHBOR, (capacity, params.neighbors), "uint16"),
+        ArraySpec(contents.GRAPH_IOU, (capacity, params.neighbors), "float16"),
+        ArraySpec(contents.GRAPH_DEGREE, (capacity,), "uint16"),
     )
 
 
@@ -92,7 +93,7 @@ def iou_graph_stage(settings: Mapping[str, Any], capacity: int) -> Stage:
         params=params,
         arrays=_arrays(params, capacity),
         compute=ComputeIouGraph(params),
-        reads=("proposals/box", "proposals/count"),
+        reads=(contents.PROPOSAL_BOX, contents.PROPOSAL_COUNT),
         needs_image=False,
         packages=("numpy", "numba"),
     )

@@ -31,22 +31,23 @@ COCO_STEM = re.compile(r"(?:COCO_\w+_)?(\d{12})")
 class ProposalFiles:
     """Published proposals at `path`: a folder of .mat files, a .mat file or a pickle; local or an fsspec URL.
 
+    fingerprint: identity of what is read, SHA-256 over a file's content, or over names and sizes of the .mat files.
     Travels to workers as absolute path and fingerprint; they read when needed and keep the content per process.
     Raises InputError at once if there is nothing usable at `path`.
     """
 
     path: str
     url: str = field(init=False)
-    identity: str = field(init=False)
+    fingerprint: str = field(init=False)
 
     def __post_init__(self) -> None:
         folder = Folder.at(self.path)
         if not folder.has():
             raise InputError(f"{self.path}: no such folder or file; give the proposals' folder or pickle")
         is_file = self._is_pickle or self.path.endswith(MAT)
-        identity = _digest_of_content(folder) if is_file else _digest_of_listing(folder)
+        fingerprint = _digest_of_content(folder) if is_file else _digest_of_listing(folder)
         object.__setattr__(self, "url", folder.url)
-        object.__setattr__(self, "identity", identity)
+        object.__setattr__(self, "fingerprint", fingerprint)
         self._check_readable()
 
     def lookup(self, image_id: str, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -58,25 +59,21 @@ class ProposalFiles:
         """
         try:
             if self._is_pickle:
-                table = _pickle_table(self.url, self.identity)
+                table = _pickle_table(self.url, self.fingerprint)
                 boxes, scores = table[_find(table, image_id)]
             else:
-                index = _index(self.url, self.identity)
+                index = _index(self.url, self.fingerprint)
                 boxes, scores = read_mat(index[_find(index, image_id)])
             return _checked(boxes, scores, size)
         except BadProposals as error:
             raise ImageFailure(str(error)) from error
 
-    def fingerprint(self) -> str:
-        """Identity of what is read: SHA-256 over the pickle's content, or over names and sizes of the .mat files."""
-        return self.identity
-
     def _check_readable(self) -> None:
         """InputError now rather than a failure of every image later."""
         if self._is_pickle:
-            _pickle_table(self.url, self.identity)
+            _pickle_table(self.url, self.fingerprint)
             return
-        index = _index(self.url, self.identity)
+        index = _index(self.url, self.fingerprint)
         if not index:
             raise InputError(f"{self.path}: no .mat file in it and no pickle (.pkl, .pickle); give the right path")
         first = next(iter(index.values()))
@@ -104,8 +101,8 @@ def _digest_of_listing(folder: Folder) -> str:
 
 
 @lru_cache(maxsize=4)
-def _index(url: str, identity: str) -> dict[str, str]:
-    """Path of every .mat file by its stem; `identity` tells changed content at the same place apart."""
+def _index(url: str, fingerprint: str) -> dict[str, str]:
+    """Path of every .mat file by its stem; `fingerprint` tells changed content at the same place apart."""
     folder = Folder(url)
     paths = [url] if url.endswith(MAT) else [folder.path(name) for name in folder.sizes(MAT)]
     index: dict[str, str] = {}
@@ -121,8 +118,8 @@ def _index(url: str, identity: str) -> dict[str, str]:
 
 
 @lru_cache(maxsize=2)
-def _pickle_table(url: str, identity: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """(boxes, scores) by image id; `identity` as above."""
+def _pickle_table(url: str, fingerprint: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """(boxes, scores) by image id; `fingerprint` as above."""
     with Folder(url).open() as stream:
         return read_pickle(stream, url)
 

@@ -2,22 +2,12 @@
 
 import ctypes
 import os
-from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
 
 from data.boxes import area, clip
-
-
-@dataclass(frozen=True)
-class SelectiveSearchParams:
-    """mode: OpenCV's "fast" or "quality". side: longer side in pixels to which larger images are reduced."""
-
-    mode: Literal["fast", "quality"] = "fast"
-    max_proposals: int = 2000
-    side: int = 500
+from stages.proposals.params import SelectiveSearchParams
 
 
 def selective_search(image: np.ndarray, params: SelectiveSearchParams) -> tuple[np.ndarray, np.ndarray]:

@@ -6,71 +6,36 @@ ones. The modules of a method are imported when it first runs.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from data.errors import InputError, nearest
 from data.files import Folder
 from data.masks import MASK_SIDE
-from data.parameters import replace
 from pipeline.spec import ArraySpec, Stage, StageInput
 from stages.proposals.mcg.params import McgParams
+from stages.proposals.params import FilesParams, Params, SelectiveSearchParams, proposals_params
+from store import contents
 
 if TYPE_CHECKING:
     from stages.proposals.files import ProposalFiles
-    from stages.proposals.stored import StoredProposals
+    from stages.proposals.stored import ProposalStore
 
 STAGE = "proposals"
 VERSION = 1
-
-LARGEST_CAPACITY = 65_536
-"""Later stages store indices of proposals as uint16."""
-
-
-@dataclass(frozen=True)
-class McgSettings(McgParams):
-    """Method `mcg`: see `McgParams`."""
-
-    method: Literal["mcg"] = "mcg"
-
-
-@dataclass(frozen=True)
-class SelectiveSearchSettings:
-    """Method `selective-search`: OpenCV's, in its mode "fast" or "quality", at a long side of `side` pixels."""
-
-    method: Literal["selective-search"] = "selective-search"
-    mode: Literal["fast", "quality"] = "quality"
-    max_proposals: int = 2000
-    side: int = 500
-
-    def __post_init__(self) -> None:
-        if self.side < 1:
-            raise ValueError(f"side is {self.side}; it must be at least 1 pixel")
-
-
-@dataclass(frozen=True)
-class FilesSettings:
-    """Method `files`: the first `max_proposals` of each image's published proposals."""
-
-    method: Literal["files"] = "files"
-    max_proposals: int = 2000
-
-
-Settings = McgSettings | SelectiveSearchSettings | FilesSettings
-METHODS: dict[str, Settings] = {s.method: s for s in (McgSettings(), SelectiveSearchSettings(), FilesSettings())}
-"""Default settings of each method."""
 
 
 @dataclass(frozen=True)
 class ComputeMcg:
     """Rows of one image by MCG."""
 
-    params: McgSettings
+    params: McgParams
 
     def __call__(self, given: StageInput) -> dict[str, np.ndarray]:
-        from stages.proposals.mcg import mcg_proposals
+        from stages.proposals.mcg.method import mcg_proposals
+        from stages.proposals.mcg.warm_up import ensure_compiled
 
+        ensure_compiled()
         return _rows(self.params, *mcg_proposals(_pixels(given), self.params))
 
 
@@ -78,23 +43,20 @@ class ComputeMcg:
 class ComputeSelectiveSearch:
     """Rows of one image by OpenCV's selective search."""
 
-    params: SelectiveSearchSettings
+    params: SelectiveSearchParams
 
     def __call__(self, given: StageInput) -> dict[str, np.ndarray]:
-        from stages.proposals.selective_search import SelectiveSearchParams, selective_search
+        from stages.proposals.selective_search import selective_search
 
-        params = SelectiveSearchParams(
-            mode=self.params.mode, max_proposals=self.params.max_proposals, side=self.params.side
-        )
-        return _rows(self.params, *selective_search(_pixels(given), params))
+        return _rows(self.params, *selective_search(_pixels(given), self.params))
 
 
 @dataclass(frozen=True)
 class ComputeFiles:
     """Rows of one image from published proposals; an image that they lack raises `ImageFailure`."""
 
-    params: FilesSettings
-    files: "ProposalFiles | StoredProposals"
+    params: FilesParams
+    files: "ProposalFiles | ProposalStore"
 
     def __call__(self, given: StageInput) -> dict[str, np.ndarray]:
         return _rows(self.params, *self.files.lookup(given.record.id, given.record.size))
@@ -106,49 +68,27 @@ def proposals_stage(settings: Mapping[str, Any], proposals_from: str | None = No
     proposals_from: folder or file of ready proposals; it implies method `files`, which needs it.
     Raises InputError for unknown methods, keys and values, and for files that can not be read.
     """
-    params = proposals_settings(settings, proposals_from)
-    if isinstance(params, McgSettings):
+    params = proposals_params(settings, proposals_from)
+    if isinstance(params, McgParams):
         packages: tuple[str, ...] = ("numpy", "numba", "opencv-contrib-python-headless")
         packages += ("torch",) if params.contours == "net" else ()
         return _stage(params, ComputeMcg(params), packages)
-    if isinstance(params, SelectiveSearchSettings):
+    if isinstance(params, SelectiveSearchParams):
         return _stage(params, ComputeSelectiveSearch(params), ("numpy", "opencv-contrib-python-headless"))
     files = _open_files(proposals_from or "")
-    return _stage(params, ComputeFiles(params, files), ("numpy",), source=files.fingerprint())
+    return _stage(params, ComputeFiles(params, files), ("numpy",), source=files.fingerprint)
 
 
-def _open_files(path: str) -> "ProposalFiles | StoredProposals":
+def _open_files(path: str) -> "ProposalFiles | ProposalStore":
     """Published files, or a store of this program."""
     from stages.proposals.files import ProposalFiles
-    from stages.proposals.stored import StoredProposals
+    from stages.proposals.stored import ProposalStore
 
-    return StoredProposals(path) if Folder.at(path).has("zarr.json") else ProposalFiles(path)
-
-
-def proposals_settings(settings: Mapping[str, Any], proposals_from: str | None) -> Settings:
-    """The parameters of the method that the settings name; reads no file. Raises InputError as `proposals_stage`."""
-    method = str(settings.get("method", "mcg" if proposals_from is None else "files")).replace("_", "-")
-    if method not in METHODS:
-        raise InputError(f"proposals.method: unknown method '{method}'{nearest(method, METHODS)}")
-    if method == "files" and proposals_from is None:
-        raise InputError("proposals.method: 'files' needs the folder or file; give --proposals-from DIR|FILE")
-    if method != "files" and proposals_from is not None:
-        raise InputError(
-            f"proposals.method: '{method}' reads no files; leave out --proposals-from or use method 'files'"
-        )
-    values = {key: value for key, value in settings.items() if key != "method"}
-    if method != "mcg" and "masks" in values:
-        raise InputError(
-            f"proposals.masks: method '{method}' has no region masks; leave the key out or use method 'mcg'"
-        )
-    params = replace(METHODS[method], values, STAGE)
-    if not 1 <= params.max_proposals <= LARGEST_CAPACITY:
-        raise InputError(f"proposals.max_proposals: {params.max_proposals} is not within 1 to {LARGEST_CAPACITY}")
-    return params
+    return ProposalStore(path) if Folder.at(path).has("zarr.json") else ProposalFiles(path)
 
 
 def _stage(
-    params: Settings,
+    params: Params,
     compute: Callable[[StageInput], Mapping[str, np.ndarray]],
     packages: tuple[str, ...],
     source: str | None = None,
@@ -159,21 +99,21 @@ def _stage(
         params=params,
         arrays=_arrays(params),
         compute=compute,
-        needs_image=not isinstance(params, FilesSettings),
+        needs_image=not isinstance(params, FilesParams),
         packages=packages,
         source=source,
     )
 
 
-def _arrays(params: Settings) -> tuple[ArraySpec, ...]:
+def _arrays(params: Params) -> tuple[ArraySpec, ...]:
     capacity = params.max_proposals
     arrays: tuple[ArraySpec, ...] = (
-        ArraySpec("proposals/box", (capacity, 4), "float32"),
-        ArraySpec("proposals/score", (capacity,), "float32"),
-        ArraySpec("proposals/count", (), "int32"),
+        ArraySpec(contents.PROPOSAL_BOX, (capacity, 4), "float32"),
+        ArraySpec(contents.PROPOSAL_SCORE, (capacity,), "float32"),
+        ArraySpec(contents.PROPOSAL_COUNT, (), "int32"),
     )
-    if isinstance(params, McgSettings) and params.masks:
-        arrays += (ArraySpec("proposals/mask", (capacity, MASK_SIDE, MASK_SIDE // 8), "uint8"),)
+    if isinstance(params, McgParams) and params.masks:
+        arrays += (ArraySpec(contents.PROPOSAL_MASK, (capacity, MASK_SIDE, MASK_SIDE // 8), "uint8"),)
     return arrays
 
 
@@ -184,14 +124,14 @@ def _pixels(given: StageInput) -> np.ndarray:
 
 
 def _rows(
-    params: Settings, boxes: np.ndarray, scores: np.ndarray, masks: np.ndarray | None = None
+    params: Params, boxes: np.ndarray, scores: np.ndarray, masks: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
     """Pad to the declared arrays; proposals beyond the capacity are cut off (they come best first)."""
     rows = {spec.name: spec.row() for spec in _arrays(params)}
     count = min(len(boxes), params.max_proposals)
-    rows["proposals/box"][:count] = boxes[:count]
-    rows["proposals/score"][:count] = scores[:count]
-    rows["proposals/count"][...] = count
+    rows[contents.PROPOSAL_BOX][:count] = boxes[:count]
+    rows[contents.PROPOSAL_SCORE][:count] = scores[:count]
+    rows[contents.PROPOSAL_COUNT][...] = count
     if masks is not None:
-        rows["proposals/mask"][:count] = masks[:count]
+        rows[contents.PROPOSAL_MASK][:count] = masks[:count]
     return rows

@@ -13,7 +13,7 @@ LAB_UNIT = (100, 50, 50)
 """About one standard deviation of each plane of CIE Lab: distances of colours are measured in it."""
 
 
-def resize_long_side(image: np.ndarray, side: int) -> np.ndarray:
+def resize_long_side(image: np.ndarray, side: float) -> np.ndarray:
     """`image` (H, W, 3) with a long side of `side` pixels and a short one of at least 1."""
     height, width = image.shape[:2]
     ratio = side / max(height, width)

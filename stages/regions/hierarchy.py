@@ -199,3 +199,33 @@ def _cut(parent: np.ndarray, altitude: np.ndarray, n: int, leaves: int) -> tuple
             new_parent[kept[i]] = kept[parent[i]]
             new_altitude[kept[i]] = altitude[i]
     return new_parent, new_altitude, leaf_of
+
+
+@numba.njit(cache=True)
+def sum_up(parent: np.ndarray, leaf_of: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """(N,) float64: for each node the sum of `value` (n,) over the graph's regions below it."""
+    total = np.zeros(parent.size)
+    for i in range(leaf_of.size):
+        total[leaf_of[i]] += value[i]
+    for node in range(parent.size - 1):
+        total[parent[node]] += total[node]
+    return total
+
+
+@numba.njit(cache=True)
+def bound_up(parent: np.ndarray, leaf_of: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """(N, 4) int32 xyxy: for each node the box around the boxes (n, 4) int32 of the graph's regions below it."""
+    bounds = np.empty((parent.size, 4), np.int32)
+    bounds[:, :2], bounds[:, 2:] = 2**31 - 1, 0
+    for i in range(leaf_of.size):
+        _widen(bounds[leaf_of[i]], box[i])
+    for node in range(parent.size - 1):
+        _widen(bounds[parent[node]], bounds[node])
+    return bounds
+
+
+@numba.njit(cache=True)
+def _widen(bounds: np.ndarray, box: np.ndarray) -> None:
+    for c in range(2):
+        bounds[c] = min(bounds[c], box[c])
+        bounds[2 + c] = max(bounds[2 + c], box[2 + c])

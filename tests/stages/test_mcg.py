@@ -9,9 +9,9 @@ import pytest
 
 from data.boxes import pairwise_iou
 from data.masks import unpack
-from stages.proposals.mcg import McgParams, mcg_proposals
-from stages.proposals.mcg.method import resize_long_side
-from stages.regions.contour import smooth_contour
+from stages.proposals.mcg.method import mcg_proposals
+from stages.proposals.mcg.params import McgParams
+from stages.regions.contour import resize_long_side, smooth_contour
 
 FAST = McgParams(mode="fast", contours="gradient", max_proposals=200, masks=True)
 REPEATED = McgParams(max_proposals=300, masks=True)

@@ -240,11 +240,11 @@ def test_fingerprint_follows_the_content_and_a_changed_file_is_read_again(tmp_pa
     assert first.lookup("139", SIZE)[0].tolist() == SORTED
     second = write_pickle(tmp_path / "p.pkl", boxes=[np.array(BOXES)[::-1]])
     assert second.lookup("139", SIZE)[0].tolist() == [BOXES[1], BOXES[2], BOXES[0]]
-    assert first.fingerprint() != second.fingerprint()
+    assert first.fingerprint != second.fingerprint
     write_mat(tmp_path / "m" / "a.mat")
-    mats = [ProposalFiles(str(tmp_path / "m")).fingerprint()]
+    mats = [ProposalFiles(str(tmp_path / "m")).fingerprint]
     write_mat(tmp_path / "m" / "b.mat")
-    mats.append(ProposalFiles(str(tmp_path / "m")).fingerprint())
+    mats.append(ProposalFiles(str(tmp_path / "m")).fingerprint)
     assert len(set(mats)) == 2
 
 
@@ -254,4 +254,4 @@ def test_the_stage_travels_light(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     pickle.dump(stage, buffer)
     assert buffer.tell() < 5000
-    assert stage.source == ProposalFiles(str(tmp_path / "p.pkl")).fingerprint()
+    assert stage.source == ProposalFiles(str(tmp_path / "p.pkl")).fingerprint

@@ -9,7 +9,8 @@ import pytest
 from data.errors import InputError
 from data.records import ImageRecord
 from pipeline.spec import Stage, StageInput
-from stages.proposals.stage import LARGEST_CAPACITY, proposals_stage
+from stages.proposals.params import LARGEST_CAPACITY
+from stages.proposals.stage import proposals_stage
 from stages.registry import build_stage
 from tests.stages.test_mcg import scene
 

@@ -11,7 +11,7 @@ from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from pipeline.spec import ArraySpec, ImageFailure, Stage, StageInput
 from stages.proposals.stage import proposals_stage
-from stages.proposals.stored import StoredProposals
+from stages.proposals.stored import ProposalStore
 from store.create import create_or_open
 from tests.pipeline.toy import image_list
 
@@ -41,7 +41,7 @@ def store(tmp_path: Path) -> str:
 
 
 def test_lookup_gives_the_valid_rows(store: str) -> None:
-    proposals = pickle.loads(pickle.dumps(StoredProposals(store)))
+    proposals = pickle.loads(pickle.dumps(ProposalStore(store)))
     boxes, scores = proposals.lookup("im00001", (11, 20))
     assert boxes.tolist() == [[0, 0, 5, 5], [1, 1, 4, 4]]
     assert scores.tolist() == [2, 1]
@@ -59,12 +59,12 @@ def test_what_is_not_there_fails_with_its_reason(
     store: str, image_id: str, size: tuple[int, int], message: str
 ) -> None:
     with pytest.raises(ImageFailure, match=message):
-        StoredProposals(store).lookup(image_id, size)
+        ProposalStore(store).lookup(image_id, size)
 
 
 def test_the_stage_takes_a_store_where_files_are_named(store: str) -> None:
     stage = proposals_stage({"max_proposals": 3}, store)
-    assert stage.source == StoredProposals(store).fingerprint()
+    assert stage.source == ProposalStore(store).fingerprint
     rows = stage.compute(StageInput(image_list(2).records[1], None))
     assert int(rows["proposals/count"]) == 2
 
@@ -72,4 +72,4 @@ def test_the_stage_takes_a_store_where_files_are_named(store: str) -> None:
 def test_a_store_without_proposals_is_refused(tmp_path: Path) -> None:
     create_or_open(str(tmp_path / "b.zarr"), image_list(2))
     with pytest.raises(InputError, match="not computed"):
-        StoredProposals(str(tmp_path / "b.zarr"))
+        ProposalStore(str(tmp_path / "b.zarr"))

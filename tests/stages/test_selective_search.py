@@ -8,7 +8,8 @@ import pytest
 from data.boxes import area, pairwise_iou
 from data.decode import decode_image
 from data.scenes import draw_scene
-from stages.proposals.selective_search import SelectiveSearchParams, selective_search
+from stages.proposals.params import SelectiveSearchParams
+from stages.proposals.selective_search import selective_search
 
 FAST = SelectiveSearchParams(mode="fast")
 
@@ -44,7 +45,7 @@ def test_objects_are_proposed_and_the_bytes_repeat(mode: str) -> None:
 def test_large_images_are_reduced_and_boxes_scaled_back() -> None:
     image = np.zeros((300, 600, 3), np.uint8)
     image[60:180, 120:360] = (255, 40, 0)
-    boxes, scores = selective_search(image, SelectiveSearchParams(side=200, max_proposals=7))
+    boxes, scores = selective_search(image, SelectiveSearchParams(mode="fast", side=200, max_proposals=7))
     _check(boxes, scores, (300, 600))
     assert len(boxes) <= 7
     assert pairwise_iou(np.array([[120, 60, 360, 180]]), boxes).max() > 0.9

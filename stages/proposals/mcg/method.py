@@ -14,7 +14,6 @@ from stages.proposals.mcg.params import McgParams
 from stages.proposals.mcg.ranking import expected_objects
 from stages.proposals.mcg.region_tree import RegionTree, build_tree
 from stages.proposals.mcg.selection import select
-from stages.proposals.mcg.warm_up import ensure_compiled
 from stages.regions.contour import FULL_CONTOUR, LAB_UNIT, resize_long_side, smooth_contour
 from stages.regions.graph import RegionGraph, build_region_graph
 from stages.regions.hierarchy import build_hierarchy
@@ -56,18 +55,10 @@ def mcg_proposals(
     detector: any function image -> boundary probability (H, W) in [0, 1]; without it, the one named in `params`.
     Returns boxes (n, 4) float32 xyxy half-open best first, scores (n,) float32 (how much more of the expected objects
     each box covers than those before it) and, if `params.masks`, box-frame masks (n, 56, 7) uint8, else None.
-    1 <= n <= params.max_proposals; the whole image is always among them. The first call in a process waits until the
-    loops are compiled (`warm_up`).
+    1 <= n <= params.max_proposals; the whole image is always among them. The first call on a machine compiles the
+    loops: where several processes start together, call `warm_up.ensure_compiled` before.
     """
-    ensure_compiled()
-    return run(image, params, detector or detector_by_name(params.contours))
-
-
-def run(
-    image: np.ndarray, params: McgParams, detector: ContourDetector
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """`mcg_proposals` without its waiting."""
-    groupings = propose_candidates(image, params, detector)
+    groupings = propose_candidates(image, params, detector or detector_by_name(params.contours))
     candidates = join([grouping.candidates for grouping in groupings])
     weight = expected_objects(candidates, image.shape[:2], groupings[-1].superpixels.contour)
     large = np.flatnonzero(_large_enough(candidates.box, image.shape[:2]))

@@ -44,7 +44,9 @@ FAST = (Scale(500, (MergeCriterion(0.5, 0.3, 700), MergeCriterion(0.5, 2.0, 700)
 
 @dataclass(frozen=True)
 class McgParams:
-    """mode: "accurate" (1040 + 520 pixels, four hierarchies) or "fast" (500 pixels, two hierarchies).
+    """Method `mcg`.
+
+    mode: "accurate" (1040 + 520 pixels, four hierarchies) or "fast" (500 pixels, two hierarchies).
 
     contours: "net" (trained on the boundaries of BSDS500) or "gradient" (no learning).
     max_proposals: n^P, proposals per image.
@@ -52,6 +54,7 @@ class McgParams:
     max_upscale: working sizes never exceed this multiple of the image's long side.
     """
 
+    method: Literal["mcg"] = "mcg"
     mode: Mode = "accurate"
     contours: ContourName = "net"
     max_proposals: int = 2000

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 
 from stages.regions.graph import RegionGraph
-from stages.regions.hierarchy import Hierarchy
+from stages.regions.hierarchy import Hierarchy, bound_up, sum_up
 
 
 class RegionTree(NamedTuple):
@@ -41,7 +41,7 @@ class RegionTree(NamedTuple):
 def build_tree(graph: RegionGraph, hierarchy: Hierarchy) -> RegionTree:
     """Add up the superpixels' geometry to the leaves and upwards."""
     parent, leaf_of = hierarchy.parent, hierarchy.leaf_of
-    child, box, area, border = _accumulate(parent, leaf_of, graph.box, graph.area, graph.border)
+    child = _children(parent)
     shared = _shared(graph.edge, graph.length, leaf_of, child)
     shared_contour = _shared(graph.edge, graph.contour, leaf_of, child)
     # A node's entry towards the root counts all its border pairs, the one towards itself twice its inner ones.
@@ -51,9 +51,9 @@ def build_tree(graph: RegionGraph, hierarchy: Hierarchy) -> RegionTree:
         parent,
         hierarchy.altitude,
         child,
-        box,
-        area,
-        border,
+        bound_up(parent, leaf_of, graph.box),
+        sum_up(parent, leaf_of, graph.area),
+        sum_up(parent, leaf_of, graph.border),
         perimeter.astype(np.float64),
         contour.astype(np.float64),
         shared,
@@ -63,37 +63,11 @@ def build_tree(graph: RegionGraph, hierarchy: Hierarchy) -> RegionTree:
 
 
 @numba.njit(cache=True)
-def _accumulate(
-    parent: np.ndarray, leaf_of: np.ndarray, leaf_box: np.ndarray, leaf_area: np.ndarray, leaf_border: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    nodes = parent.size
-    child = np.full((nodes, 2), -1, np.int64)
-    area, border = np.zeros(nodes), np.zeros(nodes)
-    box = np.empty((nodes, 4), np.int32)
-    box[:, :2], box[:, 2:] = 2**31 - 1, 0
-    for i in range(leaf_of.size):
-        _add(leaf_of[i], leaf_box[i], leaf_area[i], leaf_border[i], box, area, border)
-    for i in range(nodes - 1):
-        child[parent[i], 0 if child[parent[i], 0] < 0 else 1] = i
-        _add(parent[i], box[i], area[i], border[i], box, area, border)
-    return child, box, area, border
-
-
-@numba.njit(cache=True)
-def _add(
-    into: int,
-    box: np.ndarray,
-    area: float,
-    border: float,
-    boxes: np.ndarray,
-    areas: np.ndarray,
-    borders: np.ndarray,
-) -> None:
-    areas[into] += area
-    borders[into] += border
-    for c in range(2):
-        boxes[into, c] = min(boxes[into, c], box[c])
-        boxes[into, 2 + c] = max(boxes[into, 2 + c], box[2 + c])
+def _children(parent: np.ndarray) -> np.ndarray:
+    child = np.full((parent.size, 2), -1, np.int64)
+    for node in range(parent.size - 1):
+        child[parent[node], 0 if child[parent[node], 0] < 0 else 1] = node
+    return child
 
 
 @numba.njit(cache=True)

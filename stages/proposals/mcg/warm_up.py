@@ -20,13 +20,13 @@ def ensure_compiled() -> None:
     import numpy as np
 
     from stages.contours import detector_by_name
-    from stages.proposals.mcg.method import run
+    from stages.proposals.mcg.method import mcg_proposals
     from stages.proposals.mcg.params import McgParams
 
     image = np.zeros((16, 16, 3), np.uint8)
     image[4:12, 4:12] = 255
     with _exclusive(Path(tempfile.gettempdir()) / f"pdsl-mcg-{os.getuid()}.lock"):
-        run(image, McgParams(max_proposals=10, masks=True), detector_by_name("gradient"))
+        mcg_proposals(image, McgParams(max_proposals=10, masks=True), detector_by_name("gradient"))
 
 
 @contextmanager

@@ -1,0 +1,64 @@
+"""Parameters of stage `proposals`: one class a method, filled from `--set proposals.<name>=<value>`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from data.errors import InputError, nearest
+from data.parameters import replace
+from stages.proposals.mcg.params import McgParams
+
+LARGEST_CAPACITY = 65_536
+"""Later stages store indices of proposals as uint16."""
+
+
+@dataclass(frozen=True)
+class SelectiveSearchParams:
+    """Method `selective-search`: OpenCV's, in its mode "fast" or "quality", at a long side of `side` pixels at most."""
+
+    method: Literal["selective-search"] = "selective-search"
+    mode: Literal["fast", "quality"] = "quality"
+    max_proposals: int = 2000
+    side: int = 500
+
+    def __post_init__(self) -> None:
+        if self.side < 1:
+            raise ValueError(f"side is {self.side}; it must be at least 1 pixel")
+
+
+@dataclass(frozen=True)
+class FilesParams:
+    """Method `files`: the first `max_proposals` of each image's published proposals."""
+
+    method: Literal["files"] = "files"
+    max_proposals: int = 2000
+
+
+Params = McgParams | SelectiveSearchParams | FilesParams
+METHODS: dict[str, Params] = {p.method: p for p in (McgParams(), SelectiveSearchParams(), FilesParams())}
+"""Default parameters of each method."""
+
+
+def proposals_params(settings: Mapping[str, Any], proposals_from: str | None) -> Params:
+    """The parameters of the method that the settings name; reads no file.
+
+    Raises InputError for unknown methods, keys and values, and where method and `proposals_from` contradict each other.
+    """
+    method = str(settings.get("method", "mcg" if proposals_from is None else "files")).replace("_", "-")
+    if method not in METHODS:
+        raise InputError(f"proposals.method: unknown method '{method}'{nearest(method, METHODS)}")
+    if method == "files" and proposals_from is None:
+        raise InputError("proposals.method: 'files' needs the folder or file; give --proposals-from DIR|FILE")
+    if method != "files" and proposals_from is not None:
+        raise InputError(
+            f"proposals.method: '{method}' reads no files; leave out --proposals-from or use method 'files'"
+        )
+    values = {key: value for key, value in settings.items() if key != "method"}
+    if method != "mcg" and "masks" in values:
+        raise InputError(
+            f"proposals.masks: method '{method}' has no region masks; leave the key out or use method 'mcg'"
+        )
+    params = replace(METHODS[method], values, "proposals")
+    if not 1 <= params.max_proposals <= LARGEST_CAPACITY:
+        raise InputError(f"proposals.max_proposals: {params.max_proposals} is not within 1 to {LARGEST_CAPACITY}")
+    return params
