@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as rle_tools
 
+from data import rle
 from data.boxes import xyxy_to_xywh
 from data.errors import InputError
 from data.records import ImageList
@@ -133,54 +134,13 @@ def _box(bbox: Any) -> np.ndarray:
 
 
 def _mask(segmentation: Any, size: tuple[int, int]) -> RLE:
-    """Any COCO segmentation as RLE of an image of `size`."""
-    if isinstance(segmentation, list):
-        return _polygons(segmentation, size)
-    if not isinstance(segmentation, Mapping) or not {"size", "counts"} <= set(segmentation):
-        raise _RowError("segmentation: has to be an RLE with 'size' and 'counts', or a list of polygons")
-    if list(segmentation["size"]) != list(size):
-        raise _RowError(f"segmentation.size: {segmentation['size']} is not the image's [height, width] {list(size)}")
-    counts = segmentation["counts"]
-    if isinstance(counts, list):
-        if not all(isinstance(c, int) and c >= 0 for c in counts) or sum(counts) != size[0] * size[1]:
-            raise _RowError("segmentation.counts: has to be whole numbers whose sum is height x width")
-        rle: RLE = rle_tools.frPyObjects({"size": list(size), "counts": counts}, *size)
-        return rle
-    if not isinstance(counts, str):
-        raise _RowError(f"segmentation.counts: {counts!r:.60} is neither text nor a list of numbers")
-    rle = {"size": list(size), "counts": counts.encode()}
-    _check_text_counts(rle)
-    return rle
-
-
-def _polygons(polygons: Sequence[Any], size: tuple[int, int]) -> RLE:
-    for polygon in polygons:
-        if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
-            raise _RowError("segmentation: a polygon is a list [x, y, x, y, …] of at least three points")
-        for value in polygon:
-            _number(value, "segmentation")
-    rle: RLE = rle_tools.merge(rle_tools.frPyObjects(polygons, *size))
-    return rle
-
-
-def _check_text_counts(rle: RLE) -> None:
-    """The runs have to cover the image exactly: pycocotools trusts them.
-
-    Its text form (rleFrString): 5 bits a character from '0' on, lowest first, bit 32 = more follow, signed; from the
-    fourth run on, the difference to the run two before.
-    """
-    codes = np.frombuffer(rle["counts"], np.uint8).astype(np.int64) - 48
-    last = (codes & 32) == 0
-    if not len(codes) or codes.min() < 0 or codes.max() > 63 or not last[-1]:
-        raise _RowError("segmentation.counts: is not COCO's compressed RLE")
-    first = np.flatnonzero(np.concatenate([[True], last[:-1]]))
-    place = np.arange(len(codes)) - np.repeat(first, np.diff(first, append=len(codes)))
-    runs = np.add.reduceat((codes & 31) << (5 * place.clip(max=11)), first)
-    runs -= np.where(codes[last] & 16, np.int64(1) << (5 * (place[last].clip(max=11) + 1)), 0)
-    runs[1::2], runs[2::2] = runs[1::2].cumsum(), runs[2::2].cumsum()
-    height, width = rle["size"]
-    if place.max() > 6 or runs.min() < 0 or runs.sum() != height * width:
-        raise _RowError("segmentation.counts: its runs do not cover height x width pixels")
+    try:
+        mask = rle.from_coco(segmentation, size)
+    except ValueError as error:
+        raise _RowError(str(error)) from error
+    if mask is None:
+        raise _RowError("segmentation: a polygon is a list [x, y, x, y, …] of at least three points")
+    return mask
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -46,7 +46,7 @@ class Regions(NamedTuple):
 
 
 def build_regions(strength: np.ndarray, lab: np.ndarray, leaves: int) -> Regions:
-    """Hierarchy of contours `strength` (h, w) uint16, FULL_CONTOUR = certain, and `lab` (h, w, 3) float32, cut to `leaves`."""
+    """Hierarchy of contours `strength` (h, w) uint16, FULL_CONTOUR at most, and `lab` (h, w, 3) float32."""
     label, count = watershed(strength)
     contour = strength.astype(np.float32) / np.float32(FULL_CONTOUR)
     graph = build_region_graph(label, count, contour, lab / np.array(LAB_UNIT, np.float32))

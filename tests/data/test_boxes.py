@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torchvision.ops import box_iou
 
-from data.boxes import area, clip, pairwise_iou, xywh_to_xyxy, xyxy_to_xywh
+from data.boxes import area, clip, paired_iou, pairwise_iou, xywh_to_xyxy, xyxy_to_xywh
 
 BOXES = arrays(np.float32, st.tuples(st.integers(0, 6), st.just(4)), elements=st.integers(-50, 50).map(np.float32))
 
@@ -53,3 +53,10 @@ def test_iou_is_computed_in_double_precision() -> None:
     assert pairwise_iou(wide, wide - np.float32(0.5)).item() == pytest.approx(
         (1e5 - 0.5) ** 2 / (2e10 - (1e5 - 0.5) ** 2), rel=1e-12
     )
+
+
+@settings(max_examples=30, deadline=None)
+@given(BOXES, BOXES)
+def test_paired_iou_is_the_diagonal_of_all_pairs(a: np.ndarray, b: np.ndarray) -> None:
+    n = min(len(a), len(b))
+    np.testing.assert_array_equal(paired_iou(a[:n], b[:n]), pairwise_iou(a[:n], b[:n]).diagonal())

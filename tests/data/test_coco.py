@@ -124,9 +124,14 @@ def test_contradictions_name_the_file(tmp_path: Path, what: str, message: str) -
     ("change", "message"),
     [
         ({"bbox": [1, 2]}, "annotation 1 of image 139 cannot be read"),
-        ({"segmentation": {"size": [3, 3], "counts": [9]}}, "not of the image's size"),
-        ({"segmentation": {"size": [20, 30], "counts": [9]}}, "do not cover the image"),
-        ({"segmentation": [[1, 2, 3, 4, 5, 6, 7]]}, "odd number of coordinates"),
+        ({"segmentation": {"size": [3, 3], "counts": [9]}}, r"segmentation.size: \[3, 3\] is not the image's"),
+        ({"segmentation": {"size": [20, 30], "counts": [9]}}, "whose sum is height x width"),
+        ({"segmentation": [[1, 2, 3, 4, 5, 6, 7]]}, "a polygon is a list"),
+        ({"segmentation": {"size": [20, 30], "counts": "0l1"}}, "runs do not cover height x width"),
+        ({"segmentation": [[1, 2, 3, 4, 5, float("nan")]]}, "nan is not a finite number"),
+        ({"segmentation": [[1, 2, 3, 4, True, 6]]}, "True is not a finite number"),
+        ({"segmentation": [[0, 0, 1e9, 0, 5, 5]]}, "x 1e.09 lies outside the image of 30 x 20"),
+        ({"segmentation": [[0, 0, 5, -9, 5, 5]]}, "y -9 lies outside"),
     ],
 )
 def test_truth_errors_name_the_annotation(tmp_path: Path, change: dict[str, Any], message: str) -> None:
