@@ -26,6 +26,7 @@ from store.objects import StorageError
 from store.storage import open_objects
 from store.store import open_store
 from store.verify import verify_store
+from tests import needs
 from tests.pipeline.toy import chunk_bytes, first_stage, image_list, pixel_stage
 
 IMAGES = image_list(64)
@@ -35,11 +36,12 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def tmpfs(tmp_path: Path) -> Iterator[Path]:
     """A file system of 1 MiB, where this user may mount one."""
+    needs.SMALL_DISK.or_skip()
     place = tmp_path / "small"
     place.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True)
     if mounted.returncode:
-        pytest.skip("mounting a file system needs root")
+        pytest.skip(f"{needs.SMALL_DISK.name}: mounting was refused; {needs.SMALL_DISK.cure}")
     yield place
     subprocess.run(["umount", str(place)], check=True)
 

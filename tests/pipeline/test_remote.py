@@ -22,6 +22,7 @@ from store.create import create_or_open
 from store.lock import LockedError, stage_lock
 from store.store import DamagedStoreError, open_store
 from store.verify import verify_store
+from tests import needs
 from tests.pipeline.hosts import cluster, namespaces
 from tests.pipeline.s3 import BUCKET, free_port, s3_server
 from tests.pipeline.toy import chunk_bytes, first_stage, image_list, noise, second_stage
@@ -155,8 +156,7 @@ def test_workers_joined_through_dask_scheduler_and_dask_worker(tmp_path: Path) -
 @pytest.mark.slow
 def test_two_hosts_across_a_network(tmp_path: Path) -> None:
     """Two workers in network namespaces with host names of their own, which reach the scheduler by a cable each."""
-    if not shutil.which("ip") or os.getuid():
-        pytest.skip("NO NETWORK NAMESPACES: needs root and Debian's iproute2, this test did not run")
+    needs.NETWORK_NAMESPACES.or_skip()
     with namespaces(["pdsl-a", "pdsl-b"]) as hosts, cluster(tmp_path, hosts) as address:
         executor = DeferredExecutor(workers=None, scheduler=address, cluster=None)
         store = create_or_open(str(tmp_path / "hosts.zarr"), IMAGES, shard=4)

@@ -1,7 +1,6 @@
 """`--cluster` on a real SLURM of one machine, and the job script it would submit."""
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from pipeline.executors.cluster import ClusterFile, load_cluster_file, start_clu
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from store.create import create_or_open
+from tests import needs
 from tests.pipeline.toy import chunk_bytes, first_stage, image_list
 
 HERE = Path(__file__).resolve().parent
@@ -44,18 +44,14 @@ def test_cluster_files(tmp_path: Path) -> None:
         load_cluster_file(str(tmp_path / "missing.yaml"))
 
 
-def test_the_job_script(tmp_path: Path) -> None:
-    pytest.importorskip("dask_jobqueue")
+def test_the_job_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = ClusterFile("slurm", 1, 1, 60.0, {"queue": "cpu", "walltime": "01:00:00", "log_directory": str(tmp_path)})
-    environment = os.environ["PATH"]
-    (tmp_path / "sbatch").write_text("#!/bin/sh\necho 'Submitted batch job 7'\n")
-    (tmp_path / "sbatch").chmod(0o755)
-    os.environ["PATH"] = f"{tmp_path}:{environment}"
-    try:
-        with start_cluster(wanted, "test") as cluster:
-            script = cluster.job_script()
-    finally:
-        os.environ["PATH"] = environment
+    for name, answer in {"sbatch": "Submitted batch job 7", "scancel": ""}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\necho '{answer}'\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with start_cluster(wanted, "test") as cluster:
+        script = cluster.job_script()
     assert "#SBATCH -p cpu" in script and "#SBATCH -t 01:00:00" in script and "--nthreads 1" in script
     assert "export OMP_NUM_THREADS=1" in script and "export OPENCV_FOR_THREADS_NUM=1" in script
 
@@ -63,8 +59,7 @@ def test_the_job_script(tmp_path: Path) -> None:
 @pytest.fixture
 def slurm(tmp_path: Path) -> Iterator[Path]:
     """SLURM_CONF of a running SLURM."""
-    if not all(shutil.which(name) for name in ("slurmctld", "slurmd", "munged")) or os.getuid():
-        pytest.skip("SLURM MISSING: needs root and Debian's slurm-wlm and munge, this test did not run")
+    needs.SLURM.or_skip()
     folder = tmp_path / "slurm"
     subprocess.run(["sh", str(HERE / "slurm.sh"), "start", str(folder)], check=True)
     os.environ["SLURM_CONF"] = str(folder / "slurm.conf")

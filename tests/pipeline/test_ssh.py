@@ -1,7 +1,5 @@
 """`--cluster` with `kind: ssh`, over a real SSH server on this machine."""
 
-import os
-import shutil
 import subprocess
 import sys
 import time
@@ -16,18 +14,17 @@ from pipeline.executors.choose import DeferredExecutor
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from store.create import create_or_open
+from tests import needs
 from tests.pipeline.s3 import free_port
 from tests.pipeline.toy import chunk_bytes, first_stage, image_list
 
 ROOT = Path(__file__).resolve().parents[2]
-SSHD = "/usr/sbin/sshd"
 
 
 @pytest.fixture
 def cluster_file(tmp_path: Path) -> Iterator[Path]:
     """A cluster file of two workers on one host, behind an sshd that admits one key."""
-    if not Path(SSHD).exists() or not shutil.which("ssh-keygen") or os.getuid():
-        pytest.skip("SSH SERVER MISSING: needs root and Debian's openssh-server, this test did not run")
+    needs.SSH_SERVER.or_skip()
     folder, port = tmp_path / "ssh", free_port()
     folder.mkdir()
     for name in ("host", "user"):
@@ -39,7 +36,7 @@ def cluster_file(tmp_path: Path) -> Iterator[Path]:
         f"SetEnv PYTHONPATH={ROOT}\n"
     )
     Path("/run/sshd").mkdir(exist_ok=True)
-    server = subprocess.Popen([SSHD, "-D", "-f", str(folder / "sshd_config")])
+    server = subprocess.Popen([str(needs.find("sshd")), "-D", "-f", str(folder / "sshd_config")])
     time.sleep(0.5)
     connect = {"port": port, "client_keys": [str(folder / "user")], "known_hosts": None, "username": "root"}
     options = {

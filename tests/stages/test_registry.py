@@ -86,7 +86,7 @@ FINGERPRINTS = {
 def test_default_stages_keep_their_identity(name: str, method: str) -> None:
     """Of parameters and version; raise a stage's VERSION and this number when its output really changes."""
     stage = build_stage(name, {"method": method} if method else {}, capacity=2000)
-    upstream = {group: "f" for group in stage.upstream}
+    upstream = dict.fromkeys(stage.upstream, "f")
     assert identify(stage, upstream).fingerprint[:16] == FINGERPRINTS[name, method]
 
 

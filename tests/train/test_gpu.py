@@ -10,11 +10,12 @@ from pdsl.train.distributed import World
 from pdsl.train.meters import Meters
 from pdsl.train.optimizer import build_optimizer
 from pdsl.train.step import Stepper
+from tests import needs
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="NO CUDA DEVICE: whether a step waits was not tested")
 def test_a_step_never_synchronises(store: str, config: str) -> None:
+    needs.CUDA.or_skip()
     settled = load_config(config, ["device=cuda", ("data.stores", [store])])
     world = World(0, 1, torch.device("cuda", 0))
     cache = open_cache(settled.data, settled.classes)

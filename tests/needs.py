@@ -1,0 +1,71 @@
+"""What some tests need of the machine. Without it they are skipped, with a line that says what is missing and its cure.
+
+`python -m tests.needs` lists what is there; `make test-services` installs the rest on Debian.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+INSTALL = "`make test-services` installs it on Debian"
+
+
+@dataclass(frozen=True)
+class Need:
+    """name: what it is called in a message. missing: what of it is not here, "" if nothing. cure: how to get it."""
+
+    name: str
+    missing: Callable[[], str]
+    cure: str = INSTALL
+
+    def or_skip(self) -> None:
+        """Skip the calling test, loudly, where something is missing."""
+        if missing := self.missing():
+            pytest.skip(f"{self.name}: {missing}; {self.cure}")
+
+
+def _programs(*names: str, root: bool = True) -> Callable[[], str]:
+    """What is missing of these programs and, for what only root may do, of root."""
+
+    def missing() -> str:
+        lacking = [name for name in names if not find(name)]
+        if lacking:
+            return f"no {', '.join(lacking)} here"
+        return "this user is not root" if root and os.getuid() else ""
+
+    return missing
+
+
+def find(program: str) -> str | None:
+    """Path of a program, also of those that only root has on its PATH."""
+    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
+
+
+def _shared() -> str:
+    return "" if (SHARED / "data").is_dir() else f"{SHARED / 'data'} does not exist"
+
+
+def _cuda() -> str:
+    import torch
+
+    return "" if torch.cuda.is_available() else "torch finds no CUDA device"
+
+
+SLURM = Need("SLURM", _programs("slurmctld", "slurmd", "munged", "squeue", "scancel"))
+SSH_SERVER = Need("SSH server", _programs("sshd", "ssh-keygen"))
+NETWORK_NAMESPACES = Need("network namespaces", _programs("ip", "unshare", "hostname"))
+SMALL_DISK = Need("a disk of 1 MiB", _programs("mount", "umount"), "run as root, where mounting is allowed")
+REAL_IMAGES = Need("real images", _shared, "put data/ and weights/ into that folder beside the project")
+CUDA = Need("CUDA device", _cuda, "run `make test-gpu` on a machine with one")
+ALL = (SLURM, SSH_SERVER, NETWORK_NAMESPACES, SMALL_DISK, REAL_IMAGES, CUDA)
+
+
+if __name__ == "__main__":
+    for need in ALL:
+        lack = need.missing()
+        print(f"{need.name}: {f'MISSING, {lack}; {need.cure}' if lack else 'here'}")
