@@ -83,7 +83,6 @@ def run(
     overwrite: bool = False,
     retry_failed: bool = False,
     dry_run: bool = False,
-    storage_options: Mapping[str, Any] | None = None,
 ) -> int:
     """Run one stage, or "all", over a split into a store; missing upstream stages first.
 
@@ -94,8 +93,8 @@ def run(
     """
     request = _Request.parse(stage, settings or {}, proposals_from)
     existing = None
-    if read_root(open_objects(store, storage_options)) is not None:
-        existing = open_store(store, storage_options)
+    if read_root(open_objects(store)) is not None:
+        existing = open_store(store)
     image_list = load_image_list(data, split, existing)
     image_range = parse_range(images, len(image_list)) if images else None
     executor = DeferredExecutor(workers=workers, scheduler=scheduler, cluster=cluster)
@@ -106,7 +105,6 @@ def run(
         store,
         image_list,
         shard=request.store_settings.shard,
-        storage_options=storage_options,
         overwrite=overwrite and stage == "all",
     )
     display = ProgressDisplay()

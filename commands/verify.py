@@ -38,7 +38,7 @@ def _repair(store: Store, damage: list[Damage], data: str | None) -> int:
     images = load_image_list(data, store.attributes["split"], store)
     if any(found.group == "images" for found in damage):
         repair_images(store, images, damage)
-        store = open_store(store.url, store.storage_options)
+        store = open_store(store.url)
     withdraw_unreadable(store, damage)
     failed = 0
     for group in store.groups_in_order({found.group for found in damage} - {"images"}):

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
-import numpy as np
-
 from data.errors import InputError
 from data.records import ImageList
+from data.whole_file import PARTIAL
 from pipeline.executors import Executor
 from pipeline.listener import Listener
 from pipeline.plan import Plan, make_plan, widen
@@ -20,7 +19,6 @@ from pipeline.task import Job, ShardResult
 from store.completion import read_completions, recorded_shards
 from store.identity import StageIdentity
 from store.layout import array_documents, group_document
-from store.local import PARTIAL
 from store.lock import stage_lock
 from store.store import ROOT, IncompleteStoreError, Store
 
@@ -99,9 +97,7 @@ def run_stage(
         )
         _sweep(store, stage, plan)
         summary = RunSummary(stage.name, stop - first, plan.done, plan.failed, plan.upstream, reasons=plan.reasons)
-        job = Job(
-            uuid.uuid4().hex, store.url, store.storage_options, stage, identity.fingerprint, store.attributes["exif"]
-        )
+        job = Job(uuid.uuid4().hex, store.url, stage, identity.fingerprint, store.attributes["exif"])
         _work(store, images, job, plan, executor, summary, listener)
     return summary
 
@@ -219,8 +215,3 @@ def _sweep_partials(store: Store, stage: Stage) -> None:
         for key, _ in store.objects.entries(stage.group):
             if key.endswith(PARTIAL):
                 store.objects.delete(key)
-
-
-def total_bytes(store: Store, group: str) -> int:
-    """Bytes a stage takes in the store."""
-    return int(np.sum([size for _, size in store.objects.entries(group)], dtype=np.int64))

@@ -45,7 +45,6 @@ class Job:
 
     run: str
     url: str
-    storage_options: Mapping[str, Any] | None
     stage: Stage
     fingerprint: str
     exif: bool
@@ -97,7 +96,7 @@ def limit_threads() -> None:
 
 def run_shard(job: Job, task: ShardTask, store: Store | None = None) -> ShardResult:
     """Compute, write and record one shard. An image that fails is recorded; the store's own trouble is raised."""
-    store = store or open_store(job.url, job.storage_options)
+    store = store or open_store(job.url)
     layouts = stage_layouts(job.stage, store.n_images, store.shard)
     index = task.first // store.shard
     old = store.completion(job.stage.group, index)

@@ -204,7 +204,7 @@ def _opened(payload: bytes) -> tuple[Job, Store]:
     limit_threads()
     if expected is not None:
         _check_versions(expected, versions_here(job.stage.packages))
-    return job, open_store(job.url, job.storage_options)
+    return job, open_store(job.url)
 
 
 def _check_versions(expected: Versions, found: Versions) -> None:

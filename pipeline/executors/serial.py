@@ -15,7 +15,7 @@ class SerialExecutor:
     def run(self, job: Job, tasks: Iterable[ShardTask]) -> Generator[ShardResult, None, None]:
         """The result of each shard as it is written."""
         limit_threads()
-        store = open_store(job.url, job.storage_options)
+        store = open_store(job.url)
         for task in tasks:
             yield run_shard(job, task, store)
 

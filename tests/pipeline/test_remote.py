@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import yaml
 import zarr
 
 from commands import precompute
@@ -133,20 +134,25 @@ class _nothing:
 
 
 def test_workers_joined_through_dask_scheduler_and_dask_worker(tmp_path: Path) -> None:
-    """Two worker processes with their own working folders, on a local store and on S3 with storage options."""
-    with s3_server(tmp_path / "served") as port, cluster(tmp_path) as address:
+    """Two worker processes with their own working folders, on a local store and on S3; endpoint and keys come from the
+    file of storage options only, here as there."""
+    with s3_server(tmp_path / "served") as port, pytest.MonkeyPatch.context() as environment:
         options = {
             "key": os.environ["AWS_ACCESS_KEY_ID"],
             "secret": os.environ["AWS_SECRET_ACCESS_KEY"],
             "endpoint_url": f"http://127.0.0.1:{port}",
         }
-        executor = DeferredExecutor(workers=None, scheduler=address, cluster=None)
-        places = {str(tmp_path / "joined.zarr"): None, f"s3://{BUCKET}/joined.zarr": options}
-        for url, storage_options in places.items():
-            store = create_or_open(url, IMAGES, storage_options=storage_options)
-            assert run_stage(store, IMAGES, first_stage(), executor).done == 70
-            assert run_stage(store, IMAGES, second_stage(), executor).done == 70
-        executor.close()
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"):
+            environment.delenv(name)
+        (tmp_path / "options.yaml").write_text(yaml.safe_dump({"s3": options}))
+        environment.setenv("PDSL_STORAGE_OPTIONS", str(tmp_path / "options.yaml"))
+        with cluster(tmp_path) as address:
+            executor = DeferredExecutor(workers=None, scheduler=address, cluster=None)
+            for url in (str(tmp_path / "joined.zarr"), f"s3://{BUCKET}/joined.zarr"):
+                store = create_or_open(url, IMAGES)
+                assert run_stage(store, IMAGES, first_stage(), executor).done == 70
+                assert run_stage(store, IMAGES, second_stage(), executor).done == 70
+            executor.close()
         expected = reference(tmp_path / "reference.zarr")
         assert chunk_bytes(tmp_path / "joined.zarr") == expected
         assert chunk_bytes(tmp_path / "served" / BUCKET / "joined.zarr") == expected

@@ -18,7 +18,7 @@ from store.storage import open_objects
 from tests.pipeline.toy import first_stage, image_list, nothing_stage
 
 ROOT = Path(__file__).resolve().parents[2]
-HOLD = "import sys, time; from store.lock import *; from store.objects import open_objects\n"
+HOLD = "import sys, time; from store.lock import *; from store.storage import open_objects\n"
 HOLD += "with stage_lock(open_objects(sys.argv[1]), 'toy'): print('held', flush=True); time.sleep(60)"
 
 
@@ -67,7 +67,7 @@ def test_the_heartbeat_goes_on(url: str, monkeypatch: pytest.MonkeyPatch) -> Non
         time.sleep(0.2)
         later = live_lock(objects, "toy")
         assert first is not None and later is not None and later.beat > first.beat
-    assert not objects.exists(lock_key("toy"))
+    assert not objects.read_many([lock_key("toy")])
 
 
 def test_a_broken_lock_does_not_block(url: str) -> None:
@@ -86,4 +86,4 @@ def test_locks_on_object_stores() -> None:
     objects.write(lock_key("toy"), json.dumps(asdict(replace(Holder.this_process(), pid=2**22 + 1))).encode())
     with stage_lock(objects, "toy"):
         pass
-    assert not objects.exists(lock_key("toy"))
+    assert not objects.read_many([lock_key("toy")])
