@@ -213,20 +213,21 @@ def parse_range(text: str, n: int) -> tuple[int, int]:
 
 def print_summary(summary: RunSummary) -> None:
     """The last words on a stage."""
-    line = f"{summary.stage}: {summary.done} of {summary.images} images done"
-    if summary.failed:
-        line += f", {summary.failed} failed"
-    if summary.upstream:
-        line += f", {summary.upstream} without their upstream stage"
-    if summary.computed:
-        rate = summary.computed / max(summary.seconds, 1e-9)
-        line += f"; {summary.computed} computed in {duration(summary.seconds)} ({rate:.3g} images/s)"
+    tally, computed = summary.tally, summary.computed.images
+    line = f"{summary.stage}: {tally.done} of {summary.images} images done"
+    if tally.failed:
+        line += f", {tally.failed} failed"
+    if tally.upstream:
+        line += f", {tally.upstream} without their upstream stage"
+    if computed:
+        rate = computed / max(summary.seconds, 1e-9)
+        line += f"; {computed} computed in {duration(summary.seconds)} ({rate:.3g} images/s)"
     else:
         line += "; nothing to do"
     print(line)
-    for reason, count in summary.reasons.most_common(10):
+    for reason, count in tally.reasons.most_common(10):
         print(f"  {count} failed: {reason}")
-    if summary.failed:
+    if tally.failed:
         print("  --retry-failed tries those again")
 
 

@@ -55,8 +55,8 @@ def _repair(store: Store, damage: list[Damage], data: str | None) -> int:
             listener=ProgressDisplay(),
             repair=damaged_rows(damage, group),
         )
-        print(f"{identity.stage}: {summary.computed} images computed again")
-        failed += summary.failed
+        print(f"{identity.stage}: {summary.computed.images} images computed again")
+        failed += summary.tally.failed
     return failed
 
 

@@ -14,6 +14,7 @@ from store.completion import read_completions, recorded_shards
 from store.create import create_or_open
 from store.storage import open_objects
 from store.store import Store
+from store.tally import Tally
 
 SAMPLE = 2
 
@@ -30,13 +31,8 @@ class UnitCost:
 def recorded_cost(store: Store, group: str, most: int = 256) -> UnitCost | None:
     """From the stage's completion records (at most some hundred shards of them); None if nothing was computed."""
     keys = [key for key, _ in list(recorded_shards(store.objects, group, store.shard).values())[:most]]
-    size = images = 0
-    seconds = 0.0
-    for record in read_completions(store.objects, keys):
-        images += record.count_done()
-        seconds += sum(image.seconds for image in record.images if image.status == 1)
-        size += sum(written.size for written in record.objects.values())
-    return UnitCost(size / images, seconds / images, images) if images else None
+    found = Tally.of_records(read_completions(store.objects, keys))
+    return UnitCost(found.bytes / found.done, found.seconds / found.done, found.done) if found.done else None
 
 
 def sampled_costs(

@@ -1,7 +1,6 @@
 """Runs one stage over a store: lock, identity, template, plan, work, summary. Any interruption can be continued."""
 
 import uuid
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -15,46 +14,37 @@ from pipeline.executors import Executor
 from pipeline.listener import Listener
 from pipeline.plan import Plan, make_plan, widen
 from pipeline.spec import Stage, identify, stage_layouts
-from pipeline.task import Job, ShardResult
+from pipeline.task import Job
 from store.completion import read_completions, recorded_shards
 from store.identity import StageIdentity
 from store.layout import array_documents, group_document
 from store.lock import stage_lock
 from store.store import ROOT, IncompleteStoreError, Store
+from store.tally import Tally
 
 
 @dataclass
 class RunSummary:
     """What a run of a stage left behind, over the images it was asked for.
 
-    done, failed, upstream: images in each state after the run (upstream: failed because their upstream stage had).
-    computed: images worked on in this run, in `seconds` of wall time and `work_seconds` of worker time.
-    reasons: how often each reason of failure occurs.
+    kept: those that stay as they were; computed: those worked on in this run, in `seconds` of wall time.
     """
 
     stage: str
     images: int
-    done: int = 0
-    failed: int = 0
-    upstream: int = 0
-    computed: int = 0
+    kept: Tally
+    computed: Tally = field(default_factory=Tally)
     seconds: float = 0.0
-    work_seconds: float = 0.0
-    reasons: Counter[str] = field(default_factory=Counter)
 
-    def add(self, result: ShardResult) -> None:
-        """Count a shard."""
-        self.done += result.done
-        self.failed += result.failed
-        self.upstream += result.upstream
-        self.computed += result.done + result.failed + result.upstream
-        self.work_seconds += result.seconds
-        self.reasons.update(reason for _, reason in result.reasons)
+    @property
+    def tally(self) -> Tally:
+        """The images in each state after the run."""
+        return self.kept + self.computed
 
     @property
     def exit_status(self) -> int:
         """0, or 3 if images failed by themselves."""
-        return 3 if self.failed else 0
+        return 3 if self.tally.failed else 0
 
 
 def run_stage(
@@ -96,7 +86,7 @@ def run_stage(
             store, stage, identity.fingerprint, shards, everything=overwrite, retry_failed=retry_failed, repair=repair
         )
         _sweep(store, stage, plan)
-        summary = RunSummary(stage.name, stop - first, plan.done, plan.failed, plan.upstream, reasons=plan.reasons)
+        summary = RunSummary(stage.name, stop - first, plan.kept)
         job = Job(uuid.uuid4().hex, store.url, stage, identity.fingerprint, store.attributes["exif"])
         _work(store, images, job, plan, executor, summary, listener)
     return summary
@@ -113,13 +103,13 @@ def _work(
 ) -> None:
     started = monotonic()
     todo = plan.images(store)
-    listener.begin(job.stage.name, todo=todo, done=plan.done, failed=plan.failed + plan.upstream)
+    listener.begin(job.stage.name, todo, plan.kept)
     try:
         if todo:
             with closing(executor.run(job, plan.tasks(store, images))) as results:
-                for result in results:
-                    summary.add(result)
-                    listener.advance(result, executor.workers)
+                for computed in results:
+                    summary.computed += computed
+                    listener.advance(computed, executor.workers)
     finally:
         _sweep_partials(store, job.stage)
         summary.seconds = monotonic() - started

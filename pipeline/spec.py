@@ -77,9 +77,9 @@ class Stage:
         """Groups of the stages this one reads, in order, without repetition."""
         return tuple(dict.fromkeys(name.split("/")[0] for name in self.reads))
 
-    def identity(self) -> dict[str, Any]:
+    def plain_params(self) -> dict[str, Any]:
         """Parameters as plain JSON values."""
-        return asdict(self.params)
+        return dict(plain(asdict(self.params)))
 
 
 def stage_layouts(stage: Stage, n: int, shard: int) -> tuple[ArrayLayout, ...]:
@@ -96,7 +96,7 @@ def identify(stage: Stage, upstream: Mapping[str, str], recipe: Mapping[str, Any
     return StageIdentity(
         stage=stage.name,
         version=stage.version,
-        params=plain(stage.identity()),
+        params=stage.plain_params(),
         source=stage.source,
         upstream=dict(upstream),
         packages=package_versions(stage.packages),

@@ -43,7 +43,7 @@ def test_a_store_on_s3(tmp_path: Path) -> None:
         store = create_or_open(url, IMAGES)
         run_stage(store, IMAGES, first_stage(), SerialExecutor(), image_range=(0, 32))
         run_stage(store, IMAGES, first_stage(), SerialExecutor())
-        assert run_stage(store, IMAGES, second_stage(), SerialExecutor()).done == 70
+        assert run_stage(store, IMAGES, second_stage(), SerialExecutor()).tally.done == 70
         with stage_lock(store.objects, "toy"), pytest.raises(LockedError, match="process"):
             run_stage(store, IMAGES, first_stage(), SerialExecutor())
         store = open_store(url)
@@ -92,7 +92,7 @@ def test_an_s3_server_that_goes_away_for_a_while(tmp_path: Path) -> None:
     server = threading.Thread(target=return_later)
     server.start()
     summary = run_stage(store, IMAGES, first_stage(), SerialExecutor())
-    assert summary.done == 70 and back_up.is_set() and not verify_store(store).damage
+    assert summary.tally.done == 70 and back_up.is_set() and not verify_store(store).damage
     finished.set()
     server.join()
 
@@ -150,8 +150,8 @@ def test_workers_joined_through_dask_scheduler_and_dask_worker(tmp_path: Path) -
             executor = DeferredExecutor(workers=None, scheduler=address, cluster=None)
             for url in (str(tmp_path / "joined.zarr"), f"s3://{BUCKET}/joined.zarr"):
                 store = create_or_open(url, IMAGES)
-                assert run_stage(store, IMAGES, first_stage(), executor).done == 70
-                assert run_stage(store, IMAGES, second_stage(), executor).done == 70
+                assert run_stage(store, IMAGES, first_stage(), executor).tally.done == 70
+                assert run_stage(store, IMAGES, second_stage(), executor).tally.done == 70
             executor.close()
         expected = reference(tmp_path / "reference.zarr")
         assert chunk_bytes(tmp_path / "joined.zarr") == expected
@@ -166,8 +166,8 @@ def test_two_hosts_across_a_network(tmp_path: Path) -> None:
     with namespaces(["pdsl-a", "pdsl-b"]) as hosts, cluster(tmp_path, hosts) as address:
         executor = DeferredExecutor(workers=None, scheduler=address, cluster=None)
         store = create_or_open(str(tmp_path / "hosts.zarr"), IMAGES, shard=4)
-        assert run_stage(store, IMAGES, first_stage(seconds=0.02), executor).done == 70
-        assert run_stage(store, IMAGES, second_stage(), executor).done == 70
+        assert run_stage(store, IMAGES, first_stage(seconds=0.02), executor).tally.done == 70
+        assert run_stage(store, IMAGES, second_stage(), executor).tally.done == 70
         executor.close()
     records = read_completions(store.objects, [key for key, _ in recorded_shards(store.objects, "toy", 4).values()])
     assert {record.host.partition(":")[0] for record in records} == {"pdsl-a", "pdsl-b"}
@@ -209,4 +209,4 @@ def test_a_scheduler_that_dies_ends_the_run_with_a_hint(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="run the same command again"):
             run_stage(store, IMAGES, first_stage(seconds=0.5), executor)
         executor.close()
-    assert run_stage(store, IMAGES, first_stage(), SerialExecutor()).done == 70
+    assert run_stage(store, IMAGES, first_stage(), SerialExecutor()).tally.done == 70

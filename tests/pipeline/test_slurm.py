@@ -90,7 +90,7 @@ def test_a_stage_on_slurm(slurm: Path, tmp_path: Path) -> None:
         assert queue == ["RUNNING", "RUNNING"] and executor.workers == 2
     finally:
         executor.close()
-    assert summary.done == 70
+    assert summary.tally.done == 70
     local = create_or_open(str(tmp_path / "local.zarr"), images, shard=8)
     run_stage(local, images, first_stage(), SerialExecutor())
     assert chunk_bytes(tmp_path / "slurm.zarr") == chunk_bytes(tmp_path / "local.zarr")

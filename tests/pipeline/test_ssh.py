@@ -62,7 +62,7 @@ def test_a_stage_over_ssh(cluster_file: Path, tmp_path: Path) -> None:
     executor = DeferredExecutor(workers=None, scheduler=None, cluster=str(cluster_file))
     store = create_or_open(str(tmp_path / "ssh.zarr"), images, shard=8)
     try:
-        assert run_stage(store, images, first_stage(seconds=0.02), executor).done == 70
+        assert run_stage(store, images, first_stage(seconds=0.02), executor).tally.done == 70
         assert executor.workers == 2
     finally:
         executor.close()

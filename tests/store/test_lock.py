@@ -32,7 +32,7 @@ def test_the_second_run_is_refused_with_host_and_process_of_the_first(url: str) 
         run_stage(store, images, nothing_stage(), SerialExecutor())
         other.kill()
         other.wait()
-        assert run_stage(store, images, first_stage(), SerialExecutor()).computed == 4
+        assert run_stage(store, images, first_stage(), SerialExecutor()).computed.images == 4
     assert live_lock(store.objects, "toy") is None and not (Path(url) / "toy/lock.json").exists()
 
 

@@ -129,7 +129,7 @@ def test_images_added_in_the_middle_go_to_the_end(url: str) -> None:
     between = replace(images, records=(image_list(1, prefix="new").records[0], *images.records))
     store = create_or_open(url, between)
     assert store.images().ids[-1] == "new00000" and store.images().ids[0] == "im00000"
-    assert run_stage(store, between, first_stage(), SerialExecutor()).computed == 1
+    assert run_stage(store, between, first_stage(), SerialExecutor()).computed.images == 1
     assert store.align(between).digest() == store.digest
 
 
