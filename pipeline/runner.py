@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
 
 from data.errors import InputError
 from data.records import ImageList
@@ -57,7 +56,6 @@ def run_stage(
     overwrite: bool = False,
     retry_failed: bool = False,
     accept_packages: bool = False,
-    recipe: Mapping[str, Any] | None = None,
     listener: Listener | None = None,
     repair: Mapping[int, frozenset[int]] | None = None,
 ) -> RunSummary:
@@ -65,8 +63,8 @@ def run_stage(
 
     images: the store's image list (any order; paths say where the pixels are). image_range: [a, b), widened to whole
     shards. overwrite: compute again what is done. retry_failed: compute failed images again. accept_packages: continue
-    although package versions changed. recipe: how the caller built the stage, kept in the store for repairs. repair:
-    shard index -> images; computes these and nothing else (the summary then counts only them).
+    although package versions changed. repair: shard index -> images; computes these and nothing else (the summary then
+    counts only them).
     Raises InputError where something differs, is locked, missing upstream, or cannot be written.
     """
     listener = listener or Listener()
@@ -79,12 +77,10 @@ def run_stage(
         listener.note(f"--images {image_range[0]}:{image_range[1]} widened to whole shards: {first}:{stop}")
     with stage_lock(store.objects, stage.group):
         store.refresh()
-        identity = identify(stage, _upstream_fingerprints(store, stage), recipe)
+        identity = identify(stage, _upstream_fingerprints(store, stage))
         whole = shards == (0, store.n_shards)
         _settle_identity(store, stage, identity, overwrite=overwrite, whole=whole, accept_packages=accept_packages)
-        plan = make_plan(
-            store, stage, identity.fingerprint, shards, everything=overwrite, retry_failed=retry_failed, repair=repair
-        )
+        plan = make_plan(store, identity, shards, everything=overwrite, retry_failed=retry_failed, repair=repair)
         _sweep(store, stage, plan)
         summary = RunSummary(stage.name, stop - first, plan.kept)
         job = Job(uuid.uuid4().hex, store.url, stage, identity.fingerprint, store.attributes["exif"])
