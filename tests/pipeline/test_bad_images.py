@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmarks.engine.toy import pixel_stage
 from data.records import ImageList, ImageRecord
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from store.create import create_or_open
-from tests.pipeline.toy import pixel_stage
 
 
 def huge_png(path: Path) -> None:

@@ -16,6 +16,7 @@ import s3fs
 from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
+from benchmarks.engine.toy import chunk_bytes, first_stage, image_list, pixel_stage
 from data.errors import InputError
 from data.records import ImageList, ImageRecord
 from pipeline.executors.serial import SerialExecutor
@@ -26,7 +27,6 @@ from store.objects import StorageError
 from store.storage import open_objects
 from store.store import open_store
 from store.verify import verify_store
-from tests.pipeline.toy import chunk_bytes, first_stage, image_list, pixel_stage
 
 IMAGES = image_list(64)
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,6 +12,9 @@ import pytest
 import yaml
 import zarr
 
+from benchmarks.engine.hosts import cluster, namespaces
+from benchmarks.engine.s3 import BUCKET, free_port, s3_server
+from benchmarks.engine.toy import chunk_bytes, first_stage, image_list, noise, second_stage
 from commands import precompute
 from data.errors import InputError
 from data.scenes import write_scenes
@@ -23,9 +26,6 @@ from store.create import create_or_open
 from store.lock import LockedError, stage_lock
 from store.store import DamagedStoreError, open_store
 from store.verify import verify_store
-from tests.pipeline.hosts import cluster, namespaces
-from tests.pipeline.s3 import BUCKET, free_port, s3_server
-from tests.pipeline.toy import chunk_bytes, first_stage, image_list, noise, second_stage
 
 IMAGES = image_list(70)
 

@@ -11,6 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.engine.toy import (
+    NoParams,
+    chunk_bytes,
+    first_stage,
+    image_list,
+    noise,
+    nothing_stage,
+    second_stage,
+)
 from data.errors import InputError
 from pipeline.executors.choose import DeferredExecutor
 from pipeline.executors.serial import SerialExecutor
@@ -21,15 +30,6 @@ from pipeline.task import Job, ShardTask, StageContractError, run_shard
 from store.create import create_or_open
 from store.store import IncompleteStoreError, open_store
 from store.tally import Tally
-from tests.pipeline.toy import (
-    NoParams,
-    chunk_bytes,
-    first_stage,
-    image_list,
-    noise,
-    nothing_stage,
-    second_stage,
-)
 
 
 class ShuffledExecutor(SerialExecutor):
@@ -225,7 +225,7 @@ def test_memory_of_a_worker(url: str) -> None:
     """The trainer's arrays at P = 2000, two shards: far below 1.5 GiB."""
     code = (
         "from benchmarks.engine_speed import *\n"
-        "from pathlib import Path; from tests.pipeline.toy import image_list\n"
+        "from pathlib import Path; from benchmarks.engine.toy import image_list\n"
         f"run(Path({url!r}), image_list(64), trainer_stage(), 0)\n"
         # ru_maxrss would count the process that forked this one
         "print(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])"

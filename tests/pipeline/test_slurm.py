@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.engine.toy import chunk_bytes, first_stage, image_list
 from data.errors import InputError
 from pipeline.executors.choose import DeferredExecutor
 from pipeline.executors.cluster import ClusterFile, load_cluster_file, start_cluster
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from store.create import create_or_open
-from tests.pipeline.toy import chunk_bytes, first_stage, image_list
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmarks.engine.s3 import free_port
+from benchmarks.engine.toy import chunk_bytes, first_stage, image_list
 from data.errors import InputError
 from pipeline.executors.choose import DeferredExecutor
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from store.create import create_or_open
-from tests.pipeline.s3 import free_port
-from tests.pipeline.toy import chunk_bytes, first_stage, image_list
 
 ROOT = Path(__file__).resolve().parents[2]
 SSHD = "/usr/sbin/sshd"

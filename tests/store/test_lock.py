@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.engine.toy import first_stage, image_list, nothing_stage
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from store.create import create_or_open
 from store.lock import SILENCE_SECONDS, Holder, LockedError, live_lock, lock_key, stage_lock
 from store.storage import open_objects
-from tests.pipeline.toy import first_stage, image_list, nothing_stage
 
 ROOT = Path(__file__).resolve().parents[2]
 HOLD = "import sys, time; from store.lock import *; from store.storage import open_objects\n"

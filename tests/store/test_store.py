@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import zarr
 
+from benchmarks.engine.toy import chunk_bytes, first_stage, image_list, noise, second_stage
 from data.errors import InputError
 from data.records import ImageRecord
 from pipeline.executors.serial import SerialExecutor
@@ -16,7 +17,6 @@ from pipeline.runner import run_stage
 from store.create import create_or_open
 from store.remote import RemoteObjects
 from store.store import DamagedStoreError, IncompleteStoreError, open_store
-from tests.pipeline.toy import chunk_bytes, first_stage, image_list, noise, second_stage
 
 
 def test_schema_is_that_of_the_design(url: str) -> None:
