@@ -3,7 +3,16 @@
 `open_store` reads, `store.create.create_or_open` makes and extends; the engine fills it.
 """
 
-from store.contents import IouGraph, Proposals, Seeds, is_done, read_graph, read_proposal_masks, read_proposals, read_seeds
+from store.contents import (
+    IouGraph,
+    Proposals,
+    Seeds,
+    is_done,
+    read_graph,
+    read_proposal_masks,
+    read_proposals,
+    read_seeds,
+)
 from store.store import DamagedStoreError, IncompleteStoreError, Store, open_store
 
 __all__ = [
