@@ -3,17 +3,24 @@
 import json
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from commands import evaluate, precompute, train
+from commands import precompute
 from commands.workspace import find_config
 from data.errors import InputError
 from data.scenes import write_scenes
-from pdsl.evaluate.summary import percent
+from pdsl.evaluate.evaluation_set import read_evaluation_set
+from pdsl.evaluate.run import COMPARED
+from pdsl.evaluate.validation import build_validator
+from pdsl.figures import percent
+from pdsl.report.run import report_run
+from pdsl.run.folder import COMPARISON, REPORT, training_config
+from pdsl.train.loop import Outcome, train
 
 TRAIN_SCENES, VAL_SCENES, SIDE, SEED = 300, 80, 160, 0
 COLOUR_CUT = {
@@ -29,11 +36,6 @@ STAGES = {"proposals": {"method": "mcg", "max_proposals": 140}, "grabcut": {"col
 CONFIG = "demo"
 EVALUATE_EVERY = 500
 MARK = ".pdsl-demo"
-ROWS = {
-    "trained": "trained model",
-    "boxes_as_masks": "its boxes filled as masks",
-    "untrained": "model before training",
-}
 
 
 def run(*, out: str, workers: int) -> int:
@@ -54,33 +56,17 @@ def run(*, out: str, workers: int) -> int:
 
     console.rule("[bold]3/4 training, from image-level labels only")
     run_folder = folder / "run"
-    stopped = train.run(
-        config=find_config(CONFIG),
-        stores=[stores["train"]],
-        out=str(run_folder),
-        resume=(run_folder / "config.yaml").exists(),
-        init=None,
-        overrides=[f"validation.every={EVALUATE_EVERY}", f"validation.store={stores['val']}"],
-        data=None,
-    )
-    if stopped:
-        return stopped
+    outcome = _train(run_folder, stores)
+    if outcome.signal:
+        console.print(f"stopped after update {outcome.step}; the same command continues")
+        return outcome.exit_status
 
     console.rule("[bold]4/4 evaluation on scenes not seen in training, and the report")
-    status = evaluate.run(
-        run=str(run_folder),
-        data=data,
-        split="val",
-        store=stores["val"],
-        results=None,
-        tta=False,
-        out=None,
-        compare=True,
-    )
-    _print_comparison(json.loads((run_folder / evaluate.COMPARISON).read_text()), console)
+    evaluation = report_run(run_folder, read_evaluation_set(data, "val", stores["val"]), compare=True)
+    _print_comparison(json.loads((run_folder / COMPARISON).read_text()), console)
     minutes = (time.perf_counter() - start) / 60
-    console.print(f"[bold green]done[/] in {minutes:.1f} min; open {(run_folder / 'report.html').resolve()}")
-    return status
+    console.print(f"[bold green]done[/] in {minutes:.1f} min; open {(run_folder / REPORT).resolve()}")
+    return 3 if evaluation.metrics["failed"] else 0
 
 
 def _check_folder(folder: Path) -> None:
@@ -107,11 +93,22 @@ def _precompute(data: str, split: str, store: str, stage: str, workers: int) -> 
         raise InputError(f"{store}: the stages did not finish (status {status}); the same command continues")
 
 
-def _print_comparison(comparison: dict[str, Any], console: Console) -> None:
+def _train(run: Path, stores: Mapping[str, str]) -> Outcome:
+    """Train, or go on where an interrupted demo stopped."""
+    settings = {
+        "validation.every": EVALUATE_EVERY,
+        "validation.store": stores["val"],
+        "data.stores": [stores["train"]],
+    }
+    config = training_config(run, find_config(CONFIG), settings.items(), resume=True)
+    return train(config, run, resume=True, validation=build_validator)
+
+
+def _print_comparison(comparison: Mapping[str, Any], console: Console) -> None:
     table = Table(title="What training is worth (in percent, on unseen scenes)", title_justify="left")
     for column in ("", "mask AP50", "mask AP75", "box AP50", "box AP75"):
         table.add_column(column, justify="right" if column else "left")
-    for name, label in ROWS.items():
+    for name, label in COMPARED.items():
         figures = [comparison[name][kind][metric] for kind in ("mask", "box") for metric in ("AP50", "AP75")]
         table.add_row(label, *(percent(figure) for figure in figures))
     console.print(table)

@@ -1,9 +1,7 @@
 """Curves of losses and of figures as inline SVG that takes the page's text colour."""
 
 import io
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pdsl.report.palette import CLASS_COLOURS, hex_colour
@@ -18,19 +16,6 @@ GROUPS = {
     "correlation (Eq. 8)": ("correlation", ""),
 }
 """Curve -> what the names of its loss terms begin and end with; the terms of a curve are added."""
-
-
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """Entries of a run's log.jsonl; a half-written last line is left out; [] if there is no log."""
-    if not path.exists():
-        return []
-    entries = []
-    for line in path.read_text().splitlines():
-        try:
-            entries.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return entries
 
 
 def loss_curves(entries: Sequence[Mapping[str, Any]]) -> str:

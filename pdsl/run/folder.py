@@ -1,19 +1,23 @@
 """A run folder: config.yaml, log.jsonl, checkpoints/, tensorboard/. Created once, continued only when asked."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from data.errors import InputError
-from data.parameters import replace, to_plain
-from pdsl.config.load import config_from_plain, save_config
+from data.parameters import nest, replace, to_plain
+from pdsl.config.load import config_from_plain, load_config, save_config
 from pdsl.config.tree import Config
 
 CONFIG = "config.yaml"
 LOG = "log.jsonl"
+METRICS = "metrics.json"
+PREDICTIONS = "predictions.json"
+REPORT = "report.html"
+COMPARISON = "comparison.json"
 CHANGEABLE = frozenset(
     {"steps", "checkpoint_every", "log_every", "device", "threads", "data.stores", "data.images", "data.loaders"}
     | {"validation.every", "validation.store", "validation.images"}
@@ -58,6 +62,31 @@ def resumed_config(run: Path, changes: Mapping[str, Any]) -> Config:
                 f"To train with the new value start another run (with --init {run} from these weights)"
             )
     return after
+
+
+def training_config(run: Path, file: str | None, changes: Iterable[tuple[str, Any]], *, resume: bool) -> Config:
+    """What to train `run` with: with `resume` its own configuration if there is one, else that of YAML `file`.
+
+    changes: (dotted field, value) put in. Raises InputError, also where neither is given.
+    """
+    if resume and (run / CONFIG).exists():
+        return resumed_config(run, nest(changes))
+    if file is None:
+        raise InputError("--config: name a YAML file, for example configs/voc-paper.yaml")
+    return load_config(file, changes)
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Entries of a run's log.jsonl; a half-written last line is left out; [] if there is no log."""
+    if not path.exists():
+        return []
+    entries = []
+    for line in path.read_text().splitlines():
+        try:
+            entries.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return entries
 
 
 def _truncate_log(path: Path, step: int) -> None:

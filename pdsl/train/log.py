@@ -7,19 +7,17 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from pdsl.figures import Figures, percent
 from pdsl.run.folder import LOG
 from pdsl.train.meters import Averages
 
 TENSORBOARD = "tensorboard"
 SILENCE_SECONDS = 30.0
 """A long evaluation is told of so often where there is no progress line."""
-Figures = dict[str, Any]
-"""{"mask": {"AP": …, "AP50": …, …}, "box": {…}, "images": …, "failed": …}, in percent, None where undefined."""
 
 
 class RunLog:
@@ -119,7 +117,7 @@ class RunLog:
 
     def _tell_figures(self, step: int, figures: Figures) -> None:
         parts = [
-            f"{kind} {name} {'-' if figures[kind][name] is None else format(figures[kind][name], '.1f')}"
+            f"{kind} {name} {percent(figures[kind][name])}"
             for kind in ("mask", "box")
             for name in ("AP", "AP50", "AP75")
         ]
