@@ -36,6 +36,7 @@ class ViewFrame:
 
     @classmethod
     def of(cls, view: View, size: tuple[int, int], max_side: int) -> "ViewFrame":
+        """The frame of `view` of an image of `size`, whose longer side stays within `max_side`."""
         height, width = resized(size, view.scale, max_side)
         return cls(Transform((height, width), view.flip, (0, 0, width, height)), size)
 
