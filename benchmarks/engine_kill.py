@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from tests.pipeline.kill import TARGETS, Trial, reference, run_time, trial
+from benchmarks.engine.kill import TARGETS, Trial, reference, run_time, trial
 
 
 @click.command()

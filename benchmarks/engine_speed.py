@@ -17,6 +17,8 @@ from pathlib import Path
 import click
 import numpy as np
 
+from benchmarks.engine.s3 import BUCKET, s3_server
+from benchmarks.engine.toy import NoParams, first_stage, image_list, nothing_stage
 from data.records import ImageList
 from pipeline.executors.choose import DeferredExecutor
 from pipeline.executors.serial import SerialExecutor
@@ -24,8 +26,6 @@ from pipeline.runner import run_stage
 from pipeline.spec import ArraySpec, Stage, StageInput
 from store.create import create_or_open
 from store.store import open_store
-from tests.pipeline.s3 import BUCKET, s3_server
-from tests.pipeline.toy import NoParams, first_stage, image_list, nothing_stage
 
 P, Q, SIDE, ROW = 2000, 2000, 56, 7
 

@@ -63,7 +63,7 @@ def measure(stages: list[Stage], proposals: Stage, spec: str, split: str, images
 
 def label(stage: Stage) -> str:
     """The stage's name with its mode."""
-    params = stage.identity()
+    params = stage.plain_params()
     return " ".join([stage.name, *(str(params[k]) for k in ("method", "seeds") if k in params)])
 
 

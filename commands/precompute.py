@@ -2,26 +2,24 @@
 
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from data import parameters
 from data.catalog import load_images
 from data.errors import InputError
 from data.records import ImageList
-from pipeline.cost import readable_bytes, recorded_cost, sampled_costs
-from pipeline.executors import Executor
+from pipeline.chain import Chain
+from pipeline.cost import Estimate, estimates, readable_bytes
 from pipeline.executors.choose import DeferredExecutor
-from pipeline.listener import Listener
-from pipeline.plan import make_plan, widen
 from pipeline.progress import ProgressDisplay, duration
-from pipeline.runner import RunSummary, refuse_changes, run_stage
+from pipeline.runner import RunSummary
 from pipeline.spec import Stage
-from stages.registry import STAGE_NAMES, build_stage, canonical_name, check_settings
+from stages.registry import STAGE_NAMES, canonical_name, check_settings, stage_for, stored_stage
 from store.create import create_or_open
+from store.identity import group_of
 from store.storage import open_objects
 from store.store import Store, open_store, read_root
 
@@ -67,6 +65,14 @@ class _Request:
         """Stages before the first one asked for, in order."""
         return STAGE_NAMES[: STAGE_NAMES.index(self.stages[0])]
 
+    def build(self, name: str, store: Store) -> Stage:
+        """A stage as the settings say; one that was not asked for and has none, as the store has it."""
+        group = group_of(name)
+        if name not in self.stages and name not in self.settings and store.identity(group) is not None:
+            return stored_stage(store, group)
+        source = self.proposals_from if name == STAGE_NAMES[0] else None
+        return stage_for(store, name, self.settings.get(name), proposals_from=source)
+
 
 def run(
     *,
@@ -83,7 +89,6 @@ def run(
     overwrite: bool = False,
     retry_failed: bool = False,
     dry_run: bool = False,
-    storage_options: Mapping[str, Any] | None = None,
 ) -> int:
     """Run one stage, or "all", over a split into a store; missing upstream stages first.
 
@@ -94,111 +99,43 @@ def run(
     """
     request = _Request.parse(stage, settings or {}, proposals_from)
     existing = None
-    if read_root(open_objects(store, storage_options)) is not None:
-        existing = open_store(store, storage_options)
+    if read_root(open_objects(store)) is not None:
+        existing = open_store(store)
     image_list = load_image_list(data, split, existing)
     image_range = parse_range(images, len(image_list)) if images else None
-    executor = DeferredExecutor(workers=workers, scheduler=scheduler, cluster=cluster)
+    display = ProgressDisplay()
+    executor = DeferredExecutor(workers=workers, scheduler=scheduler, cluster=cluster, announce=display.note)
     if dry_run:
-        print_costs(existing, image_list, request, image_range, executor.expected_workers)
+        names = (*request.upstream(), *request.stages)
+        print_costs(estimates(existing, image_list, names, request.build, image_range), executor.expected_workers)
         return 0
     target = create_or_open(
         store,
         image_list,
         shard=request.store_settings.shard,
-        storage_options=storage_options,
         overwrite=overwrite and stage == "all",
     )
-    display = ProgressDisplay()
-    executor.announce = display.note
-    runs = _Runs(target, image_list, request, executor, display, image_range, overwrite, retry_failed)
+    chain = Chain(
+        request.stages,
+        request.upstream(),
+        request.build,
+        changed=request.settings,
+        image_range=image_range,
+        overwrite=overwrite,
+        retry_failed=retry_failed,
+        accept_packages=request.store_settings.accept_packages,
+        listener=display,
+    )
+    summaries = []
     with closing(executor), _terminate_as_interrupt():
         try:
-            summaries = runs.all()
+            for summary in chain.run(target, image_list, executor):
+                print_summary(summary)
+                summaries.append(summary)
         except KeyboardInterrupt:
             display.note(f"interrupted; finished shards are kept in {store}. Run the same command again to continue.")
             return INTERRUPTED
     return max((summary.exit_status for summary in summaries), default=0)
-
-
-@dataclass
-class _Runs:
-    """The stages of one command, one after the other."""
-
-    store: Store
-    images: ImageList
-    request: _Request
-    executor: Executor
-    listener: Listener
-    image_range: tuple[int, int] | None
-    overwrite: bool
-    retry_failed: bool
-
-    def all(self) -> list[RunSummary]:
-        summaries = [s for name in self.request.upstream() for s in self.upstream(name)]
-        for name in self.request.stages:
-            stage, recipe = build(self.request, name, self.store)
-            summaries.append(self.one(stage, recipe, overwrite=self.overwrite, retry_failed=self.retry_failed))
-        return summaries
-
-    def upstream(self, name: str) -> Iterator[RunSummary]:
-        """Complete a stage that was not asked for: as the store has it, or as the settings say.
-
-        Nothing is yielded for one that was complete: its failures are no failures of this command.
-        """
-        stage, recipe = build(self.request, name, self.store, stored=name not in self.request.settings)
-        identity = self.store.identity(stage.group)
-        if identity is not None:
-            plan = make_plan(self.store, stage, identity.fingerprint, widen(self.image_range, self.store))
-            if plan.whole.all():
-                if name in self.request.settings:
-                    refuse_changes(self.store, stage)
-                return
-        self.listener.note(f"stage '{self.request.stages[0]}' needs '{name}': running it first where it is missing")
-        yield self.one(stage, recipe, overwrite=False, retry_failed=False)
-
-    def one(self, stage: Stage, recipe: Mapping[str, Any], *, overwrite: bool, retry_failed: bool) -> RunSummary:
-        summary = run_stage(
-            self.store,
-            self.images,
-            stage,
-            self.executor,
-            image_range=self.image_range,
-            overwrite=overwrite,
-            retry_failed=retry_failed,
-            accept_packages=self.request.store_settings.accept_packages,
-            recipe=recipe,
-            listener=self.listener,
-        )
-        print_summary(summary)
-        return summary
-
-
-def build(
-    request: _Request, name: str, store: Store | None, *, stored: bool = False
-) -> tuple[Stage, Mapping[str, Any]]:
-    """A stage from the request's settings, or (stored) as it was built for the store; with its recipe."""
-    identity = store.identity(name.replace("-", "_")) if store is not None and stored else None
-    recipe: Mapping[str, Any]
-    if identity is not None and identity.recipe:
-        recipe = identity.recipe
-    else:
-        capacity = None
-        if name != STAGE_NAMES[0] and store is not None and store.has("proposals/box"):
-            capacity = store.layout("proposals/box").row_shape[0]
-        source = _absolute(request.proposals_from) if name == STAGE_NAMES[0] else None
-        recipe = {"settings": dict(request.settings.get(name, {})), "proposals_from": source, "capacity": capacity}
-    return build_from_recipe(name, recipe), recipe
-
-
-def _absolute(place: str | None) -> str | None:
-    """Workers and repairs have other working folders."""
-    return place if place is None or "://" in place else str(Path(place).expanduser().absolute())
-
-
-def build_from_recipe(name: str, recipe: Mapping[str, Any]) -> Stage:
-    """The stage a recipe (as stored beside its results) describes."""
-    return build_stage(name, recipe["settings"], proposals_from=recipe["proposals_from"], capacity=recipe["capacity"])
 
 
 def parse_range(text: str, n: int) -> tuple[int, int]:
@@ -215,62 +152,36 @@ def parse_range(text: str, n: int) -> tuple[int, int]:
 
 def print_summary(summary: RunSummary) -> None:
     """The last words on a stage."""
-    line = f"{summary.stage}: {summary.done} of {summary.images} images done"
-    if summary.failed:
-        line += f", {summary.failed} failed"
-    if summary.upstream:
-        line += f", {summary.upstream} without their upstream stage"
-    if summary.computed:
-        rate = summary.computed / max(summary.seconds, 1e-9)
-        line += f"; {summary.computed} computed in {duration(summary.seconds)} ({rate:.3g} images/s)"
+    tally, computed = summary.tally, summary.computed.images
+    line = f"{summary.stage}: {tally.done} of {summary.images} images done"
+    if tally.failed:
+        line += f", {tally.failed} failed"
+    if tally.upstream:
+        line += f", {tally.upstream} without their upstream stage"
+    if computed:
+        rate = computed / max(summary.seconds, 1e-9)
+        line += f"; {computed} computed in {duration(summary.seconds)} ({rate:.3g} images/s)"
     else:
         line += "; nothing to do"
     print(line)
-    for reason, count in summary.reasons.most_common(10):
+    for reason, count in tally.reasons.most_common(10):
         print(f"  {count} failed: {reason}")
-    if summary.failed:
+    if tally.failed:
         print("  --retry-failed tries those again")
 
 
-def print_costs(
-    store: Store | None,
-    images: ImageList,
-    request: _Request,
-    image_range: tuple[int, int] | None,
-    workers: int,
-) -> None:
+def print_costs(estimates: Sequence[Estimate], workers: int) -> None:
     """Images, bytes and hours of what would be run."""
-    names = (*request.upstream(), *request.stages)
-    a, b = image_range or (0, len(images))
-    costs = {}
-    for name in names:
-        cost = recorded_cost(store, name.replace("-", "_")) if store is not None else None
-        if cost is not None:
-            costs[name] = cost
-    if len(costs) < len(names):
-
-        def built(name: str, sample: Store | None) -> Stage:
-            return build(request, name, sample)[0]
-
-        costs = {**sampled_costs(images, names, built), **costs}
     wide = f"with {workers} workers"
     print(f"{'stage':<12}{'images':>10}{'bytes':>10}{'core-hours':>12}{wide:>18}  measured on")
-    for name in names:
-        todo = _todo(store, name, a, b)
-        cost = costs.get(name)
+    for estimate in estimates:
+        name, todo, cost = estimate.stage, estimate.images, estimate.cost
         if cost is None:
             print(f"{name:<12}{todo:>10}  (every sample image failed: no estimate)")
             continue
         hours, size = todo * cost.seconds / 3600, readable_bytes(todo * cost.bytes)
         wall = duration(hours * 3600 / workers)
         print(f"{name:<12}{todo:>10}{size:>10}{hours:>12.3g}{wall:>18}  {cost.images} images")
-
-
-def _todo(store: Store | None, name: str, a: int, b: int) -> int:
-    group = name.replace("-", "_")
-    if store is None or store.identity(group) is None:
-        return b - a
-    return int((store.status(group)[a:b] == 0).sum()) + max(0, b - max(a, len(store)))
 
 
 def load_image_list(data: str | None, split: str | None, store: Store | None) -> ImageList:

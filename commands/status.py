@@ -39,11 +39,11 @@ def _print_table(store: Store, stages: list[StageStatus]) -> None:
     for s in stages:
         table.add_row(
             s.stage,
-            str(s.done),
-            str(s.failed - s.upstream),
-            str(s.upstream),
+            str(s.tally.done),
+            str(s.tally.failed),
+            str(s.tally.upstream),
             str(s.pending),
-            readable_bytes(s.bytes),
+            readable_bytes(s.tally.bytes),
             "-" if s.seconds_per_image is None else f"{s.seconds_per_image:.3g}",
             _state(s),
         )
@@ -53,7 +53,7 @@ def _print_table(store: Store, stages: list[StageStatus]) -> None:
             rate = "" if s.images_per_second is None else f", {s.images_per_second:.3g} images/s"
             left = "" if s.seconds_left is None else f", {duration(s.seconds_left)} left"
             console.print(f"{s.stage}: running on {s.running}{rate}{left}", markup=False)
-        for reason, count in s.reasons.most_common(REASONS_SHOWN):
+        for reason, count in s.tally.reasons.most_common(REASONS_SHOWN):
             console.print(f"{s.stage}: {count} failed: {reason}", markup=False)
         if s.stale:
             console.print(f"{s.stage}: stale: {s.stale}; run precompute --stage {s.stage} --overwrite", markup=False)

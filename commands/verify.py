@@ -1,11 +1,11 @@
 """`verify`: re-read a store, name what is damaged, and repair it."""
 
-from commands.precompute import build_from_recipe, load_image_list
-from data.errors import InputError
+from data.catalog import load_images
 from pipeline.cost import readable_bytes
 from pipeline.executors.serial import SerialExecutor
 from pipeline.progress import ProgressDisplay
 from pipeline.runner import run_stage
+from stages.registry import stored_stage
 from store.store import Store, open_store
 from store.verify import Damage, Verification, damaged_rows, repair_images, verify_store, withdraw_unreadable
 
@@ -35,28 +35,24 @@ def run(*, store: str, repair: bool = False, data: str | None = None) -> int:
 
 def _repair(store: Store, damage: list[Damage], data: str | None) -> int:
     """Images list first, then stages, upstream before downstream; the number of images that failed."""
-    images = load_image_list(data, store.attributes["split"], store)
+    images = load_images(data or store.attributes["spec"], store.attributes["split"])
     if any(found.group == "images" for found in damage):
         repair_images(store, images, damage)
-        store = open_store(store.url, store.storage_options)
+        store = open_store(store.url)
     withdraw_unreadable(store, damage)
     failed = 0
     for group in store.groups_in_order({found.group for found in damage} - {"images"}):
-        identity = store.identity(group)
-        if identity is None or not identity.recipe:
-            raise InputError(f"{store.url}: {group}: not made by precompute; --overwrite makes it anew")
-        stage = build_from_recipe(identity.stage, identity.recipe)
+        stage = stored_stage(store, group)
         summary = run_stage(
             store,
             images,
             stage,
             SerialExecutor(),
-            recipe=identity.recipe,
             listener=ProgressDisplay(),
             repair=damaged_rows(damage, group),
         )
-        print(f"{identity.stage}: {summary.computed} images computed again")
-        failed += summary.failed
+        print(f"{stage.name}: {summary.computed.images} images computed again")
+        failed += summary.tally.failed
     return failed
 
 

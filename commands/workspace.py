@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from data.errors import InputError, nearest
+from data.files import is_url
 
 FILE = "pdsl.yaml"
 
@@ -84,7 +85,7 @@ class Workspace:
         if store:
             return [store]
         urls = list(dict.fromkeys([self.train_store(None), self._need(None, "stores.val", "--store")]))
-        return [url for url in urls if "://" in url or Path(url).exists()] or urls
+        return [url for url in urls if is_url(url) or Path(url).exists()] or urls
 
     def train_store(self, store: str | None) -> str:
         return str(self._need(store, "stores.train", "--store"))

@@ -1,12 +1,19 @@
-"""Files below a folder that is local or an fsspec URL (s3://, gs://, memory://)."""
+"""Files below a folder that is local or an fsspec URL (s3://, gs://, memory://), and the one way to open such a URL."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
+import yaml
+
 from data.errors import InputError
 from data.retry import UnreachableError, retried
+
+OPTIONS_VARIABLE = "PDSL_STORAGE_OPTIONS"
+"""Environment variable that names a YAML file of fsspec options (endpoint, keys, ...)."""
 
 
 def is_url(path: str | Path) -> bool:
@@ -21,7 +28,7 @@ def open_binary(path: str | Path) -> IO[bytes]:
     """
     if not is_url(path):
         return Path(path).open("rb")
-    filesystem, inner = _filesystem(str(path))
+    filesystem, inner = open_filesystem(str(path))
     stream: IO[bytes] = filesystem.open(inner, "rb")
     return stream
 
@@ -31,7 +38,7 @@ def read_remote(url: str) -> bytes:
 
     Raises OSError as `open` does, InputError for an unknown protocol and for a store that stays silent.
     """
-    filesystem, inner = _filesystem(url)
+    filesystem, inner = open_filesystem(url)
     try:
         return bytes(retried(lambda: filesystem.cat_file(inner)))
     except UnreachableError as error:
@@ -61,7 +68,7 @@ class Folder:
     def has(self, *parts: str) -> bool:
         """Whether the file or folder exists."""
         if is_url(self.url):
-            filesystem, inner = _filesystem(self.path(*parts))
+            filesystem, inner = open_filesystem(self.path(*parts))
             return bool(filesystem.exists(inner))
         return Path(self.path(*parts)).exists()
 
@@ -97,7 +104,7 @@ class Folder:
         try:
             if not is_url(path):
                 return sorted(entry.name for entry in Path(path).iterdir())
-            filesystem, inner = _filesystem(path)
+            filesystem, inner = open_filesystem(path)
             return sorted(str(entry).rstrip("/").rpartition("/")[2] for entry in filesystem.ls(inner, detail=False))
         except (FileNotFoundError, NotADirectoryError):
             return []
@@ -107,7 +114,7 @@ class Folder:
         if not is_url(self.url):
             paths = (Path(folder, name) for folder, _, names in os.walk(self.url, followlinks=True) for name in names)
             return sorted(path.relative_to(self.url).as_posix() for path in paths)
-        filesystem, inner = _filesystem(self.url)
+        filesystem, inner = open_filesystem(self.url)
         return sorted(str(path).partition(inner.strip("/"))[2].lstrip("/") for path in filesystem.find(inner))
 
     def sizes(self, suffix: str) -> dict[str, int]:
@@ -115,18 +122,49 @@ class Folder:
         if not is_url(self.url):
             found = [(name, Path(self.url, name).stat().st_size) for name in self.files() if name.endswith(suffix)]
             return dict(found)
-        filesystem, inner = _filesystem(self.url)
+        filesystem, inner = open_filesystem(self.url)
         listing = filesystem.find(inner, detail=True)
         relative = {str(path).partition(inner.strip("/"))[2].lstrip("/"): info for path, info in listing.items()}
         return {name: int(relative[name]["size"] or 0) for name in sorted(relative) if name.endswith(suffix)}
 
 
-def _filesystem(url: str) -> tuple[Any, str]:
+def open_filesystem(url: str, **defaults: Any) -> tuple[Any, str]:
+    """The fsspec file system behind a URL, with the user's options for its protocol laid over `defaults`; and the path
+    in it. Raises InputError for a protocol or options that can not be used."""
     import fsspec  # here, because local data sets need neither it nor its import time
 
+    protocol = url.partition("://")[0]
     try:
-        filesystem, inner = fsspec.core.url_to_fs(url)
-    except (ImportError, ValueError) as error:
-        protocol = url.partition("://")[0]
-        raise InputError(f"{url}: cannot use {protocol}:// ({error}); install its package or check the URL") from error
+        filesystem, inner = fsspec.core.url_to_fs(url, **{**defaults, **storage_options(protocol)})
+    except (ImportError, ValueError, TypeError) as error:
+        raise InputError(
+            f"{url}: cannot use {protocol}:// ({error}); install its package, or check the URL and {OPTIONS_VARIABLE}"
+        ) from error
     return filesystem, str(inner)
+
+
+def storage_options(protocol: str) -> dict[str, Any]:
+    """The user's fsspec options for a protocol ("s3"), from the file that the environment names; {} without one.
+
+    A protocol's name over a mapping holds options for its URLs alone, every other key goes to all protocols:
+    {"s3": {"endpoint_url": ...}, "gs": {"token": ...}}. Raises InputError for a file that is no such mapping.
+    """
+    from fsspec import available_protocols
+
+    path = os.environ.get(OPTIONS_VARIABLE)
+    options = _read_options(path) if path else {}
+    named = {name for name, value in options.items() if isinstance(value, Mapping) and name in available_protocols()}
+    common = {name: value for name, value in options.items() if name not in named}
+    return {**common, **options[protocol]} if protocol in named else common
+
+
+@lru_cache(maxsize=1)
+def _read_options(path: str) -> Mapping[str, Any]:
+    """Read once a process, not once an image."""
+    try:
+        options = yaml.safe_load(Path(path).read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"{OPTIONS_VARIABLE}={path}: can not be read ({error})") from error
+    if not isinstance(options, dict):
+        raise InputError(f"{OPTIONS_VARIABLE}={path}: expected a mapping of fsspec options")
+    return options

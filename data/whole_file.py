@@ -12,10 +12,11 @@ PARTIAL = ".partial"
 
 
 @contextmanager
-def whole_file(path: str | Path) -> Iterator[IO[bytes]]:
+def whole_file(path: str | Path, *, settled: bool = True) -> Iterator[IO[bytes]]:
     """`path` opened for writing: when the block ends its bytes reach the disk, then the name appears, over an older
     file of that name. After an error the older file is as it was. The folder is made where it is missing.
 
+    settled: the name has reached the disk as well; otherwise a loss of power may bring the older file back.
     Raises OSError as `open` and `write` do.
     """
     path = Path(path)
@@ -30,12 +31,13 @@ def whole_file(path: str | Path) -> Iterator[IO[bytes]]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    settle(path.parent)
+    if settled:
+        settle(path.parent)
 
 
-def write_whole(path: str | Path, content: bytes | str) -> None:
+def write_whole(path: str | Path, content: bytes | str, *, settled: bool = True) -> None:
     """Write a file in one go; text as UTF-8. See `whole_file`."""
-    with whole_file(path) as file:
+    with whole_file(path, settled=settled) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 

@@ -150,7 +150,7 @@ class CacheReader:
         key = (os.getpid(), place)
         if key not in self._opened:
             store = self.sources[place].store
-            self._opened[key] = open_store(store.url, store.storage_options)
+            self._opened[key] = open_store(store.url)
         return self._opened[key]
 
 

@@ -1,17 +1,17 @@
 """Which images of a stage are to be computed: a byte a shard, so that a hundred million images fit in memory."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from data.records import ImageList
-from pipeline.spec import Stage
 from pipeline.task import ShardTask
 from store.completion import UPSTREAM, Completion, read_completions, recorded_shards
+from store.identity import StageIdentity
 from store.layout import DONE, STATUS
 from store.store import Store
+from store.tally import Tally
 
 
 @dataclass
@@ -19,17 +19,14 @@ class Plan:
     """The work on shards [first, stop) of a stage.
 
     whole: (stop - first,) bool, shards that stay as they are. rows: shard -> images to compute in a shard of which the
-    others are kept. done, failed, upstream: outcomes that stay; reasons: of the failed ones.
+    others are kept. kept: the outcomes that stay.
     """
 
     first: int
     stop: int
     whole: np.ndarray
     rows: dict[int, frozenset[int]] = field(default_factory=dict)
-    done: int = 0
-    failed: int = 0
-    upstream: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
+    kept: Tally = field(default_factory=Tally)
 
     def pending(self) -> Iterator[int]:
         """Indexes of shards with work, in order."""
@@ -49,8 +46,7 @@ class Plan:
 
 def make_plan(
     store: Store,
-    stage: Stage,
-    fingerprint: str,
+    identity: StageIdentity,
     shards: tuple[int, int],
     *,
     everything: bool = False,
@@ -70,36 +66,31 @@ def make_plan(
         plan.rows = dict(repair)
     if everything or repair is not None:
         return plan
-    recorded = recorded_shards(store.objects, stage.group, store.shard)
+    recorded = recorded_shards(store.objects, identity.group, store.shard)
     keys = (key for index, (key, _) in recorded.items() if first <= index < stop)
     for record in read_completions(store.objects, keys):
-        if record.fingerprint == fingerprint:
-            _consider(plan, store, stage, record, retry_failed)
+        if record.fingerprint == identity.fingerprint:
+            _consider(plan, store, identity, record, retry_failed)
     return plan
 
 
-def _consider(plan: Plan, store: Store, stage: Stage, record: Completion, retry_failed: bool) -> None:
+def _consider(plan: Plan, store: Store, identity: StageIdentity, record: Completion, retry_failed: bool) -> None:
     index = record.first // store.shard
     stop = store.bounds(index)[1]
     again = set(range(record.stop, stop))
     for row, image in enumerate(record.images, record.first):
-        if image.status == DONE:
-            plan.done += 1
-        elif _upstream_ready(store, stage, row) if image.reason == UPSTREAM else retry_failed:
+        upstream = image.reason == UPSTREAM
+        if image.status != DONE and (_upstream_ready(store, identity, row) if upstream else retry_failed):
             again.add(row)
-        elif image.reason == UPSTREAM:
-            plan.upstream += 1
-        else:
-            plan.failed += 1
-            plan.reasons[image.reason] += 1
+    plan.kept += Tally.of(image for row, image in enumerate(record.images, record.first) if row not in again)
     if again:
         plan.rows[index] = frozenset(again)
     else:
         plan.whole[index - plan.first] = True
 
 
-def _upstream_ready(store: Store, stage: Stage, row: int) -> bool:
-    return all(store.read(f"{group}/{STATUS}", row) == DONE for group in stage.upstream)
+def _upstream_ready(store: Store, identity: StageIdentity, row: int) -> bool:
+    return all(store.read(f"{group}/{STATUS}", row) == DONE for group in identity.upstream)
 
 
 def widen(image_range: tuple[int, int] | None, store: Store) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 from pipeline.listener import Listener
-from pipeline.task import ShardResult
+from store.tally import Tally
 
 _LOG_SECONDS = 30.0
 
@@ -30,13 +30,13 @@ class ProgressDisplay(Listener):
         self._console = Console(stderr=True, soft_wrap=True, highlight=False)
         self._progress: Progress | None = None
         self._task = TaskID(0)
-        self._done = self._failed = self._computed = self._todo = 0
+        self._todo = 0
+        self._kept = self._computed = Tally()
         self._stage = ""
         self._started = self._logged = monotonic()
 
-    def begin(self, stage: str, *, todo: int, done: int, failed: int) -> None:
-        self._stage, self._todo, self._computed = stage, todo, 0
-        self._done, self._failed = done, failed
+    def begin(self, stage: str, todo: int, kept: Tally) -> None:
+        self._stage, self._todo, self._kept, self._computed = stage, todo, kept, Tally()
         self._started = self._logged = monotonic()
         if not todo:
             return
@@ -50,25 +50,24 @@ class ProgressDisplay(Listener):
             )
             self._progress = Progress(*columns, console=self._console)
             self._task = self._progress.add_task(
-                stage, total=done + failed + todo, completed=done + failed, counts=self._counts(), computed=0, workers=0
+                stage, total=kept.images + todo, completed=kept.images, counts=self._counts(), computed=0, workers=0
             )
             self._progress.start()
         else:
-            self.note(f"{stage}: {todo} images to compute, {done} done, {failed} failed")
+            failed = kept.failed + kept.upstream
+            self.note(f"{stage}: {todo} images to compute, {kept.done} done, {failed} failed")
 
-    def advance(self, result: ShardResult, workers: int) -> None:
-        images = result.done + result.failed + result.upstream
-        self._computed += images
-        self._done += result.done
-        self._failed += result.failed + result.upstream
+    def advance(self, computed: Tally, workers: int) -> None:
+        self._computed += computed
+        images = self._computed.images
         if self._progress is not None:
             self._progress.update(
-                self._task, advance=images, counts=self._counts(), computed=self._computed, workers=workers
+                self._task, advance=computed.images, counts=self._counts(), computed=images, workers=workers
             )
         elif monotonic() - self._logged > _LOG_SECONDS:
             self._logged = monotonic()
-            rate = self._computed / max(1e-9, self._logged - self._started)
-            left = duration((self._todo - self._computed) / rate)
+            rate = images / max(1e-9, self._logged - self._started)
+            left = duration((self._todo - images) / rate)
             self.note(f"{self._stage}: {self._counts()}, {rate:.3g} images/s, {left} left, {workers} workers")
 
     def note(self, message: str) -> None:
@@ -80,7 +79,8 @@ class ProgressDisplay(Listener):
             self._progress = None
 
     def _counts(self) -> str:
-        return f"{self._done} done, {self._failed} failed, {self._todo - self._computed} left"
+        found = self._kept + self._computed
+        return f"{found.done} done, {found.failed + found.upstream} failed, {self._todo - self._computed.images} left"
 
 
 def duration(seconds: float) -> str:

@@ -1,62 +1,49 @@
 """Runs one stage over a store: lock, identity, template, plan, work, summary. Any interruption can be continued."""
 
 import uuid
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
-
-import numpy as np
 
 from data.errors import InputError
 from data.records import ImageList
+from data.whole_file import PARTIAL
 from pipeline.executors import Executor
 from pipeline.listener import Listener
 from pipeline.plan import Plan, make_plan, widen
 from pipeline.spec import Stage, identify, stage_layouts
-from pipeline.task import Job, ShardResult
+from pipeline.task import Job
 from store.completion import read_completions, recorded_shards
 from store.identity import StageIdentity
 from store.layout import array_documents, group_document
-from store.local import PARTIAL
 from store.lock import stage_lock
 from store.store import ROOT, IncompleteStoreError, Store
+from store.tally import Tally
 
 
 @dataclass
 class RunSummary:
     """What a run of a stage left behind, over the images it was asked for.
 
-    done, failed, upstream: images in each state after the run (upstream: failed because their upstream stage had).
-    computed: images worked on in this run, in `seconds` of wall time and `work_seconds` of worker time.
-    reasons: how often each reason of failure occurs.
+    kept: those that stay as they were; computed: those worked on in this run, in `seconds` of wall time.
     """
 
     stage: str
     images: int
-    done: int = 0
-    failed: int = 0
-    upstream: int = 0
-    computed: int = 0
+    kept: Tally
+    computed: Tally = field(default_factory=Tally)
     seconds: float = 0.0
-    work_seconds: float = 0.0
-    reasons: Counter[str] = field(default_factory=Counter)
 
-    def add(self, result: ShardResult) -> None:
-        """Count a shard."""
-        self.done += result.done
-        self.failed += result.failed
-        self.upstream += result.upstream
-        self.computed += result.done + result.failed + result.upstream
-        self.work_seconds += result.seconds
-        self.reasons.update(reason for _, reason in result.reasons)
+    @property
+    def tally(self) -> Tally:
+        """The images in each state after the run."""
+        return self.kept + self.computed
 
     @property
     def exit_status(self) -> int:
         """0, or 3 if images failed by themselves."""
-        return 3 if self.failed else 0
+        return 3 if self.tally.failed else 0
 
 
 def run_stage(
@@ -69,7 +56,6 @@ def run_stage(
     overwrite: bool = False,
     retry_failed: bool = False,
     accept_packages: bool = False,
-    recipe: Mapping[str, Any] | None = None,
     listener: Listener | None = None,
     repair: Mapping[int, frozenset[int]] | None = None,
 ) -> RunSummary:
@@ -77,8 +63,8 @@ def run_stage(
 
     images: the store's image list (any order; paths say where the pixels are). image_range: [a, b), widened to whole
     shards. overwrite: compute again what is done. retry_failed: compute failed images again. accept_packages: continue
-    although package versions changed. recipe: how the caller built the stage, kept in the store for repairs. repair:
-    shard index -> images; computes these and nothing else (the summary then counts only them).
+    although package versions changed. repair: shard index -> images; computes these and nothing else (the summary then
+    counts only them).
     Raises InputError where something differs, is locked, missing upstream, or cannot be written.
     """
     listener = listener or Listener()
@@ -91,17 +77,13 @@ def run_stage(
         listener.note(f"--images {image_range[0]}:{image_range[1]} widened to whole shards: {first}:{stop}")
     with stage_lock(store.objects, stage.group):
         store.refresh()
-        identity = identify(stage, _upstream_fingerprints(store, stage), recipe)
+        identity = identify(stage, _upstream_fingerprints(store, stage))
         whole = shards == (0, store.n_shards)
         _settle_identity(store, stage, identity, overwrite=overwrite, whole=whole, accept_packages=accept_packages)
-        plan = make_plan(
-            store, stage, identity.fingerprint, shards, everything=overwrite, retry_failed=retry_failed, repair=repair
-        )
+        plan = make_plan(store, identity, shards, everything=overwrite, retry_failed=retry_failed, repair=repair)
         _sweep(store, stage, plan)
-        summary = RunSummary(stage.name, stop - first, plan.done, plan.failed, plan.upstream, reasons=plan.reasons)
-        job = Job(
-            uuid.uuid4().hex, store.url, store.storage_options, stage, identity.fingerprint, store.attributes["exif"]
-        )
+        summary = RunSummary(stage.name, stop - first, plan.kept)
+        job = Job(uuid.uuid4().hex, store.url, stage, identity.fingerprint, store.attributes["exif"])
         _work(store, images, job, plan, executor, summary, listener)
     return summary
 
@@ -117,13 +99,13 @@ def _work(
 ) -> None:
     started = monotonic()
     todo = plan.images(store)
-    listener.begin(job.stage.name, todo=todo, done=plan.done, failed=plan.failed + plan.upstream)
+    listener.begin(job.stage.name, todo, plan.kept)
     try:
         if todo:
             with closing(executor.run(job, plan.tasks(store, images))) as results:
-                for result in results:
-                    summary.add(result)
-                    listener.advance(result, executor.workers)
+                for computed in results:
+                    summary.computed += computed
+                    listener.advance(computed, executor.workers)
     finally:
         _sweep_partials(store, job.stage)
         summary.seconds = monotonic() - started
@@ -219,8 +201,3 @@ def _sweep_partials(store: Store, stage: Stage) -> None:
         for key, _ in store.objects.entries(stage.group):
             if key.endswith(PARTIAL):
                 store.objects.delete(key)
-
-
-def total_bytes(store: Store, group: str) -> int:
-    """Bytes a stage takes in the store."""
-    return int(np.sum([size for _, size in store.objects.entries(group)], dtype=np.int64))

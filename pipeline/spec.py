@@ -8,7 +8,7 @@ import numpy as np
 
 from data.errors import InputError
 from data.records import ImageRecord
-from store.identity import StageIdentity, package_versions, plain
+from store.identity import StageIdentity, group_of, package_versions, plain
 from store.layout import STATUS, ArrayLayout
 
 
@@ -54,7 +54,7 @@ class Stage:
     needs_image: whether pixels are decoded for it.
     compute: picklable callable (a function or a frozen dataclass with __call__), StageInput -> rows.
     packages: distributions whose version is part of the result.
-    source: fingerprint of external files the stage reads (method `files`), else None.
+    source: fingerprint of external files the stage reads (method `files`), else None. source_path: where they lie.
     """
 
     name: str
@@ -66,20 +66,21 @@ class Stage:
     needs_image: bool = True
     packages: tuple[str, ...] = ("numpy",)
     source: str | None = None
+    source_path: str | None = None
 
     @property
     def group(self) -> str:
         """Name of the stage's group in the store."""
-        return self.name.replace("-", "_")
+        return group_of(self.name)
 
     @property
     def upstream(self) -> tuple[str, ...]:
         """Groups of the stages this one reads, in order, without repetition."""
         return tuple(dict.fromkeys(name.split("/")[0] for name in self.reads))
 
-    def identity(self) -> dict[str, Any]:
+    def plain_params(self) -> dict[str, Any]:
         """Parameters as plain JSON values."""
-        return asdict(self.params)
+        return dict(plain(asdict(self.params)))
 
 
 def stage_layouts(stage: Stage, n: int, shard: int) -> tuple[ArrayLayout, ...]:
@@ -91,14 +92,14 @@ def stage_layouts(stage: Stage, n: int, shard: int) -> tuple[ArrayLayout, ...]:
     return (*rows, ArrayLayout(f"{stage.group}/{STATUS}", (), "uint8", n, shard, packed=True))
 
 
-def identify(stage: Stage, upstream: Mapping[str, str], recipe: Mapping[str, Any] | None = None) -> StageIdentity:
+def identify(stage: Stage, upstream: Mapping[str, str]) -> StageIdentity:
     """The identity `stage` would have now, reading `upstream` (group -> fingerprint)."""
     return StageIdentity(
         stage=stage.name,
         version=stage.version,
-        params=plain(stage.identity()),
+        params=stage.plain_params(),
         source=stage.source,
         upstream=dict(upstream),
         packages=package_versions(stage.packages),
-        recipe=plain(recipe or {}),
+        source_path=stage.source_path,
     )

@@ -19,6 +19,7 @@ from store.completion import UPSTREAM, Completion, ImageOutcome, WrittenObject, 
 from store.layout import DONE, FAILED, STATUS, ArrayLayout
 from store.shards import DamagedError, check_chunk, encode_chunk, encode_shard
 from store.store import Store, open_store
+from store.tally import Tally
 
 THREAD_LIMITS = {
     "OMP_NUM_THREADS": "1",
@@ -45,7 +46,6 @@ class Job:
 
     run: str
     url: str
-    storage_options: Mapping[str, Any] | None
     stage: Stage
     fingerprint: str
     exif: bool
@@ -72,19 +72,6 @@ class ShardTask:
         return self.stop - self.first if self.rows is None else len(self.rows)
 
 
-@dataclass(frozen=True)
-class ShardResult:
-    """What became of a shard: images computed well, failed, failed for their upstream only; reasons by image id."""
-
-    first: int
-    stop: int
-    done: int
-    failed: int
-    upstream: int
-    seconds: float
-    reasons: tuple[tuple[str, str], ...]
-
-
 def limit_threads() -> None:
     """One thread for the numerical libraries of this process, those already loaded included."""
     os.environ.update(THREAD_LIMITS)
@@ -95,16 +82,15 @@ def limit_threads() -> None:
         torch.set_num_threads(1)
 
 
-def run_shard(job: Job, task: ShardTask, store: Store | None = None) -> ShardResult:
-    """Compute, write and record one shard. An image that fails is recorded; the store's own trouble is raised."""
-    store = store or open_store(job.url, job.storage_options)
+def run_shard(job: Job, task: ShardTask, store: Store | None = None) -> Tally:
+    """Compute, write and record one shard; the tally is of the images computed. An image that fails is recorded; the
+    store's own trouble is raised."""
+    store = store or open_store(job.url)
     layouts = stage_layouts(job.stage, store.n_images, store.shard)
     index = task.first // store.shard
     old = store.completion(job.stage.group, index)
     if old is not None and old.run == job.run:  # Dask asks again when a worker dies before its answer arrived
-        return _result(
-            task, [o for row, o in enumerate(old.images, task.first) if task.rows is None or row in task.rows]
-        )
+        return Tally.of(o for row, o in enumerate(old.images, task.first) if task.rows is None or row in task.rows)
     kept, old_keys = _kept(store, job, task, layouts, old)
     outcomes: list[ImageOutcome] = []
     columns: list[list[Any]] = [[] for _ in layouts]
@@ -128,21 +114,7 @@ def run_shard(job: Job, task: ShardTask, store: Store | None = None) -> ShardRes
     host = f"{socket.gethostname()}:{os.getpid()}"
     completion = Completion(job.fingerprint, task.first, task.stop, tuple(outcomes), written, job.run, host, now)
     store.objects.write(record_key(job.stage.group, task.first, task.stop), completion.encode())
-    return _result(task, computed)
-
-
-def _result(task: ShardTask, computed: list[ImageOutcome]) -> ShardResult:
-    failures = [o for o in computed if o.status == FAILED]
-    upstream = sum(o.reason == UPSTREAM for o in failures)
-    return ShardResult(
-        task.first,
-        task.stop,
-        done=len(computed) - len(failures),
-        failed=len(failures) - upstream,
-        upstream=upstream,
-        seconds=sum(o.seconds for o in computed),
-        reasons=tuple((o.id, o.reason) for o in failures if o.reason != UPSTREAM),
-    )
+    return Tally.of(computed)
 
 
 Kept = dict[int, tuple[ImageOutcome, list[Any]]]

@@ -8,6 +8,8 @@ from typing import Any
 
 from data.errors import InputError, nearest
 from pipeline.spec import Stage
+from store.contents import PROPOSAL_BOX
+from store.store import IncompleteStoreError, Store
 
 STAGE_NAMES = ("proposals", "iou-graph", "grabcut")
 """In the order in which they run; each reads the ones before it."""
@@ -62,3 +64,25 @@ def build_stage(
     from stages.grabcut import grabcut_stage
 
     return grabcut_stage(values, capacity)
+
+
+def stage_for(
+    store: Store, name: str, settings: Mapping[str, Any] | None = None, *, proposals_from: str | None = None
+) -> Stage:
+    """`build_stage` for the proposals that `store` has."""
+    capacity = store.layout(PROPOSAL_BOX).row_shape[0] if store.has(PROPOSAL_BOX) else None
+    return build_stage(name, settings, proposals_from=proposals_from, capacity=capacity)
+
+
+def stored_stage(store: Store, group: str) -> Stage:
+    """The stage that computed what `store` holds in `group`, from its stored parameters.
+
+    Raises IncompleteStoreError if it was not begun, InputError if this program has no such stage or parameters.
+    """
+    identity = store.identity(group)
+    if identity is None:
+        raise IncompleteStoreError(f"{store.url}: has no '{group}'; run precompute for its stage")
+    try:
+        return stage_for(store, identity.stage, identity.params, proposals_from=identity.source_path)
+    except InputError as error:
+        raise InputError(f"{store.url}: '{group}' can not be made again as it was: {error}") from error

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from store.layout import DONE, FAILED, FORMAT
+from store.layout import FORMAT
 from store.objects import Objects
 from store.shards import checksum
 
@@ -82,14 +82,6 @@ class Completion:
     def written_at(self) -> float:
         """Seconds since the epoch; 0 if not noted."""
         return datetime.fromisoformat(self.written).timestamp() if self.written else 0.0
-
-    def failures(self) -> Iterator[ImageOutcome]:
-        """Images with status 2."""
-        return (image for image in self.images if image.status == FAILED)
-
-    def count_done(self) -> int:
-        """Number of images with status 1."""
-        return sum(image.status == DONE for image in self.images)
 
 
 def record_key(group: str, first: int, stop: int) -> str:

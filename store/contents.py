@@ -39,7 +39,7 @@ class IouGraph(NamedTuple):
 class Seeds(NamedTuple):
     """The q seeds of an image. index: (q,) uint16 rows of its proposals; mask: (q, 56, 7) uint8 in their box frames."""
 
-    index: np.ndarray
+    index: np.ndarray  # type: ignore[assignment]  # hides tuple.index
     mask: np.ndarray
 
 

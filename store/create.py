@@ -1,6 +1,6 @@
 """Creating, opening and extending stores: the door to write (store/store.py reads)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,12 +13,7 @@ from store.lock import live_lock
 from store.objects import Objects
 from store.shards import encode_chunk, encode_shard
 from store.storage import open_objects
-from store.store import (
-    KIND,
-    ROOT,
-    Store,
-    read_root,
-)
+from store.store import KIND, ROOT, Store, read_root
 
 DEFAULT_SHARD = 32
 
@@ -28,7 +23,6 @@ def create_or_open(
     images: ImageList,
     *,
     shard: int | None = None,
-    storage_options: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Store:
     """The store of `images` at `url`: created, opened, or extended where images were added to the data set.
@@ -44,10 +38,10 @@ def create_or_open(
         raise InputError(f"{images.spec}: no classes; image-level labels are what everything is trained from")
     if shard is not None and not 1 <= shard <= 65_536:
         raise InputError(f"store.shard: {shard} is not within 1 to 65536")
-    objects = open_objects(url, storage_options)
+    objects = open_objects(url)
     attributes = read_root(objects)
     if attributes is not None:
-        store = Store(objects, storage_options, attributes)
+        store = Store(objects, attributes)
         added, differences = _compare(store, images, shard)
         if not differences:
             return _extend(store, images, added) if added else _relabel(store, images)
@@ -59,10 +53,10 @@ def create_or_open(
         refuse_if_running(store)
         objects.delete(ROOT)
         objects.delete_tree("")
-    return _create(objects, images, shard or DEFAULT_SHARD, storage_options)
+    return _create(objects, images, shard or DEFAULT_SHARD)
 
 
-def _create(objects: Objects, images: ImageList, shard: int, storage_options: Mapping[str, Any] | None) -> Store:
+def _create(objects: Objects, images: ImageList, shard: int) -> Store:
     """Shards of the image list first, the root last: without its root a store does not exist."""
     ids = [record.id for record in images.records]
     if len(set(ids)) != len(ids):
@@ -74,7 +68,7 @@ def _create(objects: Objects, images: ImageList, shard: int, storage_options: Ma
         objects.write(key, document)
     attributes = {"format": FORMAT, "kind": KIND, **_image_attributes(images), "shard": shard}
     objects.write(ROOT, group_document(attributes))
-    return Store(objects, storage_options, attributes)
+    return Store(objects, attributes)
 
 
 def _image_attributes(images: ImageList) -> dict[str, Any]:
@@ -154,7 +148,7 @@ def _extend(store: Store, images: ImageList, added: Sequence[ImageRecord]) -> St
         store.objects.write(key, document)
     attributes = {**store.attributes, **_image_attributes(longer), "extended": True}
     store.objects.write(ROOT, group_document(attributes))
-    return Store(store.objects, store.storage_options, attributes)
+    return Store(store.objects, attributes)
 
 
 def _relabel(store: Store, images: ImageList) -> Store:
@@ -166,7 +160,7 @@ def _relabel(store: Store, images: ImageList) -> Store:
     attributes = {**store.attributes, **_image_attributes(aligned)}
     if attributes != store.attributes:
         store.objects.write(ROOT, group_document(attributes))
-    return Store(store.objects, store.storage_options, attributes)
+    return Store(store.objects, attributes)
 
 
 def refuse_if_running(store: Store) -> None:

@@ -3,9 +3,14 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+
+
+def group_of(stage: str) -> str:
+    """The group in the store of a stage by name: "iou-graph" -> "iou_graph"."""
+    return stage.replace("-", "_")
 
 
 @dataclass(frozen=True)
@@ -13,7 +18,7 @@ class StageIdentity:
     """Attributes of a stage's group.
 
     stage, version, params, source: from `pipeline.spec.Stage`. upstream: group -> fingerprint of the stages it read.
-    packages: versions of the distributions that matter. recipe: how the commands built the stage (for repair).
+    packages: versions of the distributions that matter. source_path: where `source` lay, for repairs.
     """
 
     stage: str
@@ -22,12 +27,17 @@ class StageIdentity:
     source: str | None
     upstream: Mapping[str, str]
     packages: Mapping[str, str]
-    recipe: Mapping[str, Any] = field(default_factory=dict)
+    source_path: str | None = None
+
+    @property
+    def group(self) -> str:
+        """The stage's group in the store."""
+        return group_of(self.stage)
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of everything that decides the results; package versions and recipe are not part of it."""
-        parts = {k: v for k, v in asdict(self).items() if k not in ("packages", "recipe")}
+        """SHA-256 of everything that decides the results; package versions and paths are not part of it."""
+        parts = {k: v for k, v in asdict(self).items() if k not in ("packages", "source_path")}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def attributes(self) -> dict[str, Any]:
@@ -36,12 +46,13 @@ class StageIdentity:
 
     @classmethod
     def from_attributes(cls, attributes: Mapping[str, Any]) -> "StageIdentity":
-        """The inverse of `attributes`."""
-        return cls(**{k: v for k, v in attributes.items() if k != "fingerprint"})
+        """The inverse of `attributes`; older stores keep the path in a mapping `recipe`."""
+        fields = {k: v for k, v in attributes.items() if k not in ("fingerprint", "recipe")}
+        return cls(**{"source_path": attributes.get("recipe", {}).get("proposals_from"), **fields})
 
     def differences(self, stored: "StageIdentity", *, packages: bool = True) -> list[str]:
         """Fields in which this identity differs from the stored one: "params.method: 'mcg' stored, 'files' now"."""
-        skipped = {"recipe"} if packages else {"recipe", "packages"}
+        skipped = {"source_path"} if packages else {"source_path", "packages"}
         now = dict(_flat({k: v for k, v in asdict(self).items() if k not in skipped}))
         was = dict(_flat({k: v for k, v in asdict(stored).items() if k not in skipped}))
         missing = "nothing"
@@ -64,6 +75,7 @@ def package_versions(names: tuple[str, ...]) -> dict[str, str]:
 
 
 def plain(value: Any) -> Any:
+    """As JSON gives it back."""
     return json.loads(json.dumps(value, default=str))
 
 

@@ -8,9 +8,6 @@ from collections.abc import Iterable, Iterator
 
 from data.errors import InputError
 
-OPTIONS_VARIABLE = "PDSL_STORAGE_OPTIONS"
-"""Environment variable that names a file of fsspec options."""
-
 
 class StorageError(InputError):
     """The storage refused a read or a write; the message names the object and says what to do."""
@@ -63,11 +60,3 @@ class Objects(ABC):
             except FileNotFoundError:
                 continue
         return found
-
-    def exists(self, key: str) -> bool:
-        """Whether the object is there."""
-        try:
-            self.read(key, 0, 1)
-        except FileNotFoundError:
-            return False
-        return True

@@ -1,12 +1,12 @@
 """Objects behind an fsspec file system. Errors that pass (a 503, a broken connection) are retried for a minute."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeVar
 
-from data.errors import InputError
+from data.files import OPTIONS_VARIABLE, open_filesystem
 from data.retry import UnreachableError, retried
-from store.objects import OPTIONS_VARIABLE, Objects, StorageError
+from store.objects import Objects, StorageError
 
 T = TypeVar("T")
 
@@ -17,18 +17,10 @@ TOGETHER = 256
 class RemoteObjects(Objects):
     """Objects behind an fsspec file system. Listings are never cached: other machines write too."""
 
-    def __init__(self, url: str, storage_options: Mapping[str, Any] | None = None) -> None:
-        import fsspec
-
+    def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        options = dict(storage_options or {})
-        protocol = url.split("://", 1)[0]
-        if protocol != "memory":
-            options.setdefault("use_listings_cache", False)
-        try:
-            self._fs, root = fsspec.core.url_to_fs(self.url, **options)
-        except (ImportError, ValueError, TypeError) as error:
-            raise InputError(f"{url}: {error}") from error
+        uncached = {} if url.startswith("memory://") else {"use_listings_cache": False}
+        self._fs, root = open_filesystem(self.url, **uncached)
         self._root = root.rstrip("/")
 
     def read(self, key: str, start: int | None = None, stop: int | None = None) -> bytes:

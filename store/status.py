@@ -1,82 +1,102 @@
 """How far the stages of a store are."""
 
-from collections import Counter
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
-from store.completion import UPSTREAM, read_completions, recorded_shards
-from store.layout import DONE
-from store.lock import live_lock
+from store.completion import Completion, read_completions, recorded_shards
+from store.lock import Holder, live_lock
 from store.store import Store
+from store.tally import Tally
 
 
 @dataclass
 class StageStatus:
     """One stage of a store.
 
-    pending, done, failed: images; upstream: of the failed, those whose upstream stage failed. reasons: of the others.
-    stale: why its results no longer hold, or None. running: who computes it now, or None.
-    seconds_per_image: mean work of a done image. images_per_second, seconds_left: of the run at work now, from the
-    times of its records; None where nothing can be said. bytes: size of the recorded objects.
+    tally: of its `images` images, those that are done or failed. stale: why its results no longer hold, or None.
+    running: who computes it now, or None. images_per_second, seconds_left: of the run at work now, from the times of
+    its records; None where nothing can be said.
     """
 
     stage: str
     images: int
-    done: int = 0
-    failed: int = 0
-    upstream: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
+    tally: Tally = field(default_factory=Tally)
     stale: str | None = None
     running: str | None = None
-    seconds_per_image: float | None = None
     images_per_second: float | None = None
     seconds_left: float | None = None
-    bytes: int = 0
     parameters: dict[str, Any] = field(default_factory=dict)
 
     @property
     def pending(self) -> int:
         """Images neither done nor failed."""
-        return self.images - self.done - self.failed
+        return self.images - self.tally.images
+
+    @property
+    def seconds_per_image(self) -> float | None:
+        """Mean work of a done image."""
+        return self.tally.seconds / self.tally.done if self.tally.done else None
 
     def plain(self) -> dict[str, Any]:
-        """For JSON."""
-        return {**asdict(self), "pending": self.pending, "reasons": dict(self.reasons)}
+        """For JSON; `failed` counts those without their upstream stage as well."""
+        return {
+            "stage": self.stage,
+            "images": self.images,
+            "done": self.tally.done,
+            "failed": self.tally.failed + self.tally.upstream,
+            "upstream": self.tally.upstream,
+            "reasons": dict(self.tally.reasons),
+            "stale": self.stale,
+            "running": self.running,
+            "seconds_per_image": self.seconds_per_image,
+            "images_per_second": self.images_per_second,
+            "seconds_left": self.seconds_left,
+            "bytes": self.tally.bytes,
+            "parameters": self.parameters,
+            "pending": self.pending,
+        }
 
 
 def stage_status(store: Store, group: str) -> StageStatus:
     """Read all records of a stage. Raises InputError for a damaged group."""
     identity = store.identity(group)
-    status = StageStatus(identity.stage if identity else group, len(store), stale=store.stale(group))
     holder = live_lock(store.objects, group)
-    status.running = str(holder) if holder else None
+    running = str(holder) if holder else None
     if identity is None:
-        return status
-    status.parameters = dict(identity.params)
+        return StageStatus(group, len(store), stale=store.stale(group), running=running)
     keys = [key for key, _ in recorded_shards(store.objects, group, store.shard).values()]
-    seconds = 0.0
-    recent: list[tuple[float, int]] = []
-    for record in read_completions(store.objects, keys):
-        if record.fingerprint != identity.fingerprint:
-            continue
-        done = record.count_done()
-        status.done += done
-        status.failed += len(record.images) - done
-        for image in record.failures():
-            if image.reason == UPSTREAM:
-                status.upstream += 1
-            else:
-                status.reasons[image.reason] += 1
-        seconds += sum(image.seconds for image in record.images if image.status == DONE)
-        status.bytes += sum(written.size for written in record.objects.values())
-        if holder is not None and record.written_at() >= holder.started:
-            recent.append((record.written_at(), len(record.images)))
-    status.seconds_per_image = seconds / status.done if status.done else None
-    if holder is not None and recent:
-        elapsed = max(1.0, max(when for when, _ in recent) - holder.started)
-        status.images_per_second = sum(images for _, images in recent) / elapsed
+    recent = _Recent(holder)
+    records = (r for r in read_completions(store.objects, keys) if r.fingerprint == identity.fingerprint)
+    tally = Tally.of_records(recent.watched(records))
+    status = StageStatus(identity.stage, len(store), tally, store.stale(group), running)
+    status.parameters = dict(identity.params)
+    status.images_per_second = recent.images_per_second()
+    if status.images_per_second:
         status.seconds_left = status.pending / status.images_per_second
     return status
+
+
+class _Recent:
+    """Notes which of the records that pass by are of the run at work now."""
+
+    def __init__(self, holder: Holder | None) -> None:
+        self._holder = holder
+        self._images = 0
+        self._latest = 0.0
+
+    def watched(self, records: Iterable[Completion]) -> Iterator[Completion]:
+        for record in records:
+            if self._holder is not None and record.written_at() >= self._holder.started:
+                self._images += len(record.images)
+                self._latest = max(self._latest, record.written_at())
+            yield record
+
+    def images_per_second(self) -> float | None:
+        """Over the run so far; None without such records."""
+        if self._holder is None or not self._images:
+            return None
+        return self._images / max(1.0, self._latest - self._holder.started)
 
 
 def store_status(store: Store) -> list[StageStatus]:

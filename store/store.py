@@ -4,7 +4,7 @@ What has no completion record does not exist: reading it is refused, never answe
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby, islice
 from typing import Any
@@ -42,9 +42,8 @@ class Store:
     attributes: the root group's: format, spec, split, exif, n_images, shard, digest, class_names, category_ids.
     """
 
-    def __init__(self, objects: Objects, storage_options: Mapping[str, Any] | None, attributes: dict[str, Any]) -> None:
+    def __init__(self, objects: Objects, attributes: dict[str, Any]) -> None:
         self.objects = objects
-        self.storage_options = storage_options
         self.attributes = attributes
         self.n_images: int = attributes["n_images"]
         self.shard: int = attributes["shard"]
@@ -56,7 +55,7 @@ class Store:
         self._images: StoredImages | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Store, (self.objects, self.storage_options, self.attributes)
+        return Store, (self.objects, self.attributes)
 
     def __len__(self) -> int:
         return self.n_images
@@ -268,13 +267,13 @@ class Store:
         self.reader = ShardReader(self.objects)
 
 
-def open_store(url: str, storage_options: Mapping[str, Any] | None = None) -> Store:
+def open_store(url: str) -> Store:
     """A store at a local path or fsspec URL. Raises InputError if there is none or its format is another."""
-    objects = open_objects(url, storage_options)
+    objects = open_objects(url)
     attributes = read_root(objects)
     if attributes is None:
         raise InputError(f"{url}: there is no store; create one with precompute")
-    return Store(objects, storage_options, attributes)
+    return Store(objects, attributes)
 
 
 def read_root(objects: Objects) -> dict[str, Any] | None:

@@ -3,7 +3,8 @@
 from collections.abc import Generator, Iterable
 from typing import Protocol
 
-from pipeline.task import Job, ShardResult, ShardTask
+from pipeline.task import Job, ShardTask
+from store.tally import Tally
 
 
 class Executor(Protocol):
@@ -20,8 +21,9 @@ class Executor(Protocol):
     def workers(self) -> int:
         """Processes at work now."""
 
-    def run(self, job: Job, tasks: Iterable[ShardTask]) -> Generator[ShardResult, None, None]:
-        """Results in any order. `tasks` is consumed as workers become free; closing the iterator drops what is left."""
+    def run(self, job: Job, tasks: Iterable[ShardTask]) -> Generator[Tally, None, None]:
+        """The tally of each shard computed, in any order. `tasks` is consumed as workers become free; closing the
+        iterator drops what is left."""
 
     def close(self) -> None:
         """Give processes and machines back."""

@@ -6,17 +6,25 @@ from collections.abc import Callable, Generator, Iterable
 from data.errors import InputError
 from pipeline.executors import Executor
 from pipeline.executors.serial import SerialExecutor
-from pipeline.task import Job, ShardResult, ShardTask
+from pipeline.task import Job, ShardTask
+from store.tally import Tally
 
 
 class DeferredExecutor:
     """Starts local processes, joins a scheduler or starts a cluster once a stage has something to compute.
 
     workers: local processes (None: one a core; 0: none, this process does the work), or those to ask of `cluster`.
-    scheduler: address of a running Dask scheduler. cluster: path of a cluster file.
+    scheduler: address of a running Dask scheduler. cluster: path of a cluster file. announce: told what is started.
     """
 
-    def __init__(self, *, workers: int | None, scheduler: str | None, cluster: str | None) -> None:
+    def __init__(
+        self,
+        *,
+        workers: int | None,
+        scheduler: str | None,
+        cluster: str | None,
+        announce: Callable[[str], None] = lambda message: None,
+    ) -> None:
         if scheduler and cluster:
             raise InputError("--scheduler and --cluster exclude each other; give one of them")
         if workers is not None and workers < 0:
@@ -29,7 +37,7 @@ class DeferredExecutor:
             load_cluster_file(cluster, workers)
         self._workers, self._scheduler, self._cluster = workers, scheduler, cluster
         self._executor: Executor | None = None
-        self.announce: Callable[[str], None] = lambda message: None
+        self._announce = announce
 
     @property
     def expected_workers(self) -> int:
@@ -46,7 +54,7 @@ class DeferredExecutor:
         """Processes at work now."""
         return self._executor.workers if self._executor else 0
 
-    def run(self, job: Job, tasks: Iterable[ShardTask]) -> Generator[ShardResult, None, None]:
+    def run(self, job: Job, tasks: Iterable[ShardTask]) -> Generator[Tally, None, None]:
         """See `Executor.run`."""
         if self._executor is None:
             self._executor = self._start()
@@ -68,8 +76,8 @@ class DeferredExecutor:
         elif self._cluster:
             from pipeline.executors.cluster import cluster_executor
 
-            executor = cluster_executor(self._cluster, self._workers, self.announce)
+            executor = cluster_executor(self._cluster, self._workers, self._announce)
         else:
             executor = dask.local_executor(self.expected_workers)
-        self.announce(f"dashboard: {executor.dashboard}")
+        self._announce(f"dashboard: {executor.dashboard}")
         return executor

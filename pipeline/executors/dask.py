@@ -19,9 +19,10 @@ import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, WorkerPlugin
 
 from data.errors import InputError
-from pipeline.task import THREAD_LIMITS, Job, ShardResult, ShardTask, limit_threads, probe_image, run_shard
+from pipeline.task import THREAD_LIMITS, Job, ShardTask, limit_threads, probe_image, run_shard
 from pipeline.versions import Versions, versions_here
 from store.store import Store, open_store
+from store.tally import Tally
 
 IN_FLIGHT_PER_WORKER = 3
 """Tasks handed out for each worker: one at work, the others so that it never waits."""
@@ -68,7 +69,7 @@ class DaskExecutor:
         """Address of the dashboard."""
         return str(self._client.dashboard_link)
 
-    def run(self, job: Job, tasks: Iterable[ShardTask]) -> Generator[ShardResult, None, None]:
+    def run(self, job: Job, tasks: Iterable[ShardTask]) -> Generator[Tally, None, None]:
         """Results as they come. If the iterator is closed early, shards at work are dropped."""
         wave = _Wave(self._client, job, None if self._local else versions_here(job.stage.packages))
         self._last_seen = monotonic()
@@ -89,7 +90,7 @@ class DaskExecutor:
             self._drop(wave)
             raise
 
-    def _next(self, wave: "_Wave") -> ShardResult | None:
+    def _next(self, wave: "_Wave") -> Tally | None:
         try:
             future = wave.finished.get(timeout=_POLL_SECONDS)
         except queue.Empty:
@@ -187,7 +188,7 @@ class _OneThread(WorkerPlugin):
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _run(payload: bytes, task: ShardTask) -> ShardResult:
+def _run(payload: bytes, task: ShardTask) -> Tally:
     job, store = _opened(payload)
     return run_shard(job, task, store)
 
@@ -201,10 +202,9 @@ def _probe(payload: bytes, task: ShardTask, row: int) -> None:
 def _opened(payload: bytes) -> tuple[Job, Store]:
     """The run's job, and its store opened once a worker. Refuses a worker whose versions differ from the client's."""
     job, expected = pickle.loads(payload)
-    limit_threads()
     if expected is not None:
         _check_versions(expected, versions_here(job.stage.packages))
-    return job, open_store(job.url, job.storage_options)
+    return job, open_store(job.url)
 
 
 def _check_versions(expected: Versions, found: Versions) -> None:

@@ -2,8 +2,9 @@
 
 from collections.abc import Generator, Iterable
 
-from pipeline.task import Job, ShardResult, ShardTask, limit_threads, run_shard
+from pipeline.task import Job, ShardTask, limit_threads, run_shard
 from store.store import open_store
+from store.tally import Tally
 
 
 class SerialExecutor:
@@ -12,10 +13,10 @@ class SerialExecutor:
     workers = 1
     needs_shared_storage = False
 
-    def run(self, job: Job, tasks: Iterable[ShardTask]) -> Generator[ShardResult, None, None]:
-        """The result of each shard as it is written."""
+    def run(self, job: Job, tasks: Iterable[ShardTask]) -> Generator[Tally, None, None]:
+        """The tally of each shard as it is written."""
         limit_threads()
-        store = open_store(job.url, job.storage_options)
+        store = open_store(job.url)
         for task in tasks:
             yield run_shard(job, task, store)
 

@@ -113,8 +113,9 @@ def proposals_stage(settings: Mapping[str, Any], proposals_from: str | None = No
         return _stage(params, ComputeMcg(params), packages)
     if isinstance(params, SelectiveSearchSettings):
         return _stage(params, ComputeSelectiveSearch(params), ("numpy", "opencv-contrib-python-headless"))
-    files = _open_files(proposals_from or "")
-    return _stage(params, ComputeFiles(params, files), ("numpy",), source=files.fingerprint())
+    path = Folder.at(proposals_from or "").url  # absolute: workers and repairs have other working folders
+    files = _open_files(path)
+    return _stage(params, ComputeFiles(params, files), ("numpy",), source=files.fingerprint(), source_path=path)
 
 
 def _open_files(path: str) -> "ProposalFiles | StoredProposals":
@@ -152,6 +153,7 @@ def _stage(
     compute: Callable[[StageInput], Mapping[str, np.ndarray]],
     packages: tuple[str, ...],
     source: str | None = None,
+    source_path: str | None = None,
 ) -> Stage:
     return Stage(
         name=STAGE,
@@ -162,6 +164,7 @@ def _stage(
         needs_image=not isinstance(params, FilesSettings),
         packages=packages,
         source=source,
+        source_path=source_path,
     )
 
 

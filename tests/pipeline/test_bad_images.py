@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmarks.engine.toy import pixel_stage
 from data.records import ImageList, ImageRecord
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from store.create import create_or_open
-from tests.pipeline.toy import pixel_stage
 
 
 def huge_png(path: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_zoo_of_images(tmp_path: Path, url: str) -> None:
     images = ImageList("folder:zoo", "train", ("thing",), (1,), records)
     store = create_or_open(url, images)
     summary = run_stage(store, images, pixel_stage(), SerialExecutor())
-    assert (summary.done, summary.failed, summary.exit_status) == (6, 6, 3)
+    assert (summary.tally.done, summary.tally.failed, summary.exit_status) == (6, 6, 3)
     for row, name in enumerate(paths):
         if name in means:
             assert store.status("pixels")[row] == 1
@@ -72,4 +72,4 @@ def test_a_zoo_of_images(tmp_path: Path, url: str) -> None:
     assert "empty" in reasons["empty.jpg"] and "1600000000" in reasons["huge.png"].replace(",", "").replace(" ", "")
     Image.new("RGB", (20, 12)).save(tmp_path / "missing.jpg")
     again = run_stage(store, images, pixel_stage(), SerialExecutor(), retry_failed=True)
-    assert (again.computed, again.done, again.failed) == (6, 7, 5)
+    assert (again.computed.images, again.tally.done, again.tally.failed) == (6, 7, 5)

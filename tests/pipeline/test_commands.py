@@ -41,6 +41,8 @@ def test_all_stages_then_status_verify_and_repair(data: str, url: str, capsys: p
     assert status.run(store=url, json=True) == 0
     found = json.loads(capsys.readouterr().out)
     assert [stage["stage"] for stage in found["stages"]] == list(STAGE_NAMES)
+    keys = "stage images done failed upstream reasons stale running seconds_per_image images_per_second seconds_left"
+    assert list(found["stages"][0]) == [*keys.split(), "bytes", "parameters", "pending"]
     assert [(stage["done"], stage["pending"], stage["stale"]) for stage in found["stages"]] == [(10, 0, None)] * 3
     assert status.run(store=url) == 0
     assert "complete" in capsys.readouterr().out
@@ -52,6 +54,36 @@ def test_all_stages_then_status_verify_and_repair(data: str, url: str, capsys: p
     assert "grabcut/mask: images 4:8: shard grabcut/mask/c/1/0/0/0: missing" in capsys.readouterr().out
     assert verify.run(store=url, repair=True) == 0
     assert "grabcut: 4 images computed again" in capsys.readouterr().out and shard.read_bytes() == before
+
+
+def as_older_programs_stored_it(url: str, group: str, proposals_from: str | None) -> None:
+    """With a recipe (settings, path of the proposals, capacity) instead of the path alone."""
+    document = Path(url) / group / "zarr.json"
+    values = json.loads(document.read_text())
+    values["attributes"]["recipe"] = {"settings": {}, "proposals_from": proposals_from, "capacity": 40}
+    del values["attributes"]["source_path"]
+    document.write_text(json.dumps(values))
+
+
+def test_stages_of_older_stores_and_of_files_are_made_again(
+    data: str, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    precomputed(data, url, stage="proposals")
+    monkeypatch.chdir(tmp_path)
+    again = str(tmp_path / "again.zarr")
+    wanted = {"settings": {"proposals": {"max_proposals": 40}, "store": {"shard": 4}}}
+    assert precomputed(data, again, proposals_from=Path(url).name, **wanted) == 0
+    assert open_store(again).identity("proposals").source_path == url  # type: ignore[union-attr]
+    for group in ("proposals", "iou_graph"):
+        as_older_programs_stored_it(again, group, url if group == "proposals" else None)
+    (Path(again) / "proposals/box/c/1/0/0").unlink()
+    (Path(again) / "iou_graph/iou/c/0/0/0").unlink()
+    capsys.readouterr()
+    assert verify.run(store=again, repair=True) == 0
+    assert "proposals: 4 images computed again\niou-graph: 4 images computed again" in capsys.readouterr().out
+    as_older_programs_stored_it(again, "proposals", url)
+    assert precomputed(data, again, stage="grabcut", settings={}) == 0
+    assert "nothing to do" in capsys.readouterr().out
 
 
 def test_missing_upstream_stages_run_first(data: str, url: str, capsys: pytest.CaptureFixture[str]) -> None:

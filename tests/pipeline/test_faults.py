@@ -16,6 +16,7 @@ import s3fs
 from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
+from benchmarks.engine.toy import chunk_bytes, first_stage, image_list, pixel_stage
 from data.errors import InputError
 from data.records import ImageList, ImageRecord
 from pipeline.executors.serial import SerialExecutor
@@ -26,7 +27,6 @@ from store.objects import StorageError
 from store.storage import open_objects
 from store.store import open_store
 from store.verify import verify_store
-from tests.pipeline.toy import chunk_bytes, first_stage, image_list, pixel_stage
 
 IMAGES = image_list(64)
 ROOT = Path(__file__).resolve().parents[2]
@@ -157,7 +157,7 @@ def flaky(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[FlakyFileSystem]]:
 def test_an_object_store_with_hiccups(flaky: type[FlakyFileSystem]) -> None:
     store = create_or_open("flaky://hiccups.zarr", IMAGES, shard=8)
     summary = run_stage(store, IMAGES, first_stage(), SerialExecutor())
-    assert summary.done == 64 and flaky.calls > 100
+    assert summary.tally.done == 64 and flaky.calls > 100
     assert not verify_store(open_store("flaky://hiccups.zarr")).damage
 
 
@@ -170,7 +170,7 @@ def test_an_object_store_that_is_down(flaky: type[FlakyFileSystem]) -> None:
     flaky.down = False
     store = open_store("flaky://down.zarr")
     assert store.status("toy").tolist() == [1] * 8 + [0] * 56
-    assert run_stage(store, IMAGES, first_stage(), SerialExecutor()).computed == 56
+    assert run_stage(store, IMAGES, first_stage(), SerialExecutor()).computed.images == 56
 
 
 def test_images_on_an_object_store_with_hiccups(flaky: type[FlakyFileSystem], tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_images_on_an_object_store_with_hiccups(flaky: type[FlakyFileSystem], tm
         run_stage(store, images, pixel_stage(), SerialExecutor())
     assert not open_store(store.url).status("pixels").any()
     flaky.down, before = False, flaky.calls
-    assert run_stage(store, images, pixel_stage(), SerialExecutor()).done == 8
+    assert run_stage(store, images, pixel_stage(), SerialExecutor()).tally.done == 8
     assert flaky.calls - before > 8
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.kill import ROOT, SHARD, TARGETS, reference, run_time, trial
-from tests.pipeline.toy import chunk_bytes
+from benchmarks.engine.kill import ROOT, SHARD, TARGETS, reference, run_time, trial
+from benchmarks.engine.toy import chunk_bytes
 
 
 @pytest.mark.parametrize("target", ["client", pytest.param("worker", marks=pytest.mark.slow)])
@@ -33,7 +33,7 @@ def _seconds_to_the_middle(folder: Path) -> float:
     url = folder / "probe.zarr"
     started = time.monotonic()
     run = subprocess.Popen(
-        [sys.executable, "-m", "tests.pipeline.kill", str(url), str(folder / "probe.log")],
+        [sys.executable, "-m", "benchmarks.engine.kill", str(url), str(folder / "probe.log")],
         cwd=ROOT,
         start_new_session=True,
     )
@@ -48,7 +48,7 @@ def _seconds_to_the_middle(folder: Path) -> float:
 def test_ctrl_c_drops_the_shards_at_work_and_goes_on_later(tmp_path: Path) -> None:
     """SIGINT to the whole process group, as a terminal sends it."""
     url = tmp_path / "interrupted.zarr"
-    command = [sys.executable, "-m", "tests.pipeline.kill", str(url), str(tmp_path / "log")]
+    command = [sys.executable, "-m", "benchmarks.engine.kill", str(url), str(tmp_path / "log")]
     run = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE)
     while run.poll() is None and len(list((url / "toy/records").glob("*.json"))) < 4:
         time.sleep(0.05)

@@ -9,8 +9,12 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import yaml
 import zarr
 
+from benchmarks.engine.hosts import cluster, namespaces
+from benchmarks.engine.s3 import BUCKET, free_port, s3_server
+from benchmarks.engine.toy import chunk_bytes, first_stage, image_list, noise, second_stage
 from commands import precompute
 from data.errors import InputError
 from data.scenes import write_scenes
@@ -22,9 +26,6 @@ from store.create import create_or_open
 from store.lock import LockedError, stage_lock
 from store.store import DamagedStoreError, open_store
 from store.verify import verify_store
-from tests.pipeline.hosts import cluster, namespaces
-from tests.pipeline.s3 import BUCKET, free_port, s3_server
-from tests.pipeline.toy import chunk_bytes, first_stage, image_list, noise, second_stage
 
 IMAGES = image_list(70)
 
@@ -42,7 +43,7 @@ def test_a_store_on_s3(tmp_path: Path) -> None:
         store = create_or_open(url, IMAGES)
         run_stage(store, IMAGES, first_stage(), SerialExecutor(), image_range=(0, 32))
         run_stage(store, IMAGES, first_stage(), SerialExecutor())
-        assert run_stage(store, IMAGES, second_stage(), SerialExecutor()).done == 70
+        assert run_stage(store, IMAGES, second_stage(), SerialExecutor()).tally.done == 70
         with stage_lock(store.objects, "toy"), pytest.raises(LockedError, match="process"):
             run_stage(store, IMAGES, first_stage(), SerialExecutor())
         store = open_store(url)
@@ -91,7 +92,7 @@ def test_an_s3_server_that_goes_away_for_a_while(tmp_path: Path) -> None:
     server = threading.Thread(target=return_later)
     server.start()
     summary = run_stage(store, IMAGES, first_stage(), SerialExecutor())
-    assert summary.done == 70 and back_up.is_set() and not verify_store(store).damage
+    assert summary.tally.done == 70 and back_up.is_set() and not verify_store(store).damage
     finished.set()
     server.join()
 
@@ -133,20 +134,25 @@ class _nothing:
 
 
 def test_workers_joined_through_dask_scheduler_and_dask_worker(tmp_path: Path) -> None:
-    """Two worker processes with their own working folders, on a local store and on S3 with storage options."""
-    with s3_server(tmp_path / "served") as port, cluster(tmp_path) as address:
+    """Two worker processes with their own working folders, on a local store and on S3; endpoint and keys come from the
+    file of storage options only, here as there."""
+    with s3_server(tmp_path / "served") as port, pytest.MonkeyPatch.context() as environment:
         options = {
             "key": os.environ["AWS_ACCESS_KEY_ID"],
             "secret": os.environ["AWS_SECRET_ACCESS_KEY"],
             "endpoint_url": f"http://127.0.0.1:{port}",
         }
-        executor = DeferredExecutor(workers=None, scheduler=address, cluster=None)
-        places = {str(tmp_path / "joined.zarr"): None, f"s3://{BUCKET}/joined.zarr": options}
-        for url, storage_options in places.items():
-            store = create_or_open(url, IMAGES, storage_options=storage_options)
-            assert run_stage(store, IMAGES, first_stage(), executor).done == 70
-            assert run_stage(store, IMAGES, second_stage(), executor).done == 70
-        executor.close()
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"):
+            environment.delenv(name)
+        (tmp_path / "options.yaml").write_text(yaml.safe_dump({"s3": options}))
+        environment.setenv("PDSL_STORAGE_OPTIONS", str(tmp_path / "options.yaml"))
+        with cluster(tmp_path) as address:
+            executor = DeferredExecutor(workers=None, scheduler=address, cluster=None)
+            for url in (str(tmp_path / "joined.zarr"), f"s3://{BUCKET}/joined.zarr"):
+                store = create_or_open(url, IMAGES)
+                assert run_stage(store, IMAGES, first_stage(), executor).tally.done == 70
+                assert run_stage(store, IMAGES, second_stage(), executor).tally.done == 70
+            executor.close()
         expected = reference(tmp_path / "reference.zarr")
         assert chunk_bytes(tmp_path / "joined.zarr") == expected
         assert chunk_bytes(tmp_path / "served" / BUCKET / "joined.zarr") == expected
@@ -160,8 +166,8 @@ def test_two_hosts_across_a_network(tmp_path: Path) -> None:
     with namespaces(["pdsl-a", "pdsl-b"]) as hosts, cluster(tmp_path, hosts) as address:
         executor = DeferredExecutor(workers=None, scheduler=address, cluster=None)
         store = create_or_open(str(tmp_path / "hosts.zarr"), IMAGES, shard=4)
-        assert run_stage(store, IMAGES, first_stage(seconds=0.02), executor).done == 70
-        assert run_stage(store, IMAGES, second_stage(), executor).done == 70
+        assert run_stage(store, IMAGES, first_stage(seconds=0.02), executor).tally.done == 70
+        assert run_stage(store, IMAGES, second_stage(), executor).tally.done == 70
         executor.close()
     records = read_completions(store.objects, [key for key, _ in recorded_shards(store.objects, "toy", 4).values()])
     assert {record.host.partition(":")[0] for record in records} == {"pdsl-a", "pdsl-b"}
@@ -203,4 +209,4 @@ def test_a_scheduler_that_dies_ends_the_run_with_a_hint(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="run the same command again"):
             run_stage(store, IMAGES, first_stage(seconds=0.5), executor)
         executor.close()
-    assert run_stage(store, IMAGES, first_stage(), SerialExecutor()).done == 70
+    assert run_stage(store, IMAGES, first_stage(), SerialExecutor()).tally.done == 70

@@ -11,16 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.errors import InputError
-from pipeline.executors.choose import DeferredExecutor
-from pipeline.executors.serial import SerialExecutor
-from pipeline.listener import Listener
-from pipeline.runner import run_stage
-from pipeline.spec import ArraySpec, Stage, StageInput
-from pipeline.task import Job, ShardResult, ShardTask, StageContractError, run_shard
-from store.create import create_or_open
-from store.store import IncompleteStoreError, open_store
-from tests.pipeline.toy import (
+from benchmarks.engine.toy import (
     NoParams,
     chunk_bytes,
     first_stage,
@@ -29,12 +20,22 @@ from tests.pipeline.toy import (
     nothing_stage,
     second_stage,
 )
+from data.errors import InputError
+from pipeline.executors.choose import DeferredExecutor
+from pipeline.executors.serial import SerialExecutor
+from pipeline.listener import Listener
+from pipeline.runner import run_stage
+from pipeline.spec import ArraySpec, Stage, StageInput
+from pipeline.task import Job, ShardTask, StageContractError, run_shard
+from store.create import create_or_open
+from store.store import IncompleteStoreError, open_store
+from store.tally import Tally
 
 
 class ShuffledExecutor(SerialExecutor):
     """Any order."""
 
-    def run(self, job: Job, tasks: Iterable[ShardTask]) -> Generator[ShardResult, None, None]:
+    def run(self, job: Job, tasks: Iterable[ShardTask]) -> Generator[Tally, None, None]:
         mixed = list(tasks)
         random.Random(3).shuffle(mixed)
         for task in mixed:
@@ -74,10 +75,10 @@ def test_only_what_is_missing_is_computed(tmp_path: Path, url: str) -> None:
     notes = Notes()
     part = run_stage(store, images, first_stage(log=str(log)), SerialExecutor(), image_range=(40, 50), listener=notes)
     assert notes.notes == ["--images 40:50 widened to whole shards: 32:64"]
-    assert (part.images, part.computed, part.done) == (32, 32, 32)
+    assert (part.images, part.computed.images, part.tally.done) == (32, 32, 32)
     rest = run_stage(store, images, first_stage(log=str(log)), SerialExecutor())
-    assert (rest.images, rest.computed, rest.done) == (100, 68, 100)
-    assert run_stage(store, images, first_stage(log=str(log)), SerialExecutor()).computed == 0
+    assert (rest.images, rest.computed.images, rest.tally.done) == (100, 68, 100)
+    assert run_stage(store, images, first_stage(log=str(log)), SerialExecutor()).computed.images == 0
     assert Counter(log.read_text().split()) == Counter(record.id for record in images.records)
 
 
@@ -86,12 +87,12 @@ def test_failures_are_recorded_and_retried_alone(tmp_path: Path, url: str) -> No
     store = create_or_open(url, images)
     broken = first_stage(fail=("im00003", "im00040"))
     summary = run_stage(store, images, broken, SerialExecutor())
-    assert (summary.done, summary.failed, summary.exit_status) == (68, 2, 3)
-    assert summary.reasons == {"told to fail": 2}
+    assert (summary.tally.done, summary.tally.failed, summary.exit_status) == (68, 2, 3)
+    assert summary.tally.reasons == {"told to fail": 2}
     assert not store.read("toy/box", 3).any() and np.flatnonzero(store.status("toy") == 2).tolist() == [3, 40]
     assert run_stage(store, images, broken, SerialExecutor()).exit_status == 3
     retried = run_stage(store, images, first_stage(log=str(log)), SerialExecutor(), retry_failed=True)
-    assert (retried.computed, retried.done, retried.failed, retried.exit_status) == (2, 70, 0, 0)
+    assert (retried.computed.images, retried.tally.done, retried.tally.failed, retried.exit_status) == (2, 70, 0, 0)
     assert log.read_text().split() == ["im00003", "im00040"]
     assert np.array_equal(
         store.read("toy/box", slice(None))[[2, 3, 4]], [noise(f"im0000{k}", (5, 4)) for k in (2, 3, 4)]
@@ -103,14 +104,14 @@ def test_images_without_upstream_fail_without_changing_the_exit_status(url: str)
     store = create_or_open(url, images)
     run_stage(store, images, first_stage(fail=("im00035",)), SerialExecutor())
     summary = run_stage(store, images, second_stage(), SerialExecutor())
-    assert (summary.done, summary.failed, summary.upstream, summary.exit_status) == (39, 0, 1, 0)
+    assert (summary.tally.done, summary.tally.failed, summary.tally.upstream, summary.exit_status) == (39, 0, 1, 0)
     record = store.completion("toy_sum", 1)
     assert record is not None and record.images[3].status == 2 and record.images[3].reason == "upstream"
     again = run_stage(store, images, second_stage(), SerialExecutor(), retry_failed=True)
-    assert (again.computed, again.upstream) == (0, 1)
+    assert (again.computed.images, again.tally.upstream) == (0, 1)
     run_stage(store, images, first_stage(), SerialExecutor(), retry_failed=True)
     healed = run_stage(store, images, second_stage(), SerialExecutor())
-    assert (healed.computed, healed.done, healed.upstream) == (1, 40, 0)
+    assert (healed.computed.images, healed.tally.done, healed.tally.upstream) == (1, 40, 0)
     assert np.allclose(store.read("toy_sum/sum", 35), noise("im00035", (5, 4)).sum(axis=1))
 
 
@@ -149,7 +150,7 @@ def test_changed_upstream_is_refused_by_name(url: str) -> None:
     run_stage(store, images, replace(first_stage(), version=2), SerialExecutor(), overwrite=True)
     with pytest.raises(InputError, match=r"upstream\.toy: '.*' stored, '.*' now; --overwrite"):
         run_stage(store, images, second_stage(), SerialExecutor())
-    assert run_stage(store, images, second_stage(), SerialExecutor(), overwrite=True).computed == 10
+    assert run_stage(store, images, second_stage(), SerialExecutor(), overwrite=True).computed.images == 10
 
 
 def test_changed_packages_are_refused_unless_accepted(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +160,7 @@ def test_changed_packages_are_refused_unless_accepted(url: str, monkeypatch: pyt
     monkeypatch.setattr("store.identity.version", lambda name: "99.0")
     with pytest.raises(InputError, match=r"packages\.numpy: '.*' stored, '99\.0' now.*store\.accept_packages"):
         run_stage(store, images, first_stage(), SerialExecutor())
-    assert run_stage(store, images, first_stage(), SerialExecutor(), accept_packages=True).computed == 8
+    assert run_stage(store, images, first_stage(), SerialExecutor(), accept_packages=True).computed.images == 8
 
 
 def test_overwriting_a_range_computes_just_that(tmp_path: Path, url: str) -> None:
@@ -170,7 +171,7 @@ def test_overwriting_a_range_computes_just_that(tmp_path: Path, url: str) -> Non
     summary = run_stage(
         store, images, first_stage(log=str(log)), SerialExecutor(), image_range=(32, 64), overwrite=True
     )
-    assert summary.computed == 32 and log.read_text().split()[0] == "im00032"
+    assert summary.computed.images == 32 and log.read_text().split()[0] == "im00032"
     assert chunk_bytes(Path(url)) == before
 
 
@@ -208,7 +209,7 @@ def test_any_exception_of_one_image_is_its_failure(url: str) -> None:
         replace(nothing_stage(), compute=Raises(ZeroDivisionError("by nought"))),
         SerialExecutor(),
     )
-    assert summary.reasons == {"ZeroDivisionError: by nought": 3}
+    assert summary.tally.reasons == {"ZeroDivisionError: by nought": 3}
 
 
 @pytest.mark.parametrize("error", [ImportError("no module x"), InputError("the file of proposals is gone")])
@@ -224,7 +225,7 @@ def test_memory_of_a_worker(url: str) -> None:
     """The trainer's arrays at P = 2000, two shards: far below 1.5 GiB."""
     code = (
         "from benchmarks.engine_speed import *\n"
-        "from pathlib import Path; from tests.pipeline.toy import image_list\n"
+        "from pathlib import Path; from benchmarks.engine.toy import image_list\n"
         f"run(Path({url!r}), image_list(64), trainer_stage(), 0)\n"
         # ru_maxrss would count the process that forked this one
         "print(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])"
@@ -258,7 +259,7 @@ def test_a_lost_group_document_is_written_again(url: str) -> None:
     (Path(url) / "toy/zarr.json").unlink()
     with pytest.raises(InputError, match=r"zarr\.json is missing"):
         run_stage(open_store(url), images, first_stage(rows=6), SerialExecutor())
-    assert run_stage(open_store(url), images, first_stage(), SerialExecutor()).computed == 0
+    assert run_stage(open_store(url), images, first_stage(), SerialExecutor()).computed.images == 0
     open_store(url).require("toy")
 
 
@@ -266,8 +267,8 @@ def test_an_image_that_kills_its_worker_is_recorded(url: str, two_workers: Defer
     images = image_list(12)
     store = create_or_open(url, images, shard=4)
     summary = run_stage(store, images, first_stage(kill=("im00005",)), two_workers)
-    assert (summary.done, summary.failed) == (11, 1)
-    assert [reason.split(" (")[0] for reason in summary.reasons] == ["killed its worker each time"]
+    assert (summary.tally.done, summary.tally.failed) == (11, 1)
+    assert [reason.split(" (")[0] for reason in summary.tally.reasons] == ["killed its worker each time"]
     assert np.array_equal(store.read("toy/box", 6), noise("im00006", (5, 4)))
 
 
@@ -276,6 +277,6 @@ def test_memory_stores_work_in_one_process_only(two_workers: DeferredExecutor) -
     store = create_or_open("memory://test-runner.zarr", images)
     with pytest.raises(InputError, match="lives in one process"):
         run_stage(store, images, first_stage(), two_workers)
-    assert run_stage(store, images, first_stage(fail=("im00001",)), SerialExecutor()).done == 39
-    assert run_stage(store, images, first_stage(), SerialExecutor(), retry_failed=True).computed == 1
+    assert run_stage(store, images, first_stage(fail=("im00001",)), SerialExecutor()).tally.done == 39
+    assert run_stage(store, images, first_stage(), SerialExecutor(), retry_failed=True).computed.images == 1
     assert np.array_equal(store.read("toy/box", 39), noise("im00039", (5, 4)))

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.engine.toy import chunk_bytes, first_stage, image_list
 from data.errors import InputError
 from pipeline.executors.choose import DeferredExecutor
 from pipeline.executors.cluster import ClusterFile, load_cluster_file, start_cluster
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from store.create import create_or_open
-from tests.pipeline.toy import chunk_bytes, first_stage, image_list
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -90,7 +90,7 @@ def test_a_stage_on_slurm(slurm: Path, tmp_path: Path) -> None:
         assert queue == ["RUNNING", "RUNNING"] and executor.workers == 2
     finally:
         executor.close()
-    assert summary.done == 70
+    assert summary.tally.done == 70
     local = create_or_open(str(tmp_path / "local.zarr"), images, shard=8)
     run_stage(local, images, first_stage(), SerialExecutor())
     assert chunk_bytes(tmp_path / "slurm.zarr") == chunk_bytes(tmp_path / "local.zarr")

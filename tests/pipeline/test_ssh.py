@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmarks.engine.s3 import free_port
+from benchmarks.engine.toy import chunk_bytes, first_stage, image_list
 from data.errors import InputError
 from pipeline.executors.choose import DeferredExecutor
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from store.create import create_or_open
-from tests.pipeline.s3 import free_port
-from tests.pipeline.toy import chunk_bytes, first_stage, image_list
 
 ROOT = Path(__file__).resolve().parents[2]
 SSHD = "/usr/sbin/sshd"
@@ -62,7 +62,7 @@ def test_a_stage_over_ssh(cluster_file: Path, tmp_path: Path) -> None:
     executor = DeferredExecutor(workers=None, scheduler=None, cluster=str(cluster_file))
     store = create_or_open(str(tmp_path / "ssh.zarr"), images, shard=8)
     try:
-        assert run_stage(store, images, first_stage(seconds=0.02), executor).done == 70
+        assert run_stage(store, images, first_stage(seconds=0.02), executor).tally.done == 70
         assert executor.workers == 2
     finally:
         executor.close()

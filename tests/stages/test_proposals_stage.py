@@ -53,8 +53,8 @@ def test_the_registry_builds_it_by_name() -> None:
     stage = build_stage("proposals", {"max_proposals": 10})
     assert stage.name == stage.group == "proposals"
     assert stage.upstream == ()
-    assert stage.identity()["method"] == "mcg"
-    assert stage.identity()["contours"] == "net"
+    assert stage.plain_params()["method"] == "mcg"
+    assert stage.plain_params()["contours"] == "net"
 
 
 def test_stages_travel_to_workers() -> None:

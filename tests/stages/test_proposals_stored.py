@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.engine.toy import image_list
 from data.errors import InputError
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
@@ -13,7 +14,6 @@ from pipeline.spec import ArraySpec, ImageFailure, Stage, StageInput
 from stages.proposals.stage import proposals_stage
 from stages.proposals.stored import StoredProposals
 from store.create import create_or_open
-from tests.pipeline.toy import image_list
 
 
 def compute(given: StageInput) -> dict[str, np.ndarray]:

@@ -1,5 +1,6 @@
 """Stages by name: settings, refusals, and what building one must not import."""
 
+import json
 import pickle
 import subprocess
 import sys
@@ -15,7 +16,23 @@ def test_every_stage_can_be_built_and_sent_to_a_worker(name: str) -> None:
     stage = build_stage(name, capacity=20)
     copy = pickle.loads(pickle.dumps(stage))
     assert copy.name == name
-    assert copy.identity() == stage.identity()
+    assert copy.plain_params() == stage.plain_params()
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("proposals", {"method": "mcg", "max_proposals": 20, "masks": True, "contours": "gradient"}),
+        ("proposals", {"method": "selective_search", "mode": "fast", "side": 90}),
+        ("iou-graph", {"neighbors": 3}),
+        ("grabcut", {"method": "opencv", "seeds": "all", "opencv": {"iterations": 2}}),
+        ("grabcut", {"colour_cut": {"bias": -0.5}, "capacity": 7}),
+    ],
+)
+def test_stored_parameters_are_settings_of_the_same_stage(name: str, settings: dict[str, object]) -> None:
+    stage = build_stage(name, settings, capacity=20)
+    again = build_stage(name, json.loads(json.dumps(stage.plain_params())), capacity=20)
+    assert again == stage and again.plain_params() == stage.plain_params()
 
 
 def test_underscores_are_as_good_as_hyphens() -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks.engine.toy import NoParams
 from data.records import ImageList, ImageRecord
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
@@ -11,7 +12,6 @@ from stages.registry import build_stage
 from store import contents
 from store.create import create_or_open
 from store.store import IncompleteStoreError, Store, open_store
-from tests.pipeline.toy import NoParams
 
 BOXES = np.array([[0, 0, 9, 9], [0, 0, 9, 8], [20, 20, 30, 30]], np.float32)
 

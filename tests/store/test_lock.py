@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.engine.toy import first_stage, image_list, nothing_stage
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from store.create import create_or_open
 from store.lock import SILENCE_SECONDS, Holder, LockedError, live_lock, lock_key, stage_lock
 from store.storage import open_objects
-from tests.pipeline.toy import first_stage, image_list, nothing_stage
 
 ROOT = Path(__file__).resolve().parents[2]
-HOLD = "import sys, time; from store.lock import *; from store.objects import open_objects\n"
+HOLD = "import sys, time; from store.lock import *; from store.storage import open_objects\n"
 HOLD += "with stage_lock(open_objects(sys.argv[1]), 'toy'): print('held', flush=True); time.sleep(60)"
 
 
@@ -32,7 +32,7 @@ def test_the_second_run_is_refused_with_host_and_process_of_the_first(url: str) 
         run_stage(store, images, nothing_stage(), SerialExecutor())
         other.kill()
         other.wait()
-        assert run_stage(store, images, first_stage(), SerialExecutor()).computed == 4
+        assert run_stage(store, images, first_stage(), SerialExecutor()).computed.images == 4
     assert live_lock(store.objects, "toy") is None and not (Path(url) / "toy/lock.json").exists()
 
 
@@ -67,7 +67,7 @@ def test_the_heartbeat_goes_on(url: str, monkeypatch: pytest.MonkeyPatch) -> Non
         time.sleep(0.2)
         later = live_lock(objects, "toy")
         assert first is not None and later is not None and later.beat > first.beat
-    assert not objects.exists(lock_key("toy"))
+    assert not objects.read_many([lock_key("toy")])
 
 
 def test_a_broken_lock_does_not_block(url: str) -> None:
@@ -86,4 +86,4 @@ def test_locks_on_object_stores() -> None:
     objects.write(lock_key("toy"), json.dumps(asdict(replace(Holder.this_process(), pid=2**22 + 1))).encode())
     with stage_lock(objects, "toy"):
         pass
-    assert not objects.exists(lock_key("toy"))
+    assert not objects.read_many([lock_key("toy")])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import zarr
 
+from benchmarks.engine.toy import chunk_bytes, first_stage, image_list, noise, second_stage
 from data.errors import InputError
 from data.records import ImageRecord
 from pipeline.executors.serial import SerialExecutor
@@ -16,7 +17,6 @@ from pipeline.runner import run_stage
 from store.create import create_or_open
 from store.remote import RemoteObjects
 from store.store import DamagedStoreError, IncompleteStoreError, open_store
-from tests.pipeline.toy import chunk_bytes, first_stage, image_list, noise, second_stage
 
 
 def test_schema_is_that_of_the_design(url: str) -> None:
@@ -129,7 +129,7 @@ def test_images_added_in_the_middle_go_to_the_end(url: str) -> None:
     between = replace(images, records=(image_list(1, prefix="new").records[0], *images.records))
     store = create_or_open(url, between)
     assert store.images().ids[-1] == "new00000" and store.images().ids[0] == "im00000"
-    assert run_stage(store, between, first_stage(), SerialExecutor()).computed == 1
+    assert run_stage(store, between, first_stage(), SerialExecutor()).computed.images == 1
     assert store.align(between).digest() == store.digest
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.engine.toy import chunk_bytes, first_stage, image_list, second_stage
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from store.create import create_or_open
 from store.store import DamagedStoreError, open_store
 from store.verify import damaged_rows, repair_images, verify_store, withdraw_unreadable
-from tests.pipeline.toy import chunk_bytes, first_stage, image_list, second_stage
 
 IMAGES = image_list(70)
 

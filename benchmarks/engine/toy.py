@@ -1,4 +1,4 @@
-"""Small stages and image lists for the engine's tests: cheap, deterministic, importable by worker processes."""
+"""Small stages and image lists for tests and benchmarks: cheap, deterministic, importable by worker processes."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""A real S3 server for tests: `rclone serve s3` over a folder."""
+"""A real S3 server for tests and benchmarks: `rclone serve s3` over a folder."""
 
 import os
 import socket

@@ -1,6 +1,6 @@
 """Kill -9 of parts of a run at random moments; used by the tests (a few trials) and by benchmarks/engine_kill.py.
 
-As a program, `python -m tests.pipeline.kill URL LOG [SCHEDULER]` is the run that gets killed.
+As a program, `python -m benchmarks.engine.kill URL LOG [SCHEDULER]` is the run that gets killed.
 """
 
 import contextlib
@@ -17,14 +17,14 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.engine.hosts import ROOT, cluster
+from benchmarks.engine.toy import chunk_bytes, first_stage, image_list
 from pipeline.executors.choose import DeferredExecutor
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from store.create import create_or_open
 from store.store import open_store
 from store.verify import verify_store
-from tests.pipeline.hosts import ROOT, cluster
-from tests.pipeline.toy import chunk_bytes, first_stage, image_list
 
 IMAGES = image_list(240)
 SHARD = 8
@@ -118,7 +118,7 @@ def _recorded(url: Path) -> list[tuple[int, int]]:
 
 
 def _start(url: Path, log: Path, address: str | None) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "tests.pipeline.kill", str(url), str(log), *([address] if address else [])]
+    command = [sys.executable, "-m", "benchmarks.engine.kill", str(url), str(log), *([address] if address else [])]
     error = log.with_suffix(".log.err").open("wb")
     return subprocess.Popen(command, cwd=ROOT, stdout=error, stderr=error, start_new_session=True)
 

@@ -1,0 +1,77 @@
+"""Stages one after the other: what they read and is missing runs first, and what was run differently is refused."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from data.records import ImageList
+from pipeline.executors import Executor
+from pipeline.listener import Listener
+from pipeline.plan import make_plan, widen
+from pipeline.runner import RunSummary, refuse_changes, run_stage
+from pipeline.spec import Stage
+from store.identity import group_of
+from store.store import Store
+
+Build = Callable[[str, Store], Stage]
+"""(name, store) -> stage. Called when the stage's turn comes: it may depend on what the stages before it wrote."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Stages over a store.
+
+    asked: names of the stages to run, in order. before: names of those that come before the first of them, in order;
+    they are run only where they are missing. changed: names for which the user gave settings: one that is complete in
+    the store must agree with them. image_range: [a, b). Else as `pipeline.runner.run_stage`.
+    """
+
+    asked: Sequence[str]
+    before: Sequence[str]
+    build: Build
+    changed: Collection[str] = ()
+    image_range: tuple[int, int] | None = None
+    overwrite: bool = False
+    retry_failed: bool = False
+    accept_packages: bool = False
+    listener: Listener = field(default_factory=Listener)
+
+    def run(self, store: Store, images: ImageList, executor: Executor) -> Iterator[RunSummary]:
+        """The summary of each stage that was run, as it ends. Raises InputError as `run_stage`.
+
+        There is none of a stage that was not asked for and is complete: its failures are no failures of this run.
+        """
+        for name in self.before:
+            if self._is_complete(store, group_of(name)):
+                if name in self.changed:
+                    refuse_changes(store, self.build(name, store))
+                continue
+            self.listener.note(f"stage '{self.asked[0]}' needs '{name}': running it first where it is missing")
+            yield self._one(store, images, executor, name)
+        for name in self.asked:
+            yield self._one(store, images, executor, name, overwrite=self.overwrite, retry_failed=self.retry_failed)
+
+    def _is_complete(self, store: Store, group: str) -> bool:
+        identity = store.identity(group)
+        return identity is not None and bool(make_plan(store, identity, widen(self.image_range, store)).whole.all())
+
+    def _one(
+        self,
+        store: Store,
+        images: ImageList,
+        executor: Executor,
+        name: str,
+        *,
+        overwrite: bool = False,
+        retry_failed: bool = False,
+    ) -> RunSummary:
+        return run_stage(
+            store,
+            images,
+            self.build(name, store),
+            executor,
+            image_range=self.image_range,
+            overwrite=overwrite,
+            retry_failed=retry_failed,
+            accept_packages=self.accept_packages,
+            listener=self.listener,
+        )

@@ -1,0 +1,56 @@
+"""What became of images, added up: of a shard, of a run, of all that a stage has."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from store.completion import UPSTREAM, Completion, ImageOutcome
+from store.layout import DONE
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Numbers of images: done; failed by themselves; upstream: failed because their upstream stage had.
+
+    reasons: how often each reason of `failed` occurs. seconds: work of the images done. bytes: of recorded objects.
+    """
+
+    done: int = 0
+    failed: int = 0
+    upstream: int = 0
+    seconds: float = 0.0
+    bytes: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, outcomes: Iterable[ImageOutcome]) -> "Tally":
+        """Of single images."""
+        images = list(outcomes)
+        seconds = [image.seconds for image in images if image.status == DONE]
+        reasons = Counter(image.reason for image in images if image.status != DONE)
+        upstream = reasons.pop(UPSTREAM, 0)
+        return cls(len(seconds), reasons.total(), upstream, sum(seconds), reasons=reasons)
+
+    @classmethod
+    def of_records(cls, records: Iterable[Completion]) -> "Tally":
+        """Of whole shards: their images and the bytes of their objects."""
+        total = cls()
+        for record in records:
+            size = sum(written.size for written in record.objects.values())
+            total += cls.of(record.images) + cls(bytes=size)
+        return total
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(
+            self.done + other.done,
+            self.failed + other.failed,
+            self.upstream + other.upstream,
+            self.seconds + other.seconds,
+            self.bytes + other.bytes,
+            self.reasons + other.reasons,
+        )
+
+    @property
+    def images(self) -> int:
+        """All that have an outcome."""
+        return self.done + self.failed + self.upstream
