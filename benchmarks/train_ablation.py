@@ -18,8 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.arguments import on_scenes
-from commands import precompute
-from commands.demo import STAGES
+from commands.demo import compute
 from data.catalog import load_images
 from data.masks import MASK_SIDE
 from data.parameters import parse_assignment
@@ -34,6 +33,7 @@ from pdsl.train.loop import train
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from pipeline.spec import ArraySpec, Stage, StageInput
+from stages.registry import STAGE_NAMES
 from store.store import open_store
 
 CONFIG = Path(__file__).parents[1] / "configs/demo.yaml"
@@ -78,8 +78,8 @@ def prepare(out: Path, n_train: int, n_val: int, workers: int) -> dict[str, str]
     if not (out / "data").exists():
         write_scenes(out / "data", train=n_train, val=n_val, side=160, seed=0)
     stores = {name: str(out / f"{name}.zarr") for name in ("train", "val", "boxes")}
-    for split, stage in (("train", "all"), ("val", "proposals")):
-        precompute.run(data=data, split=split, store=stores[split], stage=stage, workers=workers, settings=STAGES)
+    compute(data, "train", stores["train"], STAGE_NAMES, workers)
+    compute(data, "val", stores["val"], STAGE_NAMES[:1], workers)
     if not Path(stores["boxes"]).exists():
         partial = out / "boxes.partial"
         shutil.rmtree(partial, ignore_errors=True)

@@ -3,15 +3,16 @@
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from commands import precompute
 from commands.workspace import find_config
+from data.catalog import load_images
 from data.errors import InputError
 from data.scenes import write_scenes
 from pdsl.evaluate.evaluation_set import read_evaluation_set
@@ -21,6 +22,12 @@ from pdsl.figures import percent
 from pdsl.report.run import report_run
 from pdsl.run.folder import COMPARISON, REPORT, training_config
 from pdsl.train.loop import Outcome, train
+from pipeline.chain import Chain
+from pipeline.executors.choose import DeferredExecutor
+from pipeline.interrupt import terminate_as_interrupt
+from pipeline.progress import ProgressDisplay, summary_text
+from stages.registry import STAGE_NAMES, stage_for
+from store.create import create_or_open
 
 TRAIN_SCENES, VAL_SCENES, SIDE, SEED = 300, 80, 160, 0
 COLOUR_CUT = {
@@ -32,7 +39,10 @@ COLOUR_CUT = {
     "region_colour": 2.0,
 }
 """The scenes' objects are vivid and thin: colour says more of them than of photographs (docs/results.md)."""
-STAGES = {"proposals": {"method": "mcg", "max_proposals": 140}, "grabcut": {"colour_cut": COLOUR_CUT}}
+STAGES: Mapping[str, Mapping[str, Any]] = {
+    "proposals": {"method": "mcg", "max_proposals": 140},
+    "grabcut": {"colour_cut": COLOUR_CUT},
+}
 CONFIG = "demo"
 EVALUATE_EVERY = 500
 MARK = ".pdsl-demo"
@@ -51,8 +61,8 @@ def run(*, out: str, workers: int) -> int:
 
     console.rule("[bold]2/4 offline stages")
     stores = {split: str(folder / "stores" / f"{split}.zarr") for split in ("train", "val")}
-    for split, stage in (("train", "all"), ("val", "proposals")):
-        _precompute(data, split, stores[split], stage, workers)
+    compute(data, "train", stores["train"], STAGE_NAMES, workers)
+    compute(data, "val", stores["val"], STAGE_NAMES[:1], workers)
 
     console.rule("[bold]3/4 training, from image-level labels only")
     run_folder = folder / "run"
@@ -87,10 +97,21 @@ def _make_scenes(folder: Path, console: Console) -> None:
     console.print(f"{TRAIN_SCENES} to learn from, {VAL_SCENES} to be tested on, in {folder}")
 
 
-def _precompute(data: str, split: str, store: str, stage: str, workers: int) -> None:
-    status = precompute.run(data=data, split=split, store=store, stage=stage, workers=workers, settings=STAGES)
-    if status:
-        raise InputError(f"{store}: the stages did not finish (status {status}); the same command continues")
+def compute(data: str, split: str, url: str, stages: Sequence[str], workers: int) -> None:
+    """Stages with the demo's settings over a split, into the store at `url`; what is there is kept.
+
+    Raises InputError if images failed.
+    """
+    images = load_images(data, split)
+    store = create_or_open(url, images)
+    display = ProgressDisplay()
+    chain = Chain(stages, (), lambda name, made: stage_for(made, name, STAGES.get(name)), listener=display)
+    executor = DeferredExecutor(workers=workers, scheduler=None, cluster=None, announce=display.note)
+    with closing(executor), terminate_as_interrupt():
+        for summary in chain.run(store, images, executor):
+            print(summary_text(summary))
+            if summary.exit_status:
+                raise InputError(f"{url}: images failed in stage '{summary.stage}'; the same command continues")
 
 
 def _train(run: Path, stores: Mapping[str, str]) -> Outcome:

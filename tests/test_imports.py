@@ -103,10 +103,6 @@ def test_torch_in_stages_only_for_contours() -> None:
 
 
 NOT_YET = {  # what is still to be mended: each line goes with its import
-    ("commands.demo", "commands.evaluate"),
-    ("commands.demo", "commands.precompute"),
-    ("commands.demo", "commands.train"),
-    ("commands.train", "commands.evaluate"),
     ("benchmarks.online_rule", "tests.model.online_rule"),
 }
 
