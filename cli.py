@@ -7,6 +7,7 @@ import click
 
 from commands.workspace import Workspace
 from data.errors import InputError
+from pdsl import __version__
 
 
 class Program(click.Group):
@@ -36,7 +37,7 @@ class Program(click.Group):
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
-@click.version_option(package_name="pdsl", prog_name="pdsl")
+@click.version_option(__version__, prog_name="pdsl")
 def cli(debug: bool) -> None:
     """Weakly supervised instance segmentation: masks and boxes from image-level labels only (PDSL, ICCV 2021).
 

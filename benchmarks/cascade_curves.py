@@ -10,9 +10,9 @@ figures of both runs.
 from typing import Any
 
 from benchmarks.arguments import on_scenes
-from benchmarks.train_ablation import CONFIG, FIGURES, prepare
-from commands import train
-from pdsl.report.charts import read_log, validation_curves
+from benchmarks.train_ablation import FIGURES, prepare, train_demo
+from pdsl.report.charts import validation_curves
+from pdsl.run.folder import LOG, read_log
 
 SOURCES = {"parallel": "seeds", "cascade": "cascade"}
 
@@ -27,18 +27,8 @@ def main() -> None:
     for name, source in SOURCES.items():
         run = options.out / "curves" / name
         watched = [f"validation.every={options.every}", f"validation.store={stores['val']}"]
-        status = train.run(
-            config=str(CONFIG),
-            stores=[stores["train"]],
-            out=str(run),
-            resume=True,
-            init=None,
-            overrides=[*options.overrides, *watched, f"model.mask.source={source}"],
-            data=None,
-        )
-        if status:
-            raise SystemExit(status)
-        logs[name] = read_log(run / "log.jsonl")
+        train_demo(run, stores["train"], [*options.overrides, *watched, f"model.mask.source={source}"])
+        logs[name] = read_log(run / LOG)
     page = (
         validation_curves(logs).replace("currentColor", "#24292f").replace("<svg ", '<svg style="background:#fff" ', 1)
     )

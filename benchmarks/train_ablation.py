@@ -18,18 +18,22 @@ from typing import Any
 import numpy as np
 
 from benchmarks.arguments import on_scenes
-from commands import precompute, train
-from commands.demo import STAGES
-from commands.evaluate import read_task
+from commands.demo import compute
 from data.catalog import load_images
 from data.masks import MASK_SIDE
+from data.parameters import parse_assignment
 from data.scenes import write_scenes
+from pdsl.evaluate.evaluation_set import read_evaluation_set
 from pdsl.evaluate.metrics import coco_metrics
 from pdsl.evaluate.split import detect_split
+from pdsl.evaluate.validation import build_validator
+from pdsl.run.folder import training_config
 from pdsl.run.trained import load_trained
+from pdsl.train.loop import train
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from pipeline.spec import ArraySpec, Stage, StageInput
+from stages.registry import STAGE_NAMES
 from store.store import open_store
 
 CONFIG = Path(__file__).parents[1] / "configs/demo.yaml"
@@ -74,8 +78,8 @@ def prepare(out: Path, n_train: int, n_val: int, workers: int) -> dict[str, str]
     if not (out / "data").exists():
         write_scenes(out / "data", train=n_train, val=n_val, side=160, seed=0)
     stores = {name: str(out / f"{name}.zarr") for name in ("train", "val", "boxes")}
-    for split, stage in (("train", "all"), ("val", "proposals")):
-        precompute.run(data=data, split=split, store=stores[split], stage=stage, workers=workers, settings=STAGES)
+    compute(data, "train", stores["train"], STAGE_NAMES, workers)
+    compute(data, "val", stores["val"], STAGE_NAMES[:1], workers)
     if not Path(stores["boxes"]).exists():
         partial = out / "boxes.partial"
         shutil.rmtree(partial, ignore_errors=True)
@@ -87,19 +91,24 @@ def prepare(out: Path, n_train: int, n_val: int, workers: int) -> dict[str, str]
     return stores
 
 
+def train_demo(run: Path, store: str, overrides: Sequence[str]) -> None:
+    """Train (or go on with) run folder `run` with the demo's configuration, "key=value" overrides put in."""
+    changes = [*(parse_assignment(text) for text in overrides), ("data.stores", [store])]
+    config = training_config(run, str(CONFIG), changes, resume=True)
+    outcome = train(config, run, resume=True, validation=build_validator)
+    if outcome.signal:
+        raise SystemExit(outcome.exit_status)
+
+
 def measure(run: Path, store: str, overrides: Sequence[str], out: Path, val: str) -> dict[str, float]:
     """Train (or finish) one run; its figures in percent, by "mask AP50" and the like."""
     found = run / "figures.json"
     if found.exists():
         return dict(json.loads(found.read_text()))
-    status = train.run(
-        config=str(CONFIG), stores=[store], out=str(run), resume=True, init=None, overrides=list(overrides), data=None
-    )
-    if status:
-        raise SystemExit(status)
-    task = read_task(f"voc:{out / 'data'}", "val", val)
-    predictions, _ = detect_split(load_trained(str(run)), task.images, task.proposals())
-    metrics = coco_metrics(predictions, task.truth, task.images.class_names)
+    train_demo(run, store, overrides)
+    dataset = read_evaluation_set(f"voc:{out / 'data'}", "val", val)
+    predictions, _ = detect_split(load_trained(run), dataset.images, dataset.proposals())
+    metrics = coco_metrics(predictions, dataset.truth, dataset.images.class_names)
     figures = {f"{kind} {name}": float(metrics[kind][name]) for kind, name in FIGURES}
     found.write_text(json.dumps(figures))
     return figures

@@ -3,17 +3,31 @@
 import json
 import shutil
 import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from commands import evaluate, precompute, train
 from commands.workspace import find_config
+from data.catalog import load_images
 from data.errors import InputError
 from data.scenes import write_scenes
+from pdsl.evaluate.evaluation_set import read_evaluation_set
+from pdsl.evaluate.run import COMPARED
+from pdsl.evaluate.validation import build_validator
 from pdsl.figures import percent
+from pdsl.report.run import report_run
+from pdsl.run.folder import COMPARISON, REPORT, training_config
+from pdsl.train.loop import Outcome, train
+from pipeline.chain import Chain
+from pipeline.executors.choose import DeferredExecutor
+from pipeline.interrupt import terminate_as_interrupt
+from pipeline.progress import ProgressDisplay, summary_text
+from stages.registry import STAGE_NAMES, stage_for
+from store.create import create_or_open
 
 TRAIN_SCENES, VAL_SCENES, SIDE, SEED = 300, 80, 160, 0
 COLOUR_CUT = {
@@ -25,15 +39,13 @@ COLOUR_CUT = {
     "region_colour": 2.0,
 }
 """The scenes' objects are vivid and thin: colour says more of them than of photographs (docs/results.md)."""
-STAGES = {"proposals": {"method": "mcg", "max_proposals": 140}, "grabcut": {"colour_cut": COLOUR_CUT}}
+STAGES: Mapping[str, Mapping[str, Any]] = {
+    "proposals": {"method": "mcg", "max_proposals": 140},
+    "grabcut": {"colour_cut": COLOUR_CUT},
+}
 CONFIG = "demo"
 EVALUATE_EVERY = 500
 MARK = ".pdsl-demo"
-ROWS = {
-    "trained": "trained model",
-    "boxes_as_masks": "its boxes filled as masks",
-    "untrained": "model before training",
-}
 
 
 def run(*, out: str, workers: int) -> int:
@@ -49,38 +61,22 @@ def run(*, out: str, workers: int) -> int:
 
     console.rule("[bold]2/4 offline stages")
     stores = {split: str(folder / "stores" / f"{split}.zarr") for split in ("train", "val")}
-    for split, stage in (("train", "all"), ("val", "proposals")):
-        _precompute(data, split, stores[split], stage, workers)
+    compute(data, "train", stores["train"], STAGE_NAMES, workers)
+    compute(data, "val", stores["val"], STAGE_NAMES[:1], workers)
 
     console.rule("[bold]3/4 training, from image-level labels only")
     run_folder = folder / "run"
-    stopped = train.run(
-        config=find_config(CONFIG),
-        stores=[stores["train"]],
-        out=str(run_folder),
-        resume=(run_folder / "config.yaml").exists(),
-        init=None,
-        overrides=[f"validation.every={EVALUATE_EVERY}", f"validation.store={stores['val']}"],
-        data=None,
-    )
-    if stopped:
-        return stopped
+    outcome = _train(run_folder, stores)
+    if outcome.signal:
+        console.print(f"stopped after update {outcome.step}; the same command continues")
+        return outcome.exit_status
 
     console.rule("[bold]4/4 evaluation on scenes not seen in training, and the report")
-    status = evaluate.run(
-        run=str(run_folder),
-        data=data,
-        split="val",
-        store=stores["val"],
-        results=None,
-        tta=False,
-        out=None,
-        compare=True,
-    )
-    _print_comparison(json.loads((run_folder / evaluate.COMPARISON).read_text()), console)
+    evaluation = report_run(run_folder, read_evaluation_set(data, "val", stores["val"]), compare=True)
+    _print_comparison(json.loads((run_folder / COMPARISON).read_text()), console)
     minutes = (time.perf_counter() - start) / 60
-    console.print(f"[bold green]done[/] in {minutes:.1f} min; open {(run_folder / 'report.html').resolve()}")
-    return status
+    console.print(f"[bold green]done[/] in {minutes:.1f} min; open {(run_folder / REPORT).resolve()}")
+    return 3 if evaluation.metrics["failed"] else 0
 
 
 def _check_folder(folder: Path) -> None:
@@ -101,17 +97,39 @@ def _make_scenes(folder: Path, console: Console) -> None:
     console.print(f"{TRAIN_SCENES} to learn from, {VAL_SCENES} to be tested on, in {folder}")
 
 
-def _precompute(data: str, split: str, store: str, stage: str, workers: int) -> None:
-    status = precompute.run(data=data, split=split, store=store, stage=stage, workers=workers, settings=STAGES)
-    if status:
-        raise InputError(f"{store}: the stages did not finish (status {status}); the same command continues")
+def compute(data: str, split: str, url: str, stages: Sequence[str], workers: int) -> None:
+    """Stages with the demo's settings over a split, into the store at `url`; what is there is kept.
+
+    Raises InputError if images failed.
+    """
+    images = load_images(data, split)
+    store = create_or_open(url, images)
+    display = ProgressDisplay()
+    chain = Chain(stages, (), lambda name, made: stage_for(made, name, STAGES.get(name)), listener=display)
+    executor = DeferredExecutor(workers=workers, scheduler=None, cluster=None, announce=display.note)
+    with closing(executor), terminate_as_interrupt():
+        for summary in chain.run(store, images, executor):
+            print(summary_text(summary))
+            if summary.exit_status:
+                raise InputError(f"{url}: images failed in stage '{summary.stage}'; the same command continues")
 
 
-def _print_comparison(comparison: dict[str, Any], console: Console) -> None:
+def _train(run: Path, stores: Mapping[str, str]) -> Outcome:
+    """Train, or go on where an interrupted demo stopped."""
+    settings = {
+        "validation.every": EVALUATE_EVERY,
+        "validation.store": stores["val"],
+        "data.stores": [stores["train"]],
+    }
+    config = training_config(run, find_config(CONFIG), settings.items(), resume=True)
+    return train(config, run, resume=True, validation=build_validator)
+
+
+def _print_comparison(comparison: Mapping[str, Any], console: Console) -> None:
     table = Table(title="What training is worth (in percent, on unseen scenes)", title_justify="left")
     for column in ("", "mask AP50", "mask AP75", "box AP50", "box AP75"):
         table.add_column(column, justify="right" if column else "left")
-    for name, label in ROWS.items():
+    for name, label in COMPARED.items():
         figures = [comparison[name][kind][metric] for kind in ("mask", "box") for metric in ("AP50", "AP75")]
         table.add_row(label, *(percent(figure) for figure in figures))
     console.print(table)

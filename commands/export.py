@@ -4,13 +4,15 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from data.catalog import load_images
 from data.records import ImageList
-
-if TYPE_CHECKING:
-    from pdsl.evaluate.predictions import Prediction
+from pdsl.evaluate.predictions import Prediction, box_mask, by_image
+from pdsl.evaluate.results import has_numeric_ids, to_coco, write_json
+from pdsl.evaluate.split import detect_split
+from pdsl.run.trained import load_trained
+from store.store import open_store
 
 SCORE = 0.5
 """Detections of this score and more become annotations, and the best one of each present class in any case."""
@@ -22,14 +24,6 @@ def run(*, run: str, data: str, split: str, store: str, out: str) -> int:
     Only classes that are present in the image; of each the best detection whatever its score, and those of SCORE and
     more. No ground truth is read. Returns 3 if images could not be looked at (they get no annotations).
     """
-    from pdsl.environment import check_torchvision
-    from pdsl.evaluate.predictions import by_image
-    from pdsl.evaluate.results import write_json
-    from pdsl.evaluate.split import detect_split
-    from pdsl.run.trained import load_trained
-    from store.store import open_store
-
-    check_torchvision()
     trained = load_trained(run)
     opened = open_store(store)
     images = opened.align(load_images(data, split))
@@ -42,13 +36,11 @@ def run(*, run: str, data: str, split: str, store: str, out: str) -> int:
     return 3 if failed else 0
 
 
-def pseudo_labels(predictions: list["Prediction"]) -> list["Prediction"]:
+def pseudo_labels(predictions: list[Prediction]) -> list[Prediction]:
     """Of an image's predictions, best first, the first of each class and those of SCORE and more.
 
     An empty mask becomes the whole box: no detector learns from an annotation without a pixel.
     """
-    from pdsl.evaluate.predictions import box_mask
-
     seen: Counter[int] = Counter()
     kept = []
     for p in predictions:
@@ -59,13 +51,11 @@ def pseudo_labels(predictions: list["Prediction"]) -> list["Prediction"]:
     return kept
 
 
-def annotations(labels: list["Prediction"], images: ImageList, run: str) -> dict[str, Any]:
+def annotations(labels: list[Prediction], images: ImageList, run: str) -> dict[str, Any]:
     """The content of a COCO instances file; `score` is an extra field of each annotation.
 
     Image ids are the data set's own if they are whole numbers, else 1, 2, 3 … in order (COCO's tools need numbers).
     """
-    from pdsl.evaluate.results import has_numeric_ids, to_coco
-
     rows = to_coco(labels, images)
     own = has_numeric_ids(images)
     number = {record.id: int(record.id) if own else place for place, record in enumerate(images.records, 1)}

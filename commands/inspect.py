@@ -8,7 +8,10 @@ from PIL import Image
 from data.catalog import load_images
 from data.decode import DecodeError, decode_record
 from data.errors import InputError, nearest
-from store.layout import DONE
+from pdsl.report import evidence as ev
+from pdsl.report.overlay import draw
+from pdsl.report.panels import side_by_side
+from store.contents import PROPOSALS, is_done
 from store.store import Store, open_store
 
 
@@ -18,8 +21,6 @@ def run(*, store: str, image: str, out: str, data: str | None) -> int:
 
     data: SPEC where the images lie now, if not where the store says. Raises InputError.
     """
-    from pdsl.report.panels import side_by_side
-
     opened = open_store(store)
     stored = opened.images()
     if image not in stored.ids:
@@ -42,26 +43,23 @@ def run(*, store: str, image: str, out: str, data: str | None) -> int:
 
 def _panels(store: Store, row: int, pixels: np.ndarray, title: str) -> list[tuple[str, Image.Image]]:
     """(title, picture) of what was computed for the image."""
-    from pdsl.report import evidence as ev
-    from pdsl.report.overlay import draw
-
     panels = [(title, draw(pixels, []))]
-    if store.identity("proposals") is None or int(store.status("proposals")[row]) != DONE:
+    if not is_done(store, PROPOSALS, row):
         return panels
     evidence = ev.read_evidence(store, row, pixels)
     best = min(ev.TOP_PROPOSALS, len(evidence.box))
     panels.append(
         (f"the best {best} of {len(evidence.box)} proposals (orange: 5 best)", ev.proposals_picture(evidence))
     )
-    if evidence.iou is not None and len(evidence.box):
+    if evidence.graph is not None and len(evidence.box):
         centre = ev.central_proposal(evidence)
-        iou = evidence.iou[centre, 1 : ev.NEIGHBOURS + 1]
+        iou = evidence.graph.iou[centre, 1 : ev.NEIGHBOURS + 1]
         iou = iou[iou > 0]
         text = (
             f"proposal {centre} and its {len(iou)} nearest (IoU {min(iou, default=0):.2f} to {max(iou, default=0):.2f})"
         )
         panels.append((text, ev.neighbours_picture(evidence)))
-    if evidence.seed is not None:
+    if evidence.seeds is not None:
         chosen = ev.shown_seeds(evidence)
-        panels.append((f"{len(chosen)} of {len(evidence.seed)} seed masks", ev.seeds_picture(evidence)))
+        panels.append((f"{len(chosen)} of {len(evidence.seeds.proposal)} seed masks", ev.seeds_picture(evidence)))
     return panels

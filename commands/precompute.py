@@ -1,9 +1,7 @@
 """`precompute`: run the offline stages over a data set into a store."""
 
-import signal
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +12,8 @@ from data.records import ImageList
 from pipeline.chain import Chain
 from pipeline.cost import Estimate, estimates, readable_bytes
 from pipeline.executors.choose import DeferredExecutor
-from pipeline.progress import ProgressDisplay, duration
-from pipeline.runner import RunSummary
+from pipeline.interrupt import terminate_as_interrupt
+from pipeline.progress import ProgressDisplay, duration, summary_text
 from pipeline.spec import Stage
 from stages.registry import STAGE_NAMES, canonical_name, check_settings, stage_for, stored_stage
 from store.create import create_or_open
@@ -127,10 +125,10 @@ def run(
         listener=display,
     )
     summaries = []
-    with closing(executor), _terminate_as_interrupt():
+    with closing(executor), terminate_as_interrupt():
         try:
             for summary in chain.run(target, image_list, executor):
-                print_summary(summary)
+                print(summary_text(summary))
                 summaries.append(summary)
         except KeyboardInterrupt:
             display.note(f"interrupted; finished shards are kept in {store}. Run the same command again to continue.")
@@ -148,26 +146,6 @@ def parse_range(text: str, n: int) -> tuple[int, int]:
     if not separator or not 0 <= a < b:
         raise InputError(f"--images {text}: expected A:B with 0 <= A < B, A below the number of images ({n})")
     return a, b
-
-
-def print_summary(summary: RunSummary) -> None:
-    """The last words on a stage."""
-    tally, computed = summary.tally, summary.computed.images
-    line = f"{summary.stage}: {tally.done} of {summary.images} images done"
-    if tally.failed:
-        line += f", {tally.failed} failed"
-    if tally.upstream:
-        line += f", {tally.upstream} without their upstream stage"
-    if computed:
-        rate = computed / max(summary.seconds, 1e-9)
-        line += f"; {computed} computed in {duration(summary.seconds)} ({rate:.3g} images/s)"
-    else:
-        line += "; nothing to do"
-    print(line)
-    for reason, count in tally.reasons.most_common(10):
-        print(f"  {count} failed: {reason}")
-    if tally.failed:
-        print("  --retry-failed tries those again")
 
 
 def print_costs(estimates: Sequence[Estimate], workers: int) -> None:
@@ -191,20 +169,3 @@ def load_image_list(data: str | None, split: str | None, store: Store | None) ->
     if data is None or split is None:
         raise InputError("--data and --split: needed to create a store")
     return load_images(data, split)
-
-
-@contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """A batch system's SIGTERM ends a run as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

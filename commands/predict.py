@@ -2,7 +2,6 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
@@ -11,13 +10,17 @@ from rich.progress import track
 from data.decode import decode_image
 from data.errors import InputError
 from data.records import ImageList, ImageRecord
+from pdsl.evaluate.infer import predict_image
+from pdsl.evaluate.predictions import Prediction
+from pdsl.evaluate.results import to_coco, write_json
+from pdsl.report.gallery import prediction_picture, shown
+from pdsl.report.palette import class_colours
+from pdsl.run.folder import PREDICTIONS
+from pdsl.run.trained import TrainedModel, load_trained
 from pipeline.spec import Stage, StageInput
-
-if TYPE_CHECKING:
-    from pdsl.evaluate.predictions import Prediction
-    from pdsl.run.trained import TrainedModel
-
-RESULTS = "predictions.json"
+from stages.registry import build_stage
+from store.contents import PROPOSAL_BOX, PROPOSAL_COUNT, PROPOSAL_SCORE, PROPOSALS
+from store.store import open_store
 
 
 def run(*, run: str, images: list[str], out: str) -> int:
@@ -28,11 +31,6 @@ def run(*, run: str, images: list[str], out: str) -> int:
     The EXIF orientation is applied. A file that fails is named with the reason, the rest goes on; the exit status is
     then 3.
     """
-    from pdsl.environment import check_torchvision
-    from pdsl.evaluate.results import to_coco, write_json
-    from pdsl.run.trained import load_trained
-
-    check_torchvision()
     trained = load_trained(run)
     stage = proposal_stage(trained)
     folder = Path(out)
@@ -52,42 +50,24 @@ def run(*, run: str, images: list[str], out: str) -> int:
         found += predictions
         records.append(record)
     categories = tuple(range(1, len(trained.class_names) + 1))
-    write_json(folder / RESULTS, to_coco(found, ImageList("", "", trained.class_names, categories, tuple(records))))
-    print(f"{folder}: pictures of {len(records)} images and {RESULTS} with {len(found)} detections")
+    write_json(folder / PREDICTIONS, to_coco(found, ImageList("", "", trained.class_names, categories, tuple(records))))
+    print(f"{folder}: pictures of {len(records)} images and {PREDICTIONS} with {len(found)} detections")
     return 0 if len(records) == len(images) else 3
 
 
-def predict_one(trained: "TrainedModel", stage: Stage, record: ImageRecord, pixels: np.ndarray) -> list["Prediction"]:
-    """Predictions for one image (H, W, 3) uint8. Raises pipeline.spec.ImageFailure where the
-    proposals fail."""
-    import torch
-
-    from pdsl.evaluate.infer import as_proposals, detect_image, to_predictions
-    from pdsl.evaluate.tta import views
-
+def predict_one(trained: TrainedModel, stage: Stage, record: ImageRecord, pixels: np.ndarray) -> list[Prediction]:
+    """Predictions for one image (H, W, 3) uint8. Raises pipeline.spec.ImageFailure where the proposals fail."""
     rows = stage.compute(StageInput(record, pixels))
-    count = int(rows["proposals/count"])
-    if not count:
-        return []
-    config = trained.config.inference
-    device = next(trained.model.parameters()).device
-    image = torch.from_numpy(pixels.transpose(2, 0, 1).copy()).to(device)
-    box, score = rows["proposals/box"][:count], rows["proposals/score"][:count]
-    proposals = as_proposals(box, score, device, trained.config.data)
-    detections = detect_image(trained.model, image, proposals, config, views(config, tta=False))
-    ids = list(range(len(trained.class_names)))
-    return to_predictions(detections, record.id, record.size, config.mask_threshold, ids)
+    count = int(rows[PROPOSAL_COUNT])
+    return predict_image(trained, pixels, rows[PROPOSAL_BOX][:count], rows[PROPOSAL_SCORE][:count], image_id=record.id)
 
 
-def proposal_stage(trained: "TrainedModel") -> Stage:
+def proposal_stage(trained: TrainedModel) -> Stage:
     """Stage `proposals` as it was built for the run's first training store; with its defaults where that store is gone
     or its proposals came from files, which is said."""
-    from stages.registry import build_stage
-    from store.store import open_store
-
     stores = trained.config.data.stores
     try:
-        identity = open_store(stores[0]).identity("proposals") if stores else None
+        identity = open_store(stores[0]).identity(PROPOSALS) if stores else None
     except InputError:
         identity = None
     if identity is None or identity.params.get("method") == "files":
@@ -109,9 +89,6 @@ def picture_names(paths: list[str]) -> list[str]:
     return names
 
 
-def _draw(path: Path, pixels: np.ndarray, predictions: list["Prediction"], class_names: tuple[str, ...]) -> None:
-    from pdsl.report.gallery import prediction_picture, shown
-    from pdsl.report.palette import class_colours
-
+def _draw(path: Path, pixels: np.ndarray, predictions: list[Prediction], class_names: tuple[str, ...]) -> None:
     best = shown(predictions)
     prediction_picture(pixels, best, class_names, class_colours(p.class_id for p in best)).save(path)

@@ -1,4 +1,4 @@
-"""A check of the installation, made once before a model is built."""
+"""A check of the installation, made by the rooms that import torchvision (`pdsl.model`, `pdsl.evaluate`)."""
 
 from importlib.metadata import PackageNotFoundError, version
 

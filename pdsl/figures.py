@@ -1,8 +1,13 @@
-"""How a figure is written for people."""
+"""Figures of a model, as they are logged and shown."""
+
+from typing import Any
+
+Figures = dict[str, Any]
+"""{"mask": {"AP": …, "AP50": …, …}, "box": {…}, "images": …, "failed": …}, in percent, None where undefined."""
 
 
 def percent(value: float | None) -> str:
-    """A figure in percent with one decimal; a dash where it is undefined.
+    """A figure with one decimal; a dash where it is undefined.
 
     >>> percent(12.345), percent(None)
     ('12.3', '-')

@@ -7,6 +7,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 from pipeline.listener import Listener
+from pipeline.runner import RunSummary
 from store.tally import Tally
 
 _LOG_SECONDS = 30.0
@@ -90,3 +91,21 @@ def duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+
+
+def summary_text(summary: RunSummary) -> str:
+    """The last words on a stage."""
+    tally, computed = summary.tally, summary.computed.images
+    line = f"{summary.stage}: {tally.done} of {summary.images} images done"
+    if tally.failed:
+        line += f", {tally.failed} failed"
+    if tally.upstream:
+        line += f", {tally.upstream} without their upstream stage"
+    if computed:
+        rate = computed / max(summary.seconds, 1e-9)
+        line += f"; {computed} computed in {duration(summary.seconds)} ({rate:.3g} images/s)"
+    else:
+        line += "; nothing to do"
+    reasons = [f"  {count} failed: {reason}" for reason, count in tally.reasons.most_common(10)]
+    cure = ["  --retry-failed tries those again"] if tally.failed else []
+    return "\n".join([line, *reasons, *cure])

@@ -1,6 +1,7 @@
 """Detections of a trained model: one image, or all images of a list."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,19 +11,15 @@ from data.decode import DecodeError, decode_record
 from data.records import ImageList, ImageRecord
 from pdsl.cache import used_proposals
 from pdsl.config.inference import InferenceConfig
-from pdsl.config.tree import DataConfig
+from pdsl.config.tree import Config, DataConfig
 from pdsl.evaluate.postprocess import final_boxes
 from pdsl.evaluate.predictions import Prediction, paste_probability
-from pdsl.evaluate.tta import Looker, View, views
+from pdsl.evaluate.tta import View, ViewFrame, views
 from pdsl.model.pdsl import PDSL
+from pdsl.run.trained import TrainedModel
 from pdsl.structures import Detections, Proposals
-
-ProposalSource = Callable[[ImageRecord, np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""(record, image (H, W, 3) uint8) -> boxes (P, 4) float32 xyxy, best first, and scores (P,) float32; or NoProposals."""
-
-
-class NoProposals(Exception):
-    """An image that has no proposals; the message is the reason."""
+from store.contents import PROPOSALS, is_done, read_proposals
+from store.store import Store
 
 
 @torch.inference_mode()
@@ -44,78 +41,109 @@ def detect_image(
     """
     model.eval()
     size = (int(image.shape[1]), int(image.shape[2]))
-    lookers = [Looker.of(view, size, config.max_side) for view in looks]
+    frames = [ViewFrame.of(view, size, config.max_side) for view in looks]
     scores, boxes = [], []
-    for looker in lookers:
-        found = model.detect(looker.image(image), looker.proposals(proposals))
+    for frame in frames:
+        found = model.detect(frame.image(image), frame.proposals(proposals))
         scores.append(found.score)
-        boxes.append(looker.boxes_back(found.box))
+        boxes.append(frame.boxes_back(found.box))
     final = final_boxes(_mean(scores), _mean(boxes), size, config, present)
     if not len(final.box):
         side = model.mask_head.side
         return Detections(final.box, final.score, final.label, final.box.new_zeros(0, side, side))
     masks = []
-    for looker in lookers:
-        features = found.features if len(lookers) == 1 else model.backbone.features(looker.image(image))
-        mask = model.segment(features, looker.boxes(final.box), final.label)
-        masks.append(looker.masks_back(mask))
+    for frame in frames:
+        features = found.features if len(frames) == 1 else model.backbone.features(frame.image(image))
+        mask = model.segment(features, frame.boxes(final.box), final.label)
+        masks.append(frame.masks_back(mask))
     return Detections(final.box, final.score, final.label, _mean(masks))
 
 
 def detect_images(
     model: PDSL,
+    config: Config,
     images: ImageList,
-    proposals_of: ProposalSource,
-    config: InferenceConfig,
+    store: Store,
+    class_ids: Sequence[int | None],
     *,
     tta: bool = False,
-    class_ids: Sequence[int | None] | None = None,
     only_present: bool = False,
-    data: DataConfig | None = None,
 ) -> Iterator[tuple[ImageRecord, list[Prediction] | str]]:
     """Each image with its predictions, or with the reason why it could not be looked at.
 
-    class_ids: for each class of the model its id in `images.class_names`, None where the data set lacks it; default:
-        the same ids. only_present: only the classes that the image-level labels name.
-    data: which proposals are used, as in training; default: all.
+    images: some or all of those whose proposals `store` holds. class_ids: for each class of the model its id in
+    `images.class_names`, None where the data set lacks it. only_present: only the classes that the image-level labels
+    name. Raises InputError where the store is damaged or incomplete.
     """
-    device = next(model.parameters()).device
-    ids = list(range(model.n_classes)) if class_ids is None else list(class_ids)
-    looks = views(config, tta)
+    rows = {image_id: row for row, image_id in enumerate(store.images().ids)}
+    detector = _Detector(model, config, class_ids, views(config.inference, tta))
     for record in images.records:
+        row = rows[record.id]
         try:
-            pixels = decode_record(record, exif=images.exif)
-            box, score = proposals_of(record, pixels)
-        except (DecodeError, NoProposals) as error:
+            image = decode_record(record, exif=images.exif)
+        except DecodeError as error:
             yield record, str(error)
             continue
-        if not len(box):
-            yield record, []
+        if not is_done(store, PROPOSALS, row):
+            yield record, "stage 'proposals' failed for it; see `status`"
             continue
-        present = None
-        if only_present:
-            present = torch.tensor([i in record.label for i in ids], dtype=torch.bool, device=device)
+        present = torch.tensor([i in record.label for i in class_ids]) if only_present else None
+        yield record, detector.predictions(record.id, image, *read_proposals(store, row), present)
+
+
+def predict_image(
+    trained: TrainedModel, image: np.ndarray, box: np.ndarray, score: np.ndarray, *, image_id: str = ""
+) -> list[Prediction]:
+    """What a trained model finds in one image, best first; class ids are places in `trained.class_names`.
+
+    image: (H, W, 3) uint8 RGB. Its proposals, best first, as stage `proposals` makes them: box (P, 4) float32 xyxy,
+    half-open, in pixels of the image; score (P,) float32. image_id: what the predictions are to call the image.
+    Raises ValueError for other shapes.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"image: {image.dtype} {image.shape}; it has to be uint8 (height, width, 3)")
+    if box.shape != (len(score), 4) or score.ndim != 1:
+        raise ValueError(f"box and score: {box.shape} and {score.shape}; they have to be (P, 4) and (P,)")
+    every_class = range(len(trained.class_names))
+    detector = _Detector(trained.model, trained.config, every_class, views(trained.config.inference, tta=False))
+    return detector.predictions(image_id, image, box, score)
+
+
+@dataclass(frozen=True)
+class _Detector:
+    """A model with the views it gets of an image, and the classes its detections are told in."""
+
+    model: PDSL
+    config: Config
+    class_ids: Sequence[int | None]
+    looks: Sequence[View]
+
+    def predictions(
+        self, image_id: str, image: np.ndarray, box: np.ndarray, score: np.ndarray, present: Tensor | None = None
+    ) -> list[Prediction]:
+        """Of an image (H, W, 3) uint8 with proposals (P, 4) and (P,), of which those count that training uses."""
+        if not len(box):
+            return []
+        device = next(self.model.parameters()).device
         found = detect_image(
-            model,
-            torch.from_numpy(pixels.transpose(2, 0, 1).copy()).to(device),
-            as_proposals(box, score, device, data),
-            config,
-            looks,
-            present,
+            self.model,
+            torch.from_numpy(image.transpose(2, 0, 1).copy()).to(device),
+            as_proposals(box, score, device, self.config.data),
+            self.config.inference,
+            self.looks,
+            None if present is None else present.to(device),
         )
-        yield record, to_predictions(found, record.id, record.size, config.mask_threshold, ids)
+        size = (image.shape[0], image.shape[1])
+        return to_predictions(found, image_id, size, self.config.inference.mask_threshold, self.class_ids)
 
 
-def as_proposals(box: np.ndarray, score: np.ndarray, device: torch.device, data: DataConfig | None = None) -> Proposals:
-    """Boxes (P, 4) and scores (P,) of an image on the device: all, or those that training with `data` uses."""
-    if data is not None:
-        kept = used_proposals(box, data.max_proposals, data.min_size)
-        box, score = box[kept], score[kept]
-    valid = torch.ones(len(box), dtype=torch.bool, device=device)
+def as_proposals(box: np.ndarray, score: np.ndarray, device: torch.device, data: DataConfig) -> Proposals:
+    """Of the boxes (P, 4) and scores (P,) of an image those that training with `data` uses, on the device."""
+    kept = used_proposals(box, data.max_proposals, data.min_size)
     return Proposals(
-        torch.tensor(box, dtype=torch.float32, device=device),
-        torch.tensor(score, dtype=torch.float32, device=device),
-        valid,
+        torch.tensor(box[kept], dtype=torch.float32, device=device),
+        torch.tensor(score[kept], dtype=torch.float32, device=device),
+        torch.ones(len(kept), dtype=torch.bool, device=device),
     )
 
 

@@ -15,9 +15,8 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from data.truth import ImageTruth
 from pdsl.evaluate.predictions import Prediction
-from pdsl.evaluate.targets import Kind, Target, overlap, prediction_shape, targets_of, void_target
+from pdsl.evaluate.targets import ImageTargets, Kind, Target, overlap, prediction_shape
 
 COCO_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 THRESHOLDS = np.concatenate([[0.25], COCO_THRESHOLDS])
@@ -28,7 +27,7 @@ DETECTIONS_PER_IMAGE = 100
 
 
 def coco_metrics(
-    predictions: Sequence[Prediction], truth: Sequence[ImageTruth], class_names: Sequence[str]
+    predictions: Sequence[Prediction], truth: Sequence[ImageTargets], class_names: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     """{"mask": {...}, "box": {...}} in percent: AP, AP25, AP50, AP70, AP75, APs, APm, APl, per_class.
 
@@ -41,9 +40,9 @@ def coco_metrics(
 
 
 def _metrics(
-    predictions: Sequence[Prediction], truth: Sequence[ImageTruth], class_names: Sequence[str], kind: Kind
+    predictions: Sequence[Prediction], truth: Sequence[ImageTargets], class_names: Sequence[str], kind: Kind
 ) -> dict[str, Any]:
-    images = truth if kind == "box" else [image for image in truth if image.has_masks]
+    images = truth if kind == "box" else [image for image in truth if image.truth.has_masks]
     known = {image.id for image in images}
     used = [p for p in predictions if p.image_id in known and (kind == "box" or p.mask is not None)]
     if kind == "mask" and predictions and not any(p.mask is not None for p in predictions):
@@ -54,7 +53,7 @@ def _metrics(
     counts = Counter(
         class_id
         for image in images
-        for class_id, targets in targets_of(image, kind).items()
+        for class_id, targets in image.of(kind).items()
         for target in targets
         if target.role == "object"
     )
@@ -86,12 +85,12 @@ class _Evaluation(COCOeval):
     pycocotools ignores and lets match any number of detections."""
 
     def __init__(
-        self, predictions: Sequence[Prediction], images: Sequence[ImageTruth], n_classes: int, kind: Kind
+        self, predictions: Sequence[Prediction], images: Sequence[ImageTargets], n_classes: int, kind: Kind
     ) -> None:
         self.kind: Kind = kind
         rows = {image.id: row for row, image in enumerate(images, 1)}
         base = {
-            "images": [{"id": rows[i.id], "height": i.size[0], "width": i.size[1]} for i in images],
+            "images": [{"id": rows[i.id], "height": i.truth.size[0], "width": i.truth.size[1]} for i in images],
             "categories": [{"id": class_id} for class_id in range(n_classes)],
         }
         detections = [_detection(p, rows[p.image_id], kind) for p in predictions]
@@ -125,10 +124,10 @@ class _Evaluation(COCOeval):
         return overlap([detections[i]["prediction"] for i in order], [a["target"] for a in annotations], self.kind)
 
 
-def _all_targets(image: ImageTruth, kind: Kind, classes: set[int]) -> list[tuple[int, Target]]:
+def _all_targets(image: ImageTargets, kind: Kind, classes: set[int]) -> list[tuple[int, Target]]:
     """Targets of all classes, with the void region for every class that was detected in this image."""
-    pairs = [(class_id, target) for class_id, targets in targets_of(image, kind).items() for target in targets]
-    void = void_target(image) if kind == "mask" else None
+    pairs = [(class_id, target) for class_id, targets in image.of(kind).items() for target in targets]
+    void = image.void if kind == "mask" else None
     return pairs + ([(class_id, void) for class_id in sorted(classes)] if void else [])
 
 

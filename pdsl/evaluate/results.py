@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from data.boxes import xyxy_to_xywh
 from data.errors import InputError
 from data.records import ImageList
 from data.truth import RLE
+from data.whole_file import write_whole
 from pdsl.evaluate.predictions import Prediction
 
 
@@ -144,8 +144,5 @@ def _mask(segmentation: Any, size: tuple[int, int]) -> RLE:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON, whole or not at all: the name appears when the bytes are complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(value, allow_nan=False) + "\n")
-    temporary.replace(path)
+    """Write `value` as JSON, whole or not at all (`data.whole_file`)."""
+    write_whole(path, json.dumps(value, allow_nan=False) + "\n")

@@ -6,8 +6,8 @@ from rich.progress import track
 from data.records import ImageList
 from pdsl.evaluate.infer import detect_images
 from pdsl.evaluate.predictions import Prediction
-from pdsl.evaluate.stored_proposals import StoredProposals
 from pdsl.run.trained import TrainedModel
+from store.contents import PROPOSALS
 from store.store import Store
 
 
@@ -19,17 +19,12 @@ def detect_split(
     store: holds the proposals of these images. only_present: only classes that the image-level labels name, of each at
     least the best detection. Raises InputError if the proposals are incomplete or the data set has none of the classes.
     """
+    store.require(PROPOSALS)
     found: list[Prediction] = []
     failed: dict[str, str] = {}
+    class_ids = trained.class_ids(images)
     outcomes = detect_images(
-        trained.model,
-        images,
-        StoredProposals(store),
-        trained.config.inference,
-        tta=tta,
-        class_ids=trained.class_ids(images),
-        only_present=only_present,
-        data=trained.config.data,
+        trained.model, trained.config, images, store, class_ids, tta=tta, only_present=only_present
     )
     for record, outcome in track(outcomes, "detect", len(images), console=Console(stderr=True)):
         if isinstance(outcome, str):

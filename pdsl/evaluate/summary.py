@@ -1,6 +1,6 @@
 """All figures of one evaluation: `metrics.json` and the table on the terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from data.truth import ImageTruth
 from pdsl.evaluate.metrics import NAMED, SIZES, coco_metrics
 from pdsl.evaluate.predictions import Prediction
+from pdsl.evaluate.targets import ImageTargets
 from pdsl.evaluate.voc_metrics import corloc, voc_metrics
 from pdsl.figures import percent
 
@@ -18,7 +18,7 @@ COLUMNS = ("AP", *NAMED, *SIZES)
 
 
 def evaluate_predictions(
-    predictions: Sequence[Prediction], truth: Sequence[ImageTruth], class_names: Sequence[str]
+    predictions: Sequence[Prediction], truth: Sequence[ImageTargets], class_names: Sequence[str]
 ) -> dict[str, Any]:
     """The content of metrics.json, all in percent: COCO's "mask" and "box", "voc", "corloc", and counts of "images",
     "mask_images" (annotated with masks) and "detections"."""
@@ -27,7 +27,7 @@ def evaluate_predictions(
         "voc": voc_metrics(predictions, truth, class_names),
         "corloc": corloc(predictions, truth, class_names),
         "images": len(truth),
-        "mask_images": sum(image.has_masks for image in truth),
+        "mask_images": sum(image.truth.has_masks for image in truth),
         "detections": len(predictions),
     }
 
@@ -56,9 +56,14 @@ def _class_table(metrics: Mapping[str, Any]) -> Table:
     table.add_column("class", no_wrap=True)
     for name in ("objects", "mask AP", "AP50", "AP75", "box AP", "AP50", "AP75"):
         table.add_column(name, justify="right", no_wrap=True)
-    per_class = {kind: metrics[kind]["per_class"] for kind in ("mask", "box")}
-    for name, figures in per_class["box"].items():
-        rows = (per_class["mask"].get(name, {}), figures)
-        cells = [percent(row.get(column)) for row in rows for column in ("AP", "AP50", "AP75")]
-        table.add_row(escape(name), str(figures["objects"]), *cells)
+    for name, *cells in class_rows(metrics):
+        table.add_row(escape(name), *cells)
     return table
+
+
+def class_rows(metrics: Mapping[str, Any]) -> Iterator[list[str]]:
+    """For each class that has objects: name, number of objects; AP, AP50 and AP75 of masks, then of boxes."""
+    for name, box in metrics["box"]["per_class"].items():
+        mask = metrics["mask"]["per_class"].get(name, {})
+        cells = [percent(figures.get(column)) for figures in (mask, box) for column in ("AP", "AP50", "AP75")]
+        yield [name, str(box["objects"]), *cells]

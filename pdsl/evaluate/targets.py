@@ -1,8 +1,9 @@
 """Ground truth as the metrics see it: what a detection is compared with, and what matching it means."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -35,22 +36,34 @@ class Target:
     role: Role
 
 
-def targets_of(image: ImageTruth, kind: Kind) -> dict[int, list[Target]]:
-    """Targets by class id; of kind mask for images annotated with masks (others have none)."""
-    found: dict[int, list[Target]] = defaultdict(list)
-    if kind == "mask" and not image.has_masks:
-        return found
-    for item in image.objects:
-        found[item.class_id].append(_target(item, image.size, kind))
-    return found
+class ImageTargets:
+    """The truth of one image with its targets, which are made once, when first asked for: every figure takes them."""
 
+    def __init__(self, truth: ImageTruth) -> None:
+        self.truth = truth
 
-def void_target(image: ImageTruth) -> Target | None:
-    """The pixels without a verdict as a target of every class, or None where there are none."""
-    if image.void is None:
-        return None
-    area = float(rle_tools.area(image.void))
-    return Target(image.void, area, "void") if area else None
+    @property
+    def id(self) -> str:
+        """As the data set names the image."""
+        return self.truth.id
+
+    def of(self, kind: Kind) -> Mapping[int, Sequence[Target]]:
+        """Targets by class id; of kind mask for images annotated with masks (others have none)."""
+        return self._boxes if kind == "box" else self._masks
+
+    @cached_property
+    def void(self) -> Target | None:
+        """The pixels without a verdict as a mask target of every class, or None where there are none."""
+        area = 0.0 if self.truth.void is None else float(rle_tools.area(self.truth.void))
+        return Target(self.truth.void, area, "void") if area else None
+
+    @cached_property
+    def _boxes(self) -> dict[int, list[Target]]:
+        return _by_class(self.truth, "box")
+
+    @cached_property
+    def _masks(self) -> dict[int, list[Target]]:
+        return _by_class(self.truth, "mask") if self.truth.has_masks else {}
 
 
 def overlap(predictions: Sequence[Prediction], targets: Sequence[Target], kind: Kind) -> np.ndarray:
@@ -72,6 +85,13 @@ def overlap(predictions: Sequence[Prediction], targets: Sequence[Target], kind: 
 def prediction_shape(prediction: Prediction, kind: Kind) -> Any:
     """xywh list or RLE. A prediction without mask never reaches kind mask (`results` sees to it)."""
     return prediction.mask if kind == "mask" else [float(v) for v in xyxy_to_xywh(prediction.box)]
+
+
+def _by_class(image: ImageTruth, kind: Kind) -> dict[int, list[Target]]:
+    found: dict[int, list[Target]] = defaultdict(list)
+    for item in image.objects:
+        found[item.class_id].append(_target(item, image.size, kind))
+    return dict(found)
 
 
 def _target(item: TruthObject, size: tuple[int, int], kind: Kind) -> Target:

@@ -26,14 +26,15 @@ def views(config: InferenceConfig, tta: bool) -> list[View]:
 
 
 @dataclass(frozen=True)
-class Looker:
+class ViewFrame:
     """One view of an image of `size` (height, width): pixels and boxes go there, boxes and masks come back."""
 
     transform: Transform
     size: tuple[int, int]
 
     @classmethod
-    def of(cls, view: View, size: tuple[int, int], max_side: int) -> "Looker":
+    def of(cls, view: View, size: tuple[int, int], max_side: int) -> "ViewFrame":
+        """The frame of `view` of an image of `size`, whose longer side stays within `max_side`."""
         height, width = resized(size, view.scale, max_side)
         return cls(Transform((height, width), view.flip, (0, 0, width, height)), size)
 

@@ -3,50 +3,41 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from data.records import ImageList
-from data.truth import ImageTruth
 from pdsl.classes import class_ids
 from pdsl.config.tree import Config
+from pdsl.evaluate.evaluation_set import EvaluationSet, read_evaluation_set
 from pdsl.evaluate.infer import detect_images
 from pdsl.evaluate.metrics import coco_metrics
 from pdsl.evaluate.predictions import Prediction
-from pdsl.evaluate.stored_proposals import StoredProposals
+from pdsl.figures import Figures
 from pdsl.model.pdsl import PDSL
 from pdsl.train.distributed import World
-from pdsl.train.log import Figures
-from store.store import Store
+from store.contents import PROPOSALS
+from store.store import open_store
 
 
 class Validator:
     """Evaluates a model under training on one split, at a single scale, without touching what it learns.
 
-    images, truth: aligned, in the order of `store`, which holds the proposals. class_names: of the model.
-    Raises InputError at once if the proposals are incomplete or the split has none of the model's classes.
+    class_names: of the model. Raises InputError at once if the proposals are incomplete or the split has none of the
+    model's classes.
     """
 
-    def __init__(
-        self, config: Config, class_names: Sequence[str], images: ImageList, truth: Sequence[ImageTruth], store: Store
-    ) -> None:
-        self.config, self.images, self.truth = config, images, truth
-        self.proposals = StoredProposals(store)
-        self.class_ids = class_ids(class_names, images, config.classes)
+    def __init__(self, config: Config, class_names: Sequence[str], dataset: EvaluationSet) -> None:
+        self.config, self.dataset, self.store = config, dataset, dataset.proposals()
+        self.store.require(PROPOSALS)
+        self.class_ids = class_ids(class_names, dataset.images, config.classes)
 
     def __call__(self, model: PDSL, world: World, advance: Callable[[int, int], None]) -> Figures:
         """AP of boxes and masks in percent, the same in every process; each looks at its share of the images.
 
         The model is left in training mode. advance: told (images looked at, images) of this process.
         """
-        share = replace(self.images, records=self.images.records[world.rank :: world.size])
-        outcomes = detect_images(
-            model,
-            share,
-            self.proposals,
-            self.config.inference,
-            class_ids=self.class_ids,
-            data=self.config.data,
-        )
+        images = self.dataset.images
+        share = replace(images, records=images.records[world.rank :: world.size])
         found: list[Prediction] = []
         failed = 0
+        outcomes = detect_images(model, self.config, share, self.store, self.class_ids)
         for number, (_, outcome) in enumerate(outcomes, 1):
             if isinstance(outcome, str):
                 failed += 1
@@ -56,9 +47,21 @@ class Validator:
         model.train()
         parts = world.gather((found, failed))
         everything = [prediction for part, _ in parts for prediction in part]
-        metrics = coco_metrics(everything, self.truth, self.images.class_names)
+        metrics = coco_metrics(everything, self.dataset.truth, images.class_names)
         figures: Figures = {
             kind: {name: value for name, value in metrics[kind].items() if name != "per_class"}
             for kind in ("mask", "box")
         }
-        return figures | {"images": len(self.images), "failed": sum(count for _, count in parts)}
+        return figures | {"images": len(images), "failed": sum(count for _, count in parts)}
+
+
+def build_validator(config: Config, class_names: Sequence[str]) -> Validator:
+    """The validator on `config.validation`'s store: `validation` of `pdsl.train.loop.train`.
+
+    Raises InputError for a store or truth that can not be read.
+    """
+    wanted = config.validation
+    stored = open_store(str(wanted.store)).attributes
+    return Validator(
+        config, class_names, read_evaluation_set(wanted.images or stored["spec"], stored["split"], wanted.store)
+    )

@@ -1,15 +1,14 @@
 """PASCAL VOC's figures: AP by the area under the precision-recall curve, the 11-point AP of 2007, and CorLoc."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from data.truth import ImageTruth
 from pdsl.evaluate.predictions import Prediction
-from pdsl.evaluate.targets import Kind, Target, overlap, targets_of, void_target
+from pdsl.evaluate.targets import ImageTargets, Kind, Target, overlap
 
 THRESHOLDS = (0.25, 0.50, 0.70, 0.75)
 
@@ -31,7 +30,7 @@ class _Matches:
 
 
 def voc_metrics(
-    predictions: Sequence[Prediction], truth: Sequence[ImageTruth], class_names: Sequence[str]
+    predictions: Sequence[Prediction], truth: Sequence[ImageTargets], class_names: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     """{"box": {"AP50", "AP50_11point", "per_class"}, "mask": {"AP25", "AP50", "AP70", "AP75", "per_class"}} in percent.
 
@@ -88,7 +87,7 @@ def eleven_point(precision: np.ndarray, recall: np.ndarray) -> float:
 
 
 def corloc(
-    predictions: Sequence[Prediction], truth: Sequence[ImageTruth], class_names: Sequence[str]
+    predictions: Sequence[Prediction], truth: Sequence[ImageTargets], class_names: Sequence[str]
 ) -> dict[str, Any]:
     """CorLoc in percent: {"mean", "per_class"}; for training images (Deselaers et al., 2012).
 
@@ -103,7 +102,7 @@ def corloc(
             best[key] = p
     verdicts: dict[int, list[bool]] = defaultdict(list)
     for image in truth:
-        for class_id, targets in targets_of(image, "box").items():
+        for class_id, targets in image.of("box").items():
             if not any(t.role == "object" for t in targets):
                 continue
             top = best.get((image.id, class_id))
@@ -119,12 +118,12 @@ def _mean(values: Any) -> float | None:
 
 
 def _per_class(
-    predictions: Sequence[Prediction], truth: Sequence[ImageTruth], class_names: Sequence[str], kind: Kind
+    predictions: Sequence[Prediction], truth: Sequence[ImageTargets], class_names: Sequence[str], kind: Kind
 ) -> dict[str, _Matches]:
     """Matches of every class that has objects."""
-    images = [image for image in truth if kind == "box" or image.has_masks]
-    targets = {image.id: targets_of(image, kind) for image in images}
-    void = {image.id: void_target(image) if kind == "mask" else None for image in images}
+    images = [image for image in truth if kind == "box" or image.truth.has_masks]
+    targets = {image.id: image.of(kind) for image in images}
+    void = {image.id: image.void if kind == "mask" else None for image in images}
     by_class: dict[int, list[Prediction]] = defaultdict(list)
     for p in predictions:
         if p.image_id in targets:
@@ -140,8 +139,8 @@ def _per_class(
 
 def _match(
     predictions: Sequence[Prediction],
-    targets: dict[str, list[Target]],
-    void: dict[str, Target | None],
+    targets: Mapping[str, Sequence[Target]],
+    void: Mapping[str, Target | None],
     positives: int,
     kind: Kind,
 ) -> _Matches:

@@ -11,7 +11,7 @@ from data.masks import paste, unpack
 from data.truth import RLE
 from pdsl.report.overlay import Shape, draw
 from pdsl.report.palette import ACCENT, SECOND, class_colour
-from store.layout import DONE
+from store.contents import GRABCUT, IOU_GRAPH, IouGraph, Seeds, is_done, read_graph, read_proposals, read_seeds
 from store.store import Store
 
 TOP_PROPOSALS = 20
@@ -25,29 +25,20 @@ APART = 0.25
 class Evidence:
     """What a store holds for one image; a stage that was not run for it leaves None.
 
-    image: (H, W, 3) uint8. box: (P, 4) float32 xyxy, best first. neighbor: (P, K) and iou: (P, K), the IoU graph.
-    seed: (Q,) rows of `box`; seed_mask: (Q, 56, 7) uint8, packed.
+    image: (H, W, 3) uint8. box: (P, 4) float32 xyxy, best first; graph and seeds are those of these boxes.
     """
 
     image: np.ndarray
     box: np.ndarray
-    neighbor: np.ndarray | None = None
-    iou: np.ndarray | None = None
-    seed: np.ndarray | None = None
-    seed_mask: np.ndarray | None = None
+    graph: IouGraph | None = None
+    seeds: Seeds | None = None
 
 
 def read_evidence(store: Store, row: int, image: np.ndarray) -> Evidence:
     """Everything that was computed for image `row`. Raises InputError if not even its proposals were."""
-    n_proposals = int(store.read("proposals/count", row))
-    box = store.read("proposals/box", row)[:n_proposals]
-    neighbor = iou = seed = mask = None
-    if _has(store, "iou_graph/neighbor", row):
-        neighbor, iou = (store.read(f"iou_graph/{name}", row)[:n_proposals] for name in ("neighbor", "iou"))
-    if _has(store, "grabcut/mask", row):
-        n_seeds = int(store.read("grabcut/count", row))
-        seed, mask = (store.read(f"grabcut/{name}", row)[:n_seeds] for name in ("seed", "mask"))
-    return Evidence(image, box, neighbor, iou, seed, mask)
+    graph = read_graph(store, row) if is_done(store, IOU_GRAPH, row) else None
+    seeds = read_seeds(store, row) if is_done(store, GRABCUT, row) else None
+    return Evidence(image, read_proposals(store, row).box, graph, seeds)
 
 
 def proposals_picture(evidence: Evidence) -> Image.Image:
@@ -58,9 +49,9 @@ def proposals_picture(evidence: Evidence) -> Image.Image:
 
 def central_proposal(evidence: Evidence) -> int:
     """Of the best TOP_PROPOSALS, the one whose nearest neighbours overlap it most; one of object size if possible."""
-    if evidence.iou is None or not len(evidence.iou):
+    if evidence.graph is None or not len(evidence.box):
         return 0
-    closeness = evidence.iou[:TOP_PROPOSALS, 1 : NEIGHBOURS + 1].astype(np.float32).sum(1)
+    closeness = evidence.graph.iou[:TOP_PROPOSALS, 1 : NEIGHBOURS + 1].astype(np.float32).sum(1)
     height, width = evidence.image.shape[:2]
     large = area(evidence.box[:TOP_PROPOSALS]) > 0.4 * height * width
     return int(np.where(large, closeness - NEIGHBOURS, closeness).argmax())
@@ -68,11 +59,11 @@ def central_proposal(evidence: Evidence) -> int:
 
 def neighbours_picture(evidence: Evidence) -> Image.Image:
     """One proposal (bold, with its rank) and its nearest neighbours in the IoU graph."""
-    if evidence.neighbor is None or evidence.iou is None or not len(evidence.box):
+    if evidence.graph is None or not len(evidence.box):
         return draw(evidence.image, [])
     centre = central_proposal(evidence)
-    iou = evidence.iou[centre, 1 : NEIGHBOURS + 1]
-    near = evidence.neighbor[centre, 1 : NEIGHBOURS + 1][iou > 0]
+    iou = evidence.graph.iou[centre, 1 : NEIGHBOURS + 1]
+    near = evidence.graph.neighbor[centre, 1 : NEIGHBOURS + 1][iou > 0]
     shapes = [Shape(SECOND, evidence.box[centre], text=f"proposal {centre}")]
     shapes += [Shape(ACCENT, evidence.box[i]) for i in near]
     return draw(evidence.image, shapes, dim=0.35)
@@ -90,13 +81,13 @@ def seeds_picture(evidence: Evidence) -> Image.Image:
 
 
 def shown_seeds(evidence: Evidence) -> list[int]:
-    """Up to SEEDS rows of `seed`, in order of their proposals' rank, whose boxes overlap less than APART."""
-    if evidence.seed is None or not len(evidence.seed):
+    """Up to SEEDS rows of `seeds`, in order of their proposals' rank, whose boxes overlap less than APART."""
+    if evidence.seeds is None or not len(evidence.seeds.proposal):
         return []
-    box = evidence.box[evidence.seed]
+    box = evidence.box[evidence.seeds.proposal]
     iou = pairwise_iou(box, box)
     chosen: list[int] = []
-    for row in np.argsort(evidence.seed, kind="stable"):
+    for row in np.argsort(evidence.seeds.proposal, kind="stable"):
         if len(chosen) < SEEDS and all(iou[row, other] < APART for other in chosen):
             chosen.append(int(row))
     return chosen
@@ -104,14 +95,7 @@ def shown_seeds(evidence: Evidence) -> list[int]:
 
 def _full(evidence: Evidence, rows: list[int], size: tuple[int, int]) -> list[tuple[int, RLE]]:
     """(proposal, full-image mask) of each seed."""
-    if evidence.seed is None or evidence.seed_mask is None:
+    if evidence.seeds is None:
         return []
-    proposals = [int(evidence.seed[row]) for row in rows]
-    masks = [
-        paste(unpack(evidence.seed_mask[row]), evidence.box[p], size) for row, p in zip(rows, proposals, strict=True)
-    ]
-    return [(proposal, rle.encode(mask)) for proposal, mask in zip(proposals, masks, strict=True)]
-
-
-def _has(store: Store, array: str, row: int) -> bool:
-    return store.has(array) and int(store.status(array.split("/")[0])[row]) == DONE
+    seeds = [(int(evidence.seeds.proposal[row]), evidence.seeds.mask[row]) for row in rows]
+    return [(proposal, rle.encode(paste(unpack(mask), evidence.box[proposal], size))) for proposal, mask in seeds]

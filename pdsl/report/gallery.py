@@ -9,7 +9,7 @@ from PIL import Image
 
 from data.truth import ImageTruth
 from pdsl.evaluate.predictions import Prediction
-from pdsl.evaluate.targets import Kind, overlap, targets_of
+from pdsl.evaluate.targets import ImageTargets, Kind, overlap
 from pdsl.report.overlay import Colour, Shape, draw
 from pdsl.report.palette import class_colours
 
@@ -48,18 +48,18 @@ def shown(predictions: Sequence[Prediction]) -> list[Prediction]:
     return (sure or list(predictions[:1]))[:MOST_SHOWN]
 
 
-def spread(truth: Sequence[ImageTruth], count: int) -> list[int]:
+def spread(truth: Sequence[ImageTargets], count: int) -> list[int]:
     """`count` rows of images that have objects, evenly spaced through the list: a fair sample."""
-    rows = [row for row, image in enumerate(truth) if image.objects]
+    rows = [row for row, image in enumerate(truth) if image.truth.objects]
     if len(rows) <= count:
         return rows
     return [rows[int(place)] for place in np.linspace(0, len(rows) - 1, count).round()]
 
 
-def judge(predictions: Sequence[Prediction], truth: ImageTruth) -> Verdict:
+def judge(predictions: Sequence[Prediction], truth: ImageTargets) -> Verdict:
     """Hits, misses and false alarms of `predictions` (best first), matched within each class at IoU 0.5."""
-    kind: Kind = "mask" if truth.has_masks and all(p.mask is not None for p in predictions) else "box"
-    targets = targets_of(truth, kind)
+    kind: Kind = "mask" if truth.truth.has_masks and all(p.mask is not None for p in predictions) else "box"
+    targets = truth.of(kind)
     hits, missed, wrong = 0, Counter[int](), Counter[int]()
     for class_id in sorted({*targets, *(p.class_id for p in predictions)}):
         own = [p for p in predictions if p.class_id == class_id]

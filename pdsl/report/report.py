@@ -1,7 +1,7 @@
 """`report.html` of a run: one file that explains itself, with pictures inside."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,58 +12,35 @@ from data.catalog import load_images
 from data.decode import DecodeError, decode_record
 from data.errors import InputError
 from data.records import ImageList
-from data.truth import ImageTruth
+from data.whole_file import write_whole
+from pdsl.evaluate.evaluation_set import EvaluationSet
 from pdsl.evaluate.predictions import Prediction, by_image
-from pdsl.evaluate.summary import COLUMNS
+from pdsl.evaluate.run import COMPARED, Evaluation
+from pdsl.evaluate.summary import COLUMNS, class_rows
 from pdsl.figures import percent
 from pdsl.report import html
 from pdsl.report.charts import loss_curves, validation_curves
-from pdsl.report.evidence import proposals_picture, read_evidence, seeds_picture
+from pdsl.report.evidence import Evidence, proposals_picture, seeds_picture
 from pdsl.report.gallery import judge, pictures, shown, spread
 from pdsl.report.overlay import draw
-from pdsl.run.folder import LOG, read_log
+from pdsl.run.folder import COMPARISON, CONFIG, LOG, read_log
+from store.contents import GRABCUT, PROPOSALS, is_done, read_proposals, read_seeds
 from store.layout import DONE
-from store.store import Store, open_store
+from store.store import open_store
 
 EXAMPLES = 6
 TRAINING_EXAMPLES = 4
 FAILURES = 3
-COMPARED = {
-    "trained": "trained model",
-    "boxes_as_masks": "its detections, boxes filled as masks",
-    "untrained": "the same model, untrained",
-}
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """What the report shows of an evaluation. metrics: as in metrics.json; store: with the proposals, or None."""
+def write_report(run: Path, out: Path, evaluation: Evaluation) -> None:
+    """Write the report of an evaluation of run folder `run` to `out`.
 
-    images: ImageList
-    truth: Sequence[ImageTruth]
-    predictions: Sequence[Prediction]
-    metrics: Mapping[str, Any]
-    store: Store | None = None
-    comparison: Mapping[str, Any] | None = None
-
-
-def write_report(
-    run: Path,
-    out: Path,
-    images: ImageList,
-    truth: Sequence[ImageTruth],
-    predictions: Sequence[Prediction],
-    metrics: Mapping[str, Any],
-    store: Store | None = None,
-    comparison: Mapping[str, Any] | None = None,
-) -> Path:
-    """Write the report of run folder `run` (its config.yaml and log.jsonl are read) to `out`; returns `out`.
-
-    images, truth: aligned. comparison: {"trained" | "boxes_as_masks" | "untrained": {"mask": …, "box": …}} or None.
-    Training images are shown if the run's first training store can still be read.
+    Of the run its config.yaml, log.jsonl and comparison.json are shown as far as they are there, and training images if
+    its first training store can still be read.
     """
-    evaluation = Evaluation(images, truth, predictions, metrics, store, comparison)
-    config_text = (run / "config.yaml").read_text() if (run / "config.yaml").exists() else ""
+    config_text = (run / CONFIG).read_text() if (run / CONFIG).exists() else ""
+    comparison = json.loads((run / COMPARISON).read_text()) if (run / COMPARISON).exists() else {}
     title = f"PDSL: {run.resolve().name}"
     parts = [
         *_head(title, evaluation),
@@ -72,14 +49,10 @@ def write_report(
         _examples(evaluation),
         _failures(evaluation),
         _training_examples(yaml.safe_load(config_text) or {}),
-        _classes(metrics),
+        _classes(evaluation.metrics),
         _configuration(config_text),
     ]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.tmp")
-    temporary.write_text(html.page(title, [part for part in parts if part]), encoding="utf-8")
-    temporary.replace(out)
-    return out
+    write_whole(out, html.page(title, [part for part in parts if part]))
 
 
 def _head(title: str, evaluation: Evaluation) -> list[str]:
@@ -88,7 +61,7 @@ def _head(title: str, evaluation: Evaluation) -> list[str]:
     views = " with test-time augmentation" if metrics.get("tta") else ""
     about = (
         f"Instance segmentation learnt from image-level labels only. Evaluated {step}on {metrics['images']} images of "
-        f"{evaluation.images.spec} {evaluation.images.split}{views}. All figures in percent."
+        f"{evaluation.dataset.images.spec} {evaluation.dataset.images.split}{views}. All figures in percent."
     )
     rows = [
         [f"<b>{kind}</b>", *(html.escape(percent(metrics[kind].get(name))) for name in COLUMNS)]
@@ -109,7 +82,7 @@ def _head(title: str, evaluation: Evaluation) -> list[str]:
     return [head, html.tiles(cards), html.table(["", *COLUMNS], rows), note]
 
 
-def _comparison(comparison: Mapping[str, Any] | None) -> str:
+def _comparison(comparison: Mapping[str, Any]) -> str:
     if not comparison:
         return ""
     rows = []
@@ -127,15 +100,15 @@ def _comparison(comparison: Mapping[str, Any] | None) -> str:
 
 
 def _examples(evaluation: Evaluation) -> str:
-    found = by_image(evaluation.predictions)
+    dataset, found = evaluation.dataset, by_image(evaluation.predictions)
     rows = []
-    for row in spread(evaluation.truth, EXAMPLES):
-        image = _pixels(evaluation.images, row)
+    for row in spread(dataset.truth, EXAMPLES):
+        image = _pixels(dataset.images, row)
         if image is None:
             continue
-        pictures = _pair(evaluation, row, image, shown(found[evaluation.truth[row].id]))
-        if evaluation.store is not None and int(evaluation.store.status("proposals")[row]) == DONE:
-            evidence = read_evidence(evaluation.store, row, image)
+        pictures = _pair(dataset, row, image, shown(found[dataset.truth[row].id]))
+        if dataset.store is not None and is_done(dataset.store, PROPOSALS, row):
+            evidence = Evidence(image, read_proposals(dataset.store, row).box)
             pictures.insert(0, html.picture(proposals_picture(evidence), "the best proposals (orange: the best five)"))
         rows.append(html.row(*pictures))
     text = (
@@ -146,28 +119,28 @@ def _examples(evaluation: Evaluation) -> str:
 
 
 def _failures(evaluation: Evaluation) -> str:
-    found = by_image(evaluation.predictions)
-    verdicts = {row: judge(shown(found[truth.id]), truth) for row, truth in enumerate(evaluation.truth)}
+    dataset, found = evaluation.dataset, by_image(evaluation.predictions)
+    verdicts = {row: judge(shown(found[truth.id]), truth) for row, truth in enumerate(dataset.truth)}
     worst = sorted(
         verdicts, key=lambda r: (verdicts[r].quality, -verdicts[r].missed.total() - verdicts[r].wrong.total())
     )
     rows = []
     for row in worst[:FAILURES]:
-        image = _pixels(evaluation.images, row)
+        image = _pixels(dataset.images, row)
         if image is not None and verdicts[row].quality < 1:
-            caption = verdicts[row].text(evaluation.images.class_names)
-            rows.append(html.row(*_pair(evaluation, row, image, shown(found[evaluation.truth[row].id]), caption)))
+            caption = verdicts[row].text(dataset.images.class_names)
+            rows.append(html.row(*_pair(dataset, row, image, shown(found[dataset.truth[row].id]), caption)))
     text = "The images with the worst balance of right, missed and wrong detections (IoU 0.5). Left: annotation."
     return html.section("Where it fails", text, *rows)
 
 
 def _pair(
-    evaluation: Evaluation, row: int, image: np.ndarray, predictions: list[Prediction], caption: str = ""
+    dataset: EvaluationSet, row: int, image: np.ndarray, predictions: list[Prediction], caption: str = ""
 ) -> list[str]:
     """Ground truth and prediction."""
-    truth, names = evaluation.truth[row], evaluation.images.class_names
+    truth, names = dataset.truth[row], dataset.images.class_names
     verdict = caption or judge(predictions, truth).text(names)
-    annotated, found = pictures(image, truth, predictions, names)
+    annotated, found = pictures(image, truth.truth, predictions, names)
     return [html.picture(annotated, f"ground truth: image {truth.id}"), html.picture(found, f"prediction: {verdict}")]
 
 
@@ -175,19 +148,19 @@ def _training_examples(config: Mapping[str, Any]) -> str:
     data = config.get("data") or {}
     try:
         store = open_store(data["stores"][0])
-        store.require("grabcut")
+        store.require(GRABCUT)
         stored = store.images()
         images = store.align(load_images(data.get("images") or stored.spec, stored.split))
     except (InputError, KeyError, IndexError, TypeError):
         return ""  # the run may have moved away from its stores
-    done = np.flatnonzero((store.status("grabcut") == DONE) & stored.labels.any(1))
+    done = np.flatnonzero((store.status(GRABCUT) == DONE) & stored.labels.any(1))
     rows = []
     for place in np.unique(np.linspace(0, len(done) - 1, TRAINING_EXAMPLES).round().astype(int)) if len(done) else []:
         row = int(done[place])
         image = _pixels(images, row)
         if image is None:
             continue
-        evidence = read_evidence(store, row, image)
+        evidence = Evidence(image, read_proposals(store, row).box, seeds=read_seeds(store, row))
         labels = ", ".join(
             name for name, present in zip(stored.class_names, stored.labels[row], strict=True) if present
         )
@@ -215,11 +188,7 @@ def _curves(run: Path) -> str:
 
 
 def _classes(metrics: Mapping[str, Any]) -> str:
-    rows = []
-    for name, box in metrics["box"]["per_class"].items():
-        mask = metrics["mask"]["per_class"].get(name, {})
-        cells = [percent(figures.get(column)) for figures in (mask, box) for column in ("AP", "AP50", "AP75")]
-        rows.append([html.escape(name), str(box["objects"]), *cells])
+    rows = [[html.escape(name), *cells] for name, *cells in class_rows(metrics)]
     head = ["class", "objects", "mask AP", "mask AP50", "mask AP75", "box AP", "box AP50", "box AP75"]
     return html.section("Per class", "Classes that have objects in the split.", html.table(head, rows) if rows else "")
 

@@ -2,16 +2,16 @@
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from data.errors import InputError
-from data.parameters import replace, to_plain
+from data.parameters import nest, replace, to_plain
 from data.whole_file import write_whole
-from pdsl.config.load import config_from_plain, save_config
+from pdsl.config.load import config_from_plain, load_config, save_config
 from pdsl.config.tree import Config
 
 CONFIG = "config.yaml"
@@ -64,6 +64,18 @@ def resumed_config(run: Path, changes: Mapping[str, Any]) -> Config:
                 f"To train with the new value start another run (with --init {run} from these weights)"
             )
     return after
+
+
+def training_config(run: Path, file: str | None, changes: Iterable[tuple[str, Any]], *, resume: bool) -> Config:
+    """What to train `run` with: with `resume` its own configuration if there is one, else that of YAML `file`.
+
+    changes: (dotted field, value) put in. Raises InputError, also where neither is given.
+    """
+    if resume and (run / CONFIG).exists():
+        return resumed_config(run, nest(changes))
+    if file is None:
+        raise InputError("--config: name a YAML file, for example configs/voc-paper.yaml")
+    return load_config(file, changes)
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

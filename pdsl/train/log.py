@@ -7,19 +7,16 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from pdsl.figures import percent
+from pdsl.figures import Figures, percent
 from pdsl.run.folder import LOG, TENSORBOARD
 from pdsl.train.meters import Averages
 
 SILENCE_SECONDS = 30.0
 """A long evaluation is told of so often where there is no progress line."""
-Figures = dict[str, Any]
-"""{"mask": {"AP": …, "AP50": …, …}, "box": {…}, "images": …, "failed": …}, in percent, None where undefined."""
 
 
 class RunLog:

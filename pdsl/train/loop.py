@@ -15,6 +15,7 @@ from pdsl.cache import CacheReader, open_cache
 from pdsl.classes import require_same_classes
 from pdsl.config.load import config_from_plain
 from pdsl.config.tree import Config
+from pdsl.figures import Figures
 from pdsl.model.build import build_model
 from pdsl.model.pdsl import PDSL
 from pdsl.model.weights import load_backbone_weights
@@ -23,7 +24,7 @@ from pdsl.run.folder import CONFIG, LOG, open_run, refuse_existing
 from pdsl.train.distributed import World, join_world
 from pdsl.train.interrupt import StopRequest, catch_signals
 from pdsl.train.loader import batches
-from pdsl.train.log import Figures, RunLog
+from pdsl.train.log import RunLog
 from pdsl.train.meters import Meters
 from pdsl.train.optimizer import build_optimizer, learning_rate
 from pdsl.train.step import Stepper
@@ -43,6 +44,11 @@ class Outcome:
 
     step: int
     signal: int
+
+    @property
+    def exit_status(self) -> int:
+        """0, or as a shell counts signals."""
+        return 128 + self.signal if self.signal else 0
 
 
 def train(

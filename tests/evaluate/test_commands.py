@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -13,13 +14,22 @@ from commands import evaluate, export, inspect, predict
 from data.catalog import load_images
 from data.errors import InputError
 from data.records import ImageList
+from data.truth import ImageTruth
 from pdsl.config.inference import InferenceConfig
+from pdsl.evaluate import targets
+from pdsl.evaluate.evaluation_set import read_evaluation_set
 from pdsl.evaluate.results import read_results
+from pdsl.evaluate.run import evaluate_model
+from pdsl.evaluate.targets import Kind, Target
+from pdsl.report.report import write_report
+from pdsl.report.run import report_run
 from pdsl.run.trained import load_trained, untrained
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from stages.registry import build_stage
 from store.create import create_or_open
+from store.local import LocalObjects
+from store.store import Store
 from tests.train.makers import stages
 
 
@@ -28,10 +38,12 @@ def _options(scenes: Path) -> dict[str, Any]:
 
 
 def test_eval_writes_metrics_predictions_and_report(
-    scenes: Path, run_folder: Path, capsys: pytest.CaptureFixture[str]
+    scenes: Path, run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Ten scenes, one of which has no proposals: exit status 3."""
-    status = evaluate.run(run=str(run_folder), results=None, tta=False, out=None, compare=True, **_options(scenes))
+    """Ten scenes, one of which has no proposals: exit status 3. A comparison that was made once is in later reports."""
+    dataset = read_evaluation_set(**_options(scenes))
+    report_run(run_folder, dataset, out=tmp_path / "elsewhere", compare=True)
+    status = evaluate.run(run=str(run_folder), results=None, tta=False, out=None, **_options(scenes))
     comparison = json.loads((run_folder / "comparison.json").read_text())
     assert set(comparison) == {"trained", "untrained", "boxes_as_masks"}
     shown = capsys.readouterr()
@@ -140,6 +152,53 @@ def test_inspect_draws_what_there_is(scenes: Path, tmp_path: Path) -> None:
         inspect.run(store=store, image="train_00001", out=str(tmp_path / "p.png"), data=None)
     with pytest.raises(InputError, match=r"end in \.png"):
         inspect.run(store=store, image="train_000001", out=str(tmp_path / "p.gif"), data=None)
+
+
+def test_inspect_reads_what_it_draws(scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never the records of other shards than the image's: 10 images in shards of 4, of three stages."""
+    keys: list[str] = []
+    read = LocalObjects.read
+
+    def recorded(self: LocalObjects, key: str, *bounds: int | None) -> bytes:
+        keys.append(key)
+        return read(self, key, *bounds)
+
+    monkeypatch.setattr(LocalObjects, "read", recorded)
+    inspect.run(store=str(scenes / "train.zarr"), image="train_000001", out=str(tmp_path / "p.png"), data=None)
+    records = [key for key in keys if "/records/" in key]
+    assert sorted(records) == [f"{group}/records/0-4.json" for group in ("grabcut", "iou_graph", "proposals")]
+
+
+def test_the_report_reads_the_images_it_shows(
+    scenes: Path, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is done once for a store is not done again for each picture."""
+    dataset = read_evaluation_set(**_options(scenes))
+    evaluation = evaluate_model(load_trained(run_folder), dataset)
+    scans: list[str] = []
+    status = Store.status
+
+    def recorded(self: Store, group: str) -> np.ndarray:
+        scans.append(group)
+        return status(self, group)
+
+    monkeypatch.setattr(Store, "status", recorded)
+    write_report(run_folder, tmp_path / "r.html", evaluation)
+    assert scans == ["grabcut"] * 2  # is the training store complete, and which of its images are shown
+
+
+def test_targets_are_made_once(scenes: Path, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For all figures and pictures of an evaluation, the comparison included."""
+    made: list[tuple[str, str]] = []
+    by_class = targets._by_class
+
+    def recorded(image: ImageTruth, kind: Kind) -> dict[int, list[Target]]:
+        made.append((image.id, kind))
+        return by_class(image, kind)
+
+    monkeypatch.setattr(targets, "_by_class", recorded)
+    report_run(run_folder, read_evaluation_set(**_options(scenes)), out=tmp_path / "out", compare=True)
+    assert len(made) == len(set(made)) == 20
 
 
 def test_classes_are_matched_by_name(run_folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Views there and back, averages over views, and the tiny model from image to predictions."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,14 +12,25 @@ from PIL import Image
 from torch import Tensor
 
 from data import rle
+from data.decode import decode_record
 from data.records import ImageList, ImageRecord
 from pdsl.config.inference import InferenceConfig
 from pdsl.config.model import BackboneConfig, BoxHeadConfig, DetectionConfig, MaskConfig, ModelConfig
-from pdsl.evaluate.infer import NoProposals, as_proposals, detect_image, detect_images
-from pdsl.evaluate.tta import Looker, View, views
+from pdsl.config.tree import Config, DataConfig
+from pdsl.evaluate.infer import as_proposals, detect_image, detect_images, predict_image
+from pdsl.evaluate.predictions import Prediction
+from pdsl.evaluate.tta import View, ViewFrame, views
 from pdsl.model.build import build_model
 from pdsl.model.pdsl import PDSL
+from pdsl.run.trained import TrainedModel
 from pdsl.structures import Proposals
+from pipeline.executors.serial import SerialExecutor
+from pipeline.runner import run_stage
+from pipeline.spec import ImageFailure, Stage, StageInput
+from stages.registry import build_stage
+from store.create import create_or_open
+from store.store import Store, open_store
+from tests.train.makers import Parameters
 
 TINY = ModelConfig(
     backbone=BackboneConfig(name="tiny"),
@@ -27,6 +39,7 @@ TINY = ModelConfig(
     mask=MaskConfig(n_m=1, convs=1, channels=8, sampling=1),
 )
 CONFIG = InferenceConfig(scale=48, max_side=96, tta_scales=(40, 56), nms=0.5)
+WHOLE = Config(model=TINY, inference=CONFIG)
 BOX = np.array([[2, 3, 30, 40], [10, 5, 44, 38], [0, 0, 50, 40]], np.float32)
 SCORE = np.array([0.9, 0.8, 0.7], np.float32)
 
@@ -37,7 +50,7 @@ def model() -> PDSL:
 
 
 def _proposals(box: np.ndarray = BOX) -> Proposals:
-    return as_proposals(box, SCORE[: len(box)], torch.device("cpu"))
+    return as_proposals(box, SCORE[: len(box)], torch.device("cpu"), DataConfig())
 
 
 def test_views() -> None:
@@ -48,17 +61,17 @@ def test_views() -> None:
 
 @pytest.mark.parametrize("view", [View(40, False), View(57, True), View(90, True)])
 def test_boxes_go_there_and_back(view: View) -> None:
-    looker = Looker.of(view, (40, 50), 96)
+    frame = ViewFrame.of(view, (40, 50), 96)
     box = torch.tensor(BOX)
-    assert torch.allclose(looker.boxes_back(looker.boxes(box)), box, atol=1e-4)
-    assert torch.allclose(looker.proposals(_proposals()).box, looker.boxes(box), atol=1e-4)
+    assert torch.allclose(frame.boxes_back(frame.boxes(box)), box, atol=1e-4)
+    assert torch.allclose(frame.proposals(_proposals()).box, frame.boxes(box), atol=1e-4)
 
 
 def test_a_mirrored_view_shows_the_mirrored_image() -> None:
     image = torch.arange(3 * 4 * 6).reshape(3, 4, 6).float()
-    looker = Looker.of(View(4, True), (4, 6), 96)
-    assert torch.equal(looker.image(image), image.flip(-1))
-    assert looker.boxes(torch.tensor([[0.0, 0, 2, 4]])).tolist() == [[4, 0, 6, 4]]
+    frame = ViewFrame.of(View(4, True), (4, 6), 96)
+    assert torch.equal(frame.image(image), image.flip(-1))
+    assert frame.boxes(torch.tensor([[0.0, 0, 2, 4]])).tolist() == [[4, 0, 6, 4]]
 
 
 class _Oracle:
@@ -119,48 +132,65 @@ def test_no_box_is_sure_enough(model: PDSL) -> None:
     assert found.mask.shape == (0, 28, 28)
 
 
+def _proposals_but_for_two(given: StageInput) -> dict[str, np.ndarray]:
+    """Three boxes; image "c" fails, "d" has none."""
+    if given.record.id == "c":
+        raise ImageFailure("no luck")
+    return {"proposals/box": BOX, "proposals/score": SCORE, "proposals/count": np.int32(3 * (given.record.id != "d"))}
+
+
 @pytest.fixture
 def images(tmp_path: Path) -> ImageList:
-    """Three images: a good one, one that is no image, one without proposals."""
-    for name in ("a", "c"):
+    """Four images: a good one, one that is no image, one whose proposals failed, one without proposals."""
+    for name in "acd":
         Image.new("RGB", (50, 40), (200, 30, 30)).save(tmp_path / f"{name}.png")
     (tmp_path / "b.png").write_bytes(b"not an image")
-    records = tuple(ImageRecord(n, str(tmp_path / f"{n}.png"), (40, 50), (1,)) for n in "abc")
+    records = tuple(ImageRecord(n, str(tmp_path / f"{n}.png"), (40, 50), (1,)) for n in "abcd")
     return ImageList("voc:here", "val", ("cat", "dog", "bird"), (1, 2, 3), records)
 
 
-def _given(record: ImageRecord, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return BOX, SCORE
+@pytest.fixture
+def store(images: ImageList, tmp_path: Path) -> Store:
+    """Their proposals."""
+    made = create_or_open(str(tmp_path / "s.zarr"), images, shard=2)
+    arrays = build_stage("proposals", {"max_proposals": 3}).arrays
+    stage = Stage("proposals", 1, Parameters(), arrays, _proposals_but_for_two, needs_image=False)
+    run_stage(made, images, stage, SerialExecutor())
+    return open_store(made.url)
 
 
-def test_a_list_goes_on_after_a_broken_image(model: PDSL, images: ImageList) -> None:
-    def proposals(record: ImageRecord, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        if record.id == "c":
-            raise NoProposals("stage 'proposals' failed for it")
-        return BOX, SCORE
-
-    outcomes = {record.id: outcome for record, outcome in detect_images(model, images, proposals, CONFIG)}
-    assert "not an image" in outcomes["b"] and outcomes["c"] == "stage 'proposals' failed for it"
-    assert outcomes["a"] and not isinstance(outcomes["a"], str)
+def test_a_list_goes_on_after_a_broken_image(model: PDSL, images: ImageList, store: Store) -> None:
+    outcomes = {record.id: outcome for record, outcome in detect_images(model, WHOLE, images, store, [0, 1])}
+    assert "not an image" in outcomes["b"] and "stage 'proposals' failed for it" in outcomes["c"]
+    assert outcomes["a"] and not isinstance(outcomes["a"], str) and outcomes["d"] == []
     for p in outcomes["a"]:
         inside = rle.decode(p.mask)
         inside[int(p.box[1]) : int(np.ceil(p.box[3])), int(p.box[0]) : int(np.ceil(p.box[2]))] = False
         assert p.image_id == "a" and not inside.any()
 
 
-def test_classes_are_those_of_the_data_set(model: PDSL, images: ImageList) -> None:
+def _found(outcomes: Iterator[tuple[ImageRecord, list[Prediction] | str]]) -> list[Prediction]:
+    return [p for _, outcome in outcomes if not isinstance(outcome, str) for p in outcome]
+
+
+def test_classes_are_those_of_the_data_set(model: PDSL, images: ImageList, store: Store) -> None:
     """The model's first class is the data set's third, its second is unknown there."""
-    found = [o for _, o in detect_images(model, images, _given, CONFIG, class_ids=[2, None]) if not isinstance(o, str)]
-    assert {p.class_id for listed in found for p in listed} == {2}
+    assert {p.class_id for p in _found(detect_images(model, WHOLE, images, store, [2, None]))} == {2}
 
 
-def test_only_present_classes(model: PDSL, images: ImageList) -> None:
-    for _, outcome in detect_images(model, images, _given, CONFIG, only_present=True):
-        assert isinstance(outcome, str) or {p.class_id for p in outcome} == {1}
+def test_only_present_classes(model: PDSL, images: ImageList, store: Store) -> None:
+    found = _found(detect_images(model, WHOLE, images, store, [0, 1], only_present=True))
+    assert {p.class_id for p in found} == {1}
 
 
-def test_an_image_without_proposals_has_no_detections(model: PDSL, images: ImageList) -> None:
-    def nothing(record: ImageRecord, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return BOX[:0], SCORE[:0]
-
-    assert next(o for _, o in detect_images(model, images, nothing, CONFIG)) == []
+def test_one_image_from_python(model: PDSL, images: ImageList, store: Store) -> None:
+    """The same as the image in a list; wrong arrays are refused."""
+    trained = TrainedModel(model, WHOLE, ("cat", "dog"), 0)
+    image = decode_record(images.records[0], exif=False)
+    found = predict_image(trained, image, BOX, SCORE, image_id="a")
+    (_, expected), *_ = detect_images(model, WHOLE, images, store, [0, 1])
+    assert [str(p) for p in found] == [str(p) for p in expected] and len(found) > 0
+    assert predict_image(trained, image, BOX[:0], SCORE[:0]) == []
+    for wrong in ((image[..., 0], BOX, SCORE), (image / 255, BOX, SCORE), (image, BOX, SCORE[:2]), (image, SCORE, BOX)):
+        with pytest.raises(ValueError, match=r"it has to be|they have to be"):
+            predict_image(trained, *wrong)

@@ -17,6 +17,7 @@ from data.truth import ImageTruth, TruthObject
 from pdsl.evaluate.metrics import coco_metrics
 from pdsl.evaluate.results import from_coco
 from pdsl.evaluate.summary import evaluate_predictions
+from pdsl.evaluate.targets import ImageTargets
 from tests.evaluate.makers import detection, image_truth, truth_object
 
 CLASSES = ("cat", "dog", "bird")
@@ -178,7 +179,7 @@ def _perturbed(annotations: dict[str, Any], kind: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _as_truth(annotations: dict[str, Any]) -> tuple[ImageList, list[ImageTruth]]:
+def _as_truth(annotations: dict[str, Any]) -> tuple[ImageList, list[ImageTargets]]:
     classes = {c["id"]: index for index, c in enumerate(annotations["categories"])}
     sizes = {i["id"]: (i["height"], i["width"]) for i in annotations["images"]}
     objects: dict[int, list[TruthObject]] = {image_id: [] for image_id in sizes}
@@ -188,7 +189,7 @@ def _as_truth(annotations: dict[str, Any]) -> tuple[ImageList, list[ImageTruth]]
         box = np.array([x, y, x + w, y + h])
         item = TruthObject(classes[a["category_id"]], box, rle, crowd=bool(a["iscrowd"]), area=a["area"])
         objects[a["image_id"]].append(item)
-    truth = [ImageTruth(str(i), sizes[i], tuple(objects[i]), has_masks=True) for i in sizes]
+    truth = [ImageTargets(ImageTruth(str(i), sizes[i], tuple(objects[i]), has_masks=True)) for i in sizes]
     records = tuple(ImageRecord(str(i), "", sizes[i], ()) for i in sizes)
     names = tuple(c["name"] for c in annotations["categories"])
     return ImageList("coco:", "val2017", names, tuple(classes), records), truth

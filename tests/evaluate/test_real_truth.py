@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.catalog import load_images
-from data.truth_reader import load_truth
+from pdsl.evaluate.evaluation_set import read_evaluation_set
 from pdsl.evaluate.predictions import Prediction
 from pdsl.evaluate.results import from_coco, to_coco
 from pdsl.evaluate.summary import evaluate_predictions
@@ -17,12 +16,13 @@ from pdsl.evaluate.summary import evaluate_predictions
 def test_annotations_as_results_are_perfect(shared: Path, spec: str, split: str) -> None:
     """Difficult objects, crowds and what has no mask are found as well, which must not count against it."""
     spec = spec.format(shared / "data")
-    images, truth = load_images(spec, split), load_truth(spec, split)
+    given = read_evaluation_set(spec, split, None)
+    images, truth = given.images, given.truth
     rng = np.random.default_rng(0)
     found = [
         Prediction(image.id, item.class_id, float(rng.random()), item.box.astype(float), item.mask)
         for image in truth
-        for item in image.objects
+        for item in image.truth.objects
         if item.mask is not None
     ]
     assert len(found) > 50

@@ -9,17 +9,17 @@ import pytest
 import torch
 
 from commands import train
-from commands.evaluate import read_task
 from data.errors import InputError
 from pdsl.config.load import load_config
+from pdsl.evaluate.evaluation_set import read_evaluation_set
 from pdsl.evaluate.metrics import coco_metrics
 from pdsl.evaluate.split import detect_split
 from pdsl.evaluate.validation import Validator
+from pdsl.figures import Figures
 from pdsl.model.build import build_model
 from pdsl.run.checkpoint import load_checkpoint
 from pdsl.run.trained import load_trained
 from pdsl.train.distributed import World
-from pdsl.train.log import Figures
 from tests.train.makers import CONFIG
 
 
@@ -62,9 +62,9 @@ def test_figures_are_logged_and_change_nothing_that_is_learnt(
     assert all(torch.equal(plain[name], watched[name]) for name in plain)
     found = validations(tmp_path / "watched")
     assert list(found) == [3, 6, 8] and not validations(tmp_path / "plain")
-    task = read_task(f"voc:{scenes / 'data'}", "train", store)
-    predictions, failed = detect_split(load_trained(tmp_path / "watched"), task.images, task.proposals())
-    expected = coco_metrics(predictions, task.truth, task.images.class_names)
+    dataset = read_evaluation_set(f"voc:{scenes / 'data'}", "train", store)
+    predictions, failed = detect_split(load_trained(tmp_path / "watched"), dataset.images, dataset.proposals())
+    expected = coco_metrics(predictions, dataset.truth, dataset.images.class_names)
     for kind in ("mask", "box"):
         assert found[8][kind] == {name: value for name, value in expected[kind].items() if name != "per_class"}
     assert found[8]["images"] == 10 and found[8]["failed"] == len(failed) == 1
@@ -90,9 +90,9 @@ class Recorded(World):
 
 def test_processes_share_the_images(scenes: Path, store: str, config: str) -> None:
     settled = load_config(config)
-    task = read_task(f"voc:{scenes / 'data'}", "train", store)
-    validator = Validator(settled, task.images.class_names, task.images, task.truth, task.proposals())
-    model = build_model(settled.model, len(task.images.class_names), 0)
+    dataset = read_evaluation_set(f"voc:{scenes / 'data'}", "train", store)
+    validator = Validator(settled, dataset.images.class_names, dataset)
+    model = build_model(settled.model, len(dataset.images.class_names), 0)
     cpu = torch.device("cpu")
     steps: list[tuple[int, int]] = []
     alone = validator(model, World(0, 1, cpu), lambda done, images: steps.append((done, images)))
@@ -110,7 +110,7 @@ def test_what_can_not_be_evaluated_is_said_before_the_first_update(
         run(store, config, tmp_path / "a", "validation.every=2")
     with pytest.raises(InputError, match=r"nowhere"):
         run(store, config, tmp_path / "b", "validation.every=2", "validation.store=nowhere.zarr")
-    task = read_task(f"voc:{scenes / 'data'}", "train", store)
+    dataset = read_evaluation_set(f"voc:{scenes / 'data'}", "train", store)
     with pytest.raises(InputError, match="none of the model's classes"):
-        Validator(load_config(config), ("unicorn",), task.images, task.truth, task.proposals())
+        Validator(load_config(config), ("unicorn",), dataset)
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.yaml"]

@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from data.records import ImageList, ImageRecord
+from pdsl.evaluate.evaluation_set import EvaluationSet
+from pdsl.evaluate.run import Evaluation
 from pdsl.evaluate.summary import evaluate_predictions
 from pdsl.report import html
 from pdsl.report.charts import loss_curves, validation_curves
@@ -15,6 +17,7 @@ from pdsl.report.evidence import Evidence, central_proposal, neighbours_picture,
 from pdsl.report.gallery import judge, shown, spread
 from pdsl.report.report import write_report
 from pdsl.run.folder import read_log
+from store.contents import IouGraph, Seeds
 from tests.evaluate.makers import SIZE, detection, image_truth, truth_object
 
 NAMES = ("cat", "<dog>")
@@ -29,7 +32,9 @@ def test_a_report_of_next_to_nothing(tmp_path: Path) -> None:
     truth.append(image_truth("c"))
     found = [detection("a", 1, 0.8, (12, 10, 60, 60)), detection("c", 0, 0.9, (0, 0, 50, 50))]
     metrics = evaluate_predictions(found, truth, NAMES)
-    page = write_report(tmp_path, tmp_path / "deep" / "report.html", images, truth, found, metrics).read_text()
+    out = tmp_path / "deep" / "report.html"
+    write_report(tmp_path, out, Evaluation(EvaluationSet(images, truth), found, metrics))
+    page = out.read_text()
     assert "<dog>" not in page and "&lt;dog&gt;" in page
     assert page.count("data:image/jpeg;base64,") >= 2
     assert "What was learnt" not in page and "<h2>Training</h2>" not in page
@@ -82,9 +87,10 @@ def test_tables_and_sections_escape_text() -> None:
 def test_seeds_that_lie_apart_are_shown_best_first() -> None:
     box = np.array([[0, 0, 40, 40], [1, 0, 41, 40], [60, 60, 90, 90]], np.float32)
     mask = np.full((3, 56, 7), 255, np.uint8)
-    graph = np.array([[0, 1, 2], [1, 0, 2], [2, 0, 1]]), np.array([[1, 0.95, 0], [1, 0.95, 0], [1, 0, 0]])
+    neighbor, iou = np.array([[0, 1, 2], [1, 0, 2], [2, 0, 1]]), np.array([[1, 0.95, 0], [1, 0.95, 0], [1, 0, 0]])
+    graph = IouGraph(neighbor, iou, np.array([2, 2, 1]))
     pixels = np.zeros((*SIZE, 3), np.uint8)
-    evidence = Evidence(pixels, box, *graph, np.array([2, 1, 0]), mask)
+    evidence = Evidence(pixels, box, graph, Seeds(np.array([2, 1, 0]), mask))
     assert shown_seeds(evidence) == [2, 0]
     assert central_proposal(evidence) == 0
     assert np.asarray(seeds_picture(evidence)).any() and np.asarray(neighbours_picture(evidence)).any()

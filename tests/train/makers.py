@@ -59,8 +59,12 @@ def proposals(given: StageInput) -> Mapping[str, np.ndarray]:
 
 
 def graph(given: StageInput) -> Mapping[str, np.ndarray]:
-    """Nothing that the trainer reads."""
-    return {"iou_graph/degree": np.ones(CAPACITY, np.uint16)}
+    """Nothing that the trainer reads: each proposal is its own neighbour."""
+    return {
+        "iou_graph/neighbor": np.arange(CAPACITY, dtype=np.uint16)[:, None],
+        "iou_graph/iou": np.ones((CAPACITY, 1), np.float16),
+        "iou_graph/degree": np.ones(CAPACITY, np.uint16),
+    }
 
 
 def seeds(given: StageInput) -> Mapping[str, np.ndarray]:
@@ -75,18 +79,19 @@ def seeds(given: StageInput) -> Mapping[str, np.ndarray]:
 
 
 def stages(parameters: Parameters = Parameters()) -> list[Stage]:
-    """The three stages under their real names, with the real schema as far as the trainer reads it."""
+    """The three stages under their real names, with the real schema as far as it is read."""
     p, q = CAPACITY, SEEDS
     side = masks.MASK_SIDE
     box, count = ArraySpec("proposals/box", (p, 4), "float32"), ArraySpec("proposals/count", (), "int32")
     score = ArraySpec("proposals/score", (p,), "float32")
     degree = ArraySpec("iou_graph/degree", (p,), "uint16")
+    neighbor, iou = ArraySpec("iou_graph/neighbor", (p, 1), "uint16"), ArraySpec("iou_graph/iou", (p, 1), "float16")
     seed, mask = ArraySpec("grabcut/seed", (q,), "uint16"), ArraySpec("grabcut/mask", (q, side, side // 8), "uint8")
     n_seeds = ArraySpec("grabcut/count", (), "int32")
     reads = ("proposals/box", "proposals/count")
     return [
         Stage("proposals", 1, parameters, (box, score, count), proposals, needs_image=False),
-        Stage("iou-graph", 1, Parameters(), (degree,), graph, reads, needs_image=False),
+        Stage("iou-graph", 1, Parameters(), (neighbor, iou, degree), graph, reads, needs_image=False),
         Stage(
             "grabcut", 1, Parameters(), (seed, mask, n_seeds), seeds, (*reads, "iou_graph/degree"), needs_image=False
         ),

@@ -1,0 +1,40 @@
+"""What a model is evaluated on: images, their truth and their proposals, in one order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from data.catalog import load_images
+from data.errors import InputError
+from data.records import ImageList
+from data.truth_reader import load_truth
+from pdsl.evaluate.targets import ImageTargets
+from store.store import Store, open_store
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """images: N, in the store's order (in the reader's without a store). truth: N, aligned with them; their targets are
+    made once for all figures and pictures. store: holds their proposals; None if only results are evaluated."""
+
+    images: ImageList
+    truth: Sequence[ImageTargets]
+    store: Store | None = None
+
+    def proposals(self) -> Store:
+        """The store. Raises InputError if none was named."""
+        if self.store is None:
+            raise InputError("--store: the store with the split's proposals is needed; `precompute` makes one")
+        return self.store
+
+
+def read_evaluation_set(data: str, split: str, store: str | None) -> EvaluationSet:
+    """Images and truth of a split of `data` ("voc:DIR", "coco:DIR"), in the order of the store at URL `store`.
+
+    Raises InputError for bad input, for data without ground truth, and if the store holds other images.
+    """
+    images, opened = load_images(data, split), None
+    if store is not None:
+        opened = open_store(store)
+        images = opened.align(images)
+    by_id = {truth.id: ImageTargets(truth) for truth in load_truth(data, split)}
+    return EvaluationSet(images, [by_id[record.id] for record in images.records], opened)

@@ -1,0 +1,59 @@
+"""A trained model evaluated: its detections with all figures, and what its training is worth."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pdsl.evaluate.evaluation_set import EvaluationSet
+from pdsl.evaluate.metrics import coco_metrics
+from pdsl.evaluate.predictions import Prediction, fill_boxes
+from pdsl.evaluate.results import to_coco, write_json
+from pdsl.evaluate.split import detect_split
+from pdsl.evaluate.summary import evaluate_predictions
+from pdsl.run.folder import METRICS, PREDICTIONS
+from pdsl.run.trained import TrainedModel, untrained
+
+COMPARED = {
+    "trained": "trained model",
+    "boxes_as_masks": "its detections, boxes filled as masks",
+    "untrained": "the same model, untrained",
+}
+"""What `training_worth` compares, and what it is called."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Detections of all images of a set, and the content of metrics.json."""
+
+    dataset: EvaluationSet
+    predictions: Sequence[Prediction]
+    metrics: Mapping[str, Any]
+
+    def write(self, folder: Path) -> None:
+        """metrics.json and predictions.json in `folder`."""
+        write_json(folder / METRICS, self.metrics)
+        write_json(folder / PREDICTIONS, to_coco(self.predictions, self.dataset.images))
+
+
+def evaluate_model(trained: TrainedModel, dataset: EvaluationSet, *, tta: bool = False) -> Evaluation:
+    """Look at every image of the set. Those that fail count as images without detections; metrics["failed"] maps their
+    ids to the reasons. Raises InputError as `detect_split`."""
+    predictions, failed = detect_split(trained, dataset.images, dataset.proposals(), tta=tta)
+    images = dataset.images
+    metrics = evaluate_predictions(predictions, dataset.truth, images.class_names)
+    metrics |= {"data": images.spec, "split": images.split, "step": trained.step, "tta": tta, "failed": failed}
+    return Evaluation(dataset, predictions, metrics)
+
+
+def training_worth(trained: TrainedModel, evaluation: Evaluation) -> dict[str, dict[str, Any]]:
+    """The content of comparison.json: for each of COMPARED {"mask", "box"} as in metrics.json, on the same images.
+
+    The trained model; its detections with their whole boxes as masks; the same model before its first update.
+    """
+    dataset = evaluation.dataset
+    before, _ = detect_split(untrained(trained), dataset.images, dataset.proposals())
+    filled = fill_boxes(evaluation.predictions, {record.id: record.size for record in dataset.images.records})
+    others = {"boxes_as_masks": filled, "untrained": before}
+    figures = {name: coco_metrics(found, dataset.truth, dataset.images.class_names) for name, found in others.items()}
+    return {"trained": {kind: evaluation.metrics[kind] for kind in ("mask", "box")}, **figures}

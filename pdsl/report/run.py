@@ -1,0 +1,45 @@
+"""A run folder evaluated, with all that is written and said of it."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+
+from pdsl.evaluate.evaluation_set import EvaluationSet
+from pdsl.evaluate.results import write_json
+from pdsl.evaluate.run import Evaluation, evaluate_model, training_worth
+from pdsl.evaluate.summary import print_metrics
+from pdsl.report.report import write_report
+from pdsl.run.folder import COMPARISON, METRICS, PREDICTIONS, REPORT
+from pdsl.run.trained import load_trained
+
+
+def report_run(
+    run: Path, dataset: EvaluationSet, *, tta: bool = False, out: Path | None = None, compare: bool = False
+) -> Evaluation:
+    """Evaluate run folder `run` on a set with proposals; print the figures.
+
+    metrics.json, predictions.json and report.html go to folder `out`, by default the run folder; with `compare` also
+    RUN/comparison.json, what training is worth, which is then part of the report. Raises InputError for a run or a
+    store that can not be read.
+    """
+    dataset.proposals()  # a missing store is said before the model is loaded
+    trained = load_trained(run)
+    evaluation = evaluate_model(trained, dataset, tta=tta)
+    print_metrics(evaluation.metrics, Console(), f"{run}: {dataset.images.spec} {dataset.images.split}")
+    folder = out or run
+    evaluation.write(folder)
+    if compare:
+        write_json(run / COMPARISON, training_worth(trained, evaluation))
+    write_report(run, folder / REPORT, evaluation)
+    print(f"written: {', '.join(str(folder / name) for name in (METRICS, PREDICTIONS, REPORT))}")
+    _tell_failures(evaluation.metrics["failed"])
+    return evaluation
+
+
+def _tell_failures(failed: Mapping[str, str]) -> None:
+    for image_id, reason in list(failed.items())[:10]:
+        print(f"{image_id}: {reason}; it counts as an image without detections", file=sys.stderr)
+    if len(failed) > 10:
+        print(f"… and {len(failed) - 10} more images; see 'failed' in {METRICS}", file=sys.stderr)
