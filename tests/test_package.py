@@ -48,4 +48,4 @@ def test_a_torchvision_that_does_not_fit_is_said_with_the_cure(tmp_path: Path, c
     options = ["--data", "voc:x", "--split", "val"] if command == "eval" else ["--config", "demo"]
     more = ["--run", "x"] if command == "eval" else ["--out", "x"]
     done = python("-m", "pdsl", command, *options, *more, "--store", "x", folder=tmp_path, path=tmp_path)
-    assert done.returncode == 2 and "install the matching pair" in done.stderr, done.stderr
+    assert done.returncode == 2 and "built for it; install both" in done.stderr, done.stderr
