@@ -15,8 +15,8 @@ from commands.workspace import find_config
 from data.catalog import load_images
 from data.errors import InputError
 from data.scenes import write_scenes
+from pdsl.evaluate.evaluation import COMPARED
 from pdsl.evaluate.evaluation_set import read_evaluation_set
-from pdsl.evaluate.run import COMPARED
 from pdsl.evaluate.validation import build_validator
 from pdsl.figures import percent
 from pdsl.report.run import report_run

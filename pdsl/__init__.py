@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pdsl.config.load import load_config
     from pdsl.config.tree import Config
+    from pdsl.evaluate.evaluation import Evaluation, evaluate_model
     from pdsl.evaluate.evaluation_set import EvaluationSet, read_evaluation_set
     from pdsl.evaluate.infer import predict_image
     from pdsl.evaluate.predictions import Prediction
-    from pdsl.evaluate.run import Evaluation, evaluate_model
     from pdsl.run.trained import TrainedModel, load_trained
 
 __all__ = [
@@ -36,11 +36,11 @@ __all__ = [
 
 _HOMES = {
     "Config": "pdsl.config.tree",
-    "Evaluation": "pdsl.evaluate.run",
+    "Evaluation": "pdsl.evaluate.evaluation",
     "EvaluationSet": "pdsl.evaluate.evaluation_set",
     "Prediction": "pdsl.evaluate.predictions",
     "TrainedModel": "pdsl.run.trained",
-    "evaluate_model": "pdsl.evaluate.run",
+    "evaluate_model": "pdsl.evaluate.evaluation",
     "load_config": "pdsl.config.load",
     "load_trained": "pdsl.run.trained",
     "predict_image": "pdsl.evaluate.infer",

@@ -14,6 +14,7 @@ from pdsl.evaluate.results import read_results
 from pdsl.report.evidence import proposals_picture, read_evidence, seeds_picture
 from pdsl.report.gallery import pictures, shown
 from pdsl.report.panels import side_by_side
+from pdsl.run.folder import PREDICTIONS
 from store.store import open_store
 
 SIDE = 320
@@ -38,7 +39,7 @@ def test_row(demo: Path, row: int) -> list[tuple[str, Image.Image]]:
     """What came of it on a scene not seen in training."""
     spec = f"voc:{demo / 'data'}"
     images, truth = load_images(spec, "val"), load_truth(spec, "val")
-    found = by_image(read_results(demo / "run" / "predictions.json", images))
+    found = by_image(read_results(demo / "run" / PREDICTIONS, images))
     record = images.records[row]
     pixels = decode_record(record, exif=False)
     true, predicted = pictures(pixels, truth[row], shown(found.get(record.id, [])), images.class_names)

@@ -13,9 +13,9 @@ from data.decode import DecodeError, decode_record
 from data.errors import InputError
 from data.records import ImageList
 from data.whole_file import write_whole
+from pdsl.evaluate.evaluation import COMPARED, Evaluation
 from pdsl.evaluate.evaluation_set import EvaluationSet
 from pdsl.evaluate.predictions import Prediction, by_image
-from pdsl.evaluate.run import COMPARED, Evaluation
 from pdsl.evaluate.summary import COLUMNS, class_rows
 from pdsl.figures import percent
 from pdsl.report import html
@@ -194,7 +194,7 @@ def _classes(metrics: Mapping[str, Any]) -> str:
 
 
 def _configuration(text: str) -> str:
-    content = html.details("config.yaml", f"<pre>{html.escape(text)}</pre>") if text else ""
+    content = html.details(CONFIG, f"<pre>{html.escape(text)}</pre>") if text else ""
     return html.section("Configuration", "Everything that determined the run.", content)
 
 

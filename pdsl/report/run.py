@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pdsl.evaluate.evaluation import Evaluation, evaluate_model, training_worth
 from pdsl.evaluate.evaluation_set import EvaluationSet
 from pdsl.evaluate.results import write_json
-from pdsl.evaluate.run import Evaluation, evaluate_model, training_worth
 from pdsl.evaluate.summary import print_metrics
 from pdsl.report.report import write_report
 from pdsl.run.folder import COMPARISON, METRICS, PREDICTIONS, REPORT

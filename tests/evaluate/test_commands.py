@@ -17,9 +17,9 @@ from data.records import ImageList
 from data.truth import ImageTruth
 from pdsl.config.inference import InferenceConfig
 from pdsl.evaluate import targets
+from pdsl.evaluate.evaluation import evaluate_model
 from pdsl.evaluate.evaluation_set import read_evaluation_set
 from pdsl.evaluate.results import read_results
-from pdsl.evaluate.run import evaluate_model
 from pdsl.evaluate.targets import Kind, Target
 from pdsl.report.report import write_report
 from pdsl.report.run import report_run

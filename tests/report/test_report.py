@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from data.records import ImageList, ImageRecord
+from pdsl.evaluate.evaluation import Evaluation
 from pdsl.evaluate.evaluation_set import EvaluationSet
-from pdsl.evaluate.run import Evaluation
 from pdsl.evaluate.summary import evaluate_predictions
 from pdsl.report import html
 from pdsl.report.charts import loss_curves, validation_curves
