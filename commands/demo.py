@@ -117,6 +117,7 @@ def compute(data: str, split: str, url: str, stages: Sequence[str], workers: int
 def _train(run: Path, stores: Mapping[str, str]) -> Outcome:
     """Train, or go on where an interrupted demo stopped."""
     settings = {
+        "threads": 1,  # sums depend on the number of threads: the same figures on every machine
         "validation.every": EVALUATE_EVERY,
         "validation.store": stores["val"],
         "data.stores": [stores["train"]],
