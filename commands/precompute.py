@@ -18,8 +18,9 @@ from pipeline.spec import Stage
 from stages.registry import STAGE_NAMES, canonical_name, check_settings, stage_for, stored_stage
 from store.create import create_or_open
 from store.identity import group_of
+from store.root import is_whole_store
 from store.storage import open_objects
-from store.store import Store, open_store, read_root
+from store.store import Store, open_store
 
 INTERRUPTED = 130
 
@@ -96,9 +97,7 @@ def run(
     Returns the exit status: 0, 3 if images failed, 130 if interrupted. Raises InputError.
     """
     request = _Request.parse(stage, settings or {}, proposals_from)
-    existing = None
-    if read_root(open_objects(store)) is not None:
-        existing = open_store(store)
+    existing = open_store(store) if is_whole_store(open_objects(store)) else None
     image_list = load_image_list(data, split, existing)
     image_range = parse_range(images, len(image_list)) if images else None
     display = ProgressDisplay()

@@ -31,7 +31,7 @@ def group_document(attributes: Mapping[str, Any]) -> bytes:
 
 
 def group_attributes(document: bytes) -> dict[str, Any]:
-    """The attributes of a group's zarr.json, without their checksum. Raises DocumentError for anything but a whole one."""
+    """The attributes of a group's zarr.json, without their checksum. Raises DocumentError unless it is whole."""
     attributes = parse_object(document).get("attributes")
     if not isinstance(attributes, dict):
         raise DocumentError("is no document of a Zarr group")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from store.completion import Completion, read_completions, recorded_shards
+from store.completion import Completion, recorded_shards
 from store.lock import Holder, live_lock
 from store.store import Store
 from store.tally import Tally
@@ -67,8 +67,7 @@ def stage_status(store: Store, group: str) -> StageStatus:
         return StageStatus(group, len(store), stale=store.stale(group), running=running)
     keys = [key for key, _ in recorded_shards(store.objects, group, store.shard).values()]
     recent = _Recent(holder)
-    records = (r for r in read_completions(store.objects, keys) if r.fingerprint == identity.fingerprint)
-    tally = Tally.of_records(recent.watched(records))
+    tally = Tally.of_records(recent.watched(store.completions(group, keys)))
     status = StageStatus(identity.stage, len(store), tally, store.stale(group), running)
     status.parameters = dict(identity.params)
     status.images_per_second = recent.images_per_second()
