@@ -1,7 +1,6 @@
 """COCO results files: detections as the world exchanges them."""
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from pycocotools import mask as rle_tools
 from data import rle
 from data.boxes import xyxy_to_xywh
 from data.errors import InputError
+from data.json_stream import is_finite_number
 from data.records import ImageList
 from data.truth import RLE
 from data.whole_file import write_whole
@@ -53,7 +53,7 @@ def read_results(path: str | Path, images: ImageList) -> list[Prediction]:
         rows = json.loads(Path(path).read_text())
     except OSError as error:
         raise InputError(f"{path}: can not be read ({error.strerror}); --results takes a JSON file") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # no JSON, no UTF-8, or a number of thousands of digits
         raise InputError(f"{path}: is not JSON ({error}); --results takes a COCO results file") from error
     if not isinstance(rows, list):
         hint = "; give its list 'annotations' alone" if isinstance(rows, dict) and "annotations" in rows else ""
@@ -119,7 +119,7 @@ class _RowReader:
 
 
 def _number(value: Any, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_finite_number(value):
         raise _RowError(f"{name}: {value!r:.60} is not a finite number")
     return float(value)
 

@@ -61,6 +61,7 @@ def test_a_missing_box_is_taken_from_the_mask() -> None:
         ({"category_id": "dog"}, "category_id: 'dog'"),
         ({"score": "high"}, "score: 'high' is not a finite number"),
         ({"score": float("nan")}, "score: nan"),
+        ({"score": 10**400}, "is not a finite number"),
         ({"bbox": [1, 2, 3]}, "bbox:"),
         ({"bbox": [10, 20, -3, 4]}, "negative width"),
         ({"bbox": None}, "bbox and segmentation: both are missing"),
@@ -94,7 +95,13 @@ def test_some_rows_with_and_some_without_masks() -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "is not JSON"), ('{"annotations": []}', "'annotations' alone"), ("3", "has to be a list"), ("[1]", "row 0")],
+    [
+        ("{", "is not JSON"),
+        ("9" * 5000, "is not JSON"),
+        ('{"annotations": []}', "'annotations' alone"),
+        ("3", "has to be a list"),
+        ("[1]", "row 0"),
+    ],
 )
 def test_files_that_are_no_results(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "results.json"
