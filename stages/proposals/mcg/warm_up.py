@@ -39,8 +39,9 @@ def cache_folder() -> Path:
 
 @contextmanager
 def _exclusive(folder: Path) -> Iterator[None]:
-    """Hold an advisory lock in `folder`; the system releases it if the process dies. Where the folder can not be used, go
-    on without: then several processes may compile the same."""
+    """Hold an advisory lock in `folder`; the system releases it if the process dies.
+
+    Where the folder cannot be used it goes on without: then several processes may compile the same."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
