@@ -82,7 +82,7 @@ def run_stage(
         _settle_identity(store, stage, identity, overwrite=overwrite, whole=whole, accept_packages=accept_packages)
         plan = make_plan(store, identity, shards, everything=overwrite, retry_failed=retry_failed, repair=repair)
         _sweep(store, stage, plan)
-        summary = RunSummary(stage.name, stop - first, plan.kept)
+        summary = RunSummary(stage.name, stop - first if repair is None else plan.images(store), plan.kept)
         job = Job(uuid.uuid4().hex, store.url, stage, identity.fingerprint, store.attributes["exif"])
         _work(store, images, job, plan, executor, summary, listener)
     return summary

@@ -8,12 +8,13 @@ import numpy as np
 
 from data.errors import InputError
 from data.records import ImageList, ImageRecord
+from store.labels import label_changes
 from store.layout import FORMAT, ArrayLayout, array_documents, group_document, image_layouts, parse_array
 from store.lock import live_lock
 from store.objects import Objects
 from store.shards import encode_chunk, encode_shard
 from store.storage import open_objects
-from store.store import KIND, ROOT, Store, read_root
+from store.store import KIND, LABELS, ROOT, UNFINISHED, Store, read_root
 
 DEFAULT_SHARD = 32
 
@@ -44,8 +45,14 @@ def create_or_open(
         store = Store(objects, attributes)
         added, differences = _compare(store, images, shard)
         if not differences:
-            return _extend(store, images, added) if added else _relabel(store, images)
+            store = relabel(store, only_stored(store, images))
+            return _extend(store, images, added) if added else store
         if not overwrite:
+            if all(difference.startswith(("class_names", "category_ids")) for difference in differences):
+                raise InputError(
+                    f"{url}: the data set's classes changed: {'; '.join(differences)}. `relabel` brings them in, "
+                    "nothing is computed again"
+                )
             raise InputError(
                 f"{url}: it holds another image list or layout; these differ: {'; '.join(differences)}. "
                 "Choose another --store, or --overwrite to delete this one with all its stages"
@@ -107,7 +114,7 @@ def padded(layout: ArrayLayout, values: np.ndarray, index: int) -> np.ndarray:
 
 def _compare(store: Store, images: ImageList, shard: int | None) -> tuple[list[ImageRecord], list[str]]:
     """(images the store lacks, fields that differ so that the store can not be continued)."""
-    stored, attributes = store.images(), store.attributes
+    stored, attributes = store.listed(), store.attributes
     differences = []
     if shard is not None and shard != store.shard:
         differences.append(f"store.shard: {store.shard} stored, {shard} now")
@@ -135,7 +142,7 @@ def _extend(store: Store, images: ImageList, added: Sequence[ImageRecord]) -> St
     """Append images: their shards first, array shapes next, the root last. An interrupted extension is begun again."""
     refuse_if_running(store)
     by_id = {record.id: record for record in images.records}
-    old = tuple(by_id[i] for i in store.images().ids)
+    old = tuple(by_id[i] for i in store.listed().ids)
     longer = replace(images, records=(*old, *added))
     layouts = image_layouts(len(longer), len(images.class_names), store.shard)
     touched = range(len(old) // store.shard, -(-len(longer) // store.shard))
@@ -151,14 +158,28 @@ def _extend(store: Store, images: ImageList, added: Sequence[ImageRecord]) -> St
     return Store(store.objects, attributes)
 
 
-def _relabel(store: Store, images: ImageList) -> Store:
-    """Labels and the place of the data set may change: no stage reads them."""
+def only_stored(store: Store, images: ImageList) -> ImageList:
+    """`images` without those that the store does not have yet."""
+    known = set(store.listed().ids)
+    return replace(images, records=tuple(record for record in images.records if record.id in known))
+
+
+def relabel(store: Store, images: ImageList) -> Store:
+    """Bring labels, classes and the place of the data set into a store; nothing is computed: no stage reads them.
+
+    Interrupted, the store refuses to tell labels until it is done again. Raises InputError where `images` are not the
+    store's images.
+    """
     aligned = store.align(images)
-    if not np.array_equal(aligned.label_matrix(), store.images().labels):
+    attributes = {k: v for k, v in store.attributes.items() if k != LABELS} | _image_attributes(aligned)
+    changed = bool(label_changes(store, aligned))
+    if changed:
+        store.objects.write(ROOT, group_document({**store.attributes, LABELS: UNFINISHED}))
         layouts = image_layouts(len(aligned), len(aligned.class_names), store.shard)
         write_image_shards(store.objects, layouts, aligned, range(store.n_shards))
-    attributes = {**store.attributes, **_image_attributes(aligned)}
-    if attributes != store.attributes:
+        for key, document in array_documents(layouts).items():
+            store.objects.write(key, document)
+    if changed or attributes != store.attributes:
         store.objects.write(ROOT, group_document(attributes))
     return Store(store.objects, attributes)
 

@@ -15,7 +15,7 @@ from data.errors import InputError
 from data.records import ImageList
 from store.completion import Completion, read_completions, record_key, recorded_shards
 from store.identity import StageIdentity
-from store.images import StoredImages
+from store.images import ListedImages, StoredImages
 from store.layout import FORMAT, PENDING, ArrayLayout, parse_array
 from store.objects import Objects
 from store.shard_reader import ShardReader
@@ -24,6 +24,8 @@ from store.storage import open_objects
 
 ROOT = "zarr.json"
 KIND = "pdsl-store"
+LABELS, UNFINISHED = "labels", "unfinished"
+"""Attribute of the root while labels are rewritten, and its value: what lies there then is half old, half new."""
 SHARDS_TOGETHER = 256
 """Shards of a long read that are fetched at a time."""
 
@@ -52,6 +54,7 @@ class Store:
         self._layouts: dict[str, ArrayLayout] = {}
         self._identities: dict[str, StageIdentity] = {}
         self._whole: dict[tuple[str, int], int] = {}
+        self._listed: ListedImages | None = None
         self._images: StoredImages | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -74,21 +77,31 @@ class Store:
         """First and last-plus-one image of shard `index`."""
         return index * self.shard, min((index + 1) * self.shard, self.n_images)
 
-    def images(self) -> StoredImages:
-        """The image list; read once."""
-        if self._images is None:
-            a = self.attributes
-            ids, sizes, labels = (self.read(f"images/{name}", slice(None)) for name in ("id", "size", "label"))
-            names = tuple(a["class_names"])
-            images = StoredImages(tuple(ids.tolist()), sizes, labels, names, a["spec"], a["split"])
-            if images.digest() != self.digest:
+    def listed(self) -> ListedImages:
+        """Ids and sizes of the images; read once."""
+        if self._listed is None:
+            ids, sizes = (self.read(f"images/{name}", slice(None)) for name in ("id", "size"))
+            listed = ListedImages(tuple(ids.tolist()), sizes)
+            if listed.digest() != self.digest:
                 raise DamagedStoreError(f"{self.url}: images/: ids and sizes do not match the store's digest")
-            self._images = images
+            self._listed = listed
+        return self._listed
+
+    def images(self) -> StoredImages:
+        """The image list with its labels; read once. Raises InputError where writing new labels was interrupted."""
+        if self._images is None:
+            a, listed = self.attributes, self.listed()
+            if a.get(LABELS) == UNFINISHED:
+                raise InputError(f"{self.url}: new labels are written only in part; run `relabel` again")
+            labels = self.read("images/label", slice(None))
+            self._images = StoredImages(
+                listed.ids, listed.sizes, labels, tuple(a["class_names"]), a["spec"], a["split"]
+            )
         return self._images
 
     def align(self, images: ImageList) -> ImageList:
         """`images` in the store's order; refuses a list that differs in an id or a size (paths may differ)."""
-        return self.images().align(images, self.url)
+        return self.listed().align(images, self.url)
 
     def layout(self, name: str) -> ArrayLayout:
         """Shape, dtype and chunks of an array. Raises IncompleteStoreError if the store does not have it."""
