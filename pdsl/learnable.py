@@ -10,13 +10,13 @@ from data.errors import some
 def unlearnable(labels: np.ndarray, class_names: Sequence[str]) -> list[str]:
     """What can not be learnt from the labels (N, C) bool of the training images, in words; [] if all can.
 
-    The MIL loss (Eq. 2) sees a softmax over the classes: of a single class it is 1 whatever the image shows, and a class
-    that every image has is right for every box.
+    The MIL loss (Eq. 2) sees a softmax over the classes: of a single class it is 1 whatever the image shows, and a
+    class that every image has is right for every box.
     """
     if len(class_names) == 1:
         return [
-            f"'{class_names[0]}' is the only class: scores are a softmax over the classes, always 1 here, so nothing is "
-            "learnt; add a second class with images of its own"
+            f"'{class_names[0]}' is the only class: scores are a softmax over the classes, always 1 here, so nothing "
+            "is learnt; add a second class with images of its own"
         ]
     everywhere = [name for name, column in zip(class_names, labels.T, strict=True) if column.all()]
     nowhere = [name for name, column in zip(class_names, labels.T, strict=True) if not column.any()]

@@ -22,8 +22,8 @@ class Chain:
 
     asked: names of the stages to run, in order. before: names of those that come before the first of them, in order;
     they are run only where they are missing. changed: names for which the user gave settings: one that is complete in
-    the store must agree with them. image_range: [a, b). only: shard -> images; the stages asked for compute these, done or
-    not, and nothing else. Else as `pipeline.runner.run_stage`.
+    the store must agree with them. image_range: [a, b). only: shard -> images; the stages asked for compute these, done
+    or not, and nothing else. Else as `pipeline.runner.run_stage`.
     """
 
     asked: Sequence[str]

@@ -25,7 +25,8 @@ class FailedImage:
 class StageStatus:
     """One stage of a store.
 
-    tally: of its `images` images, those that are done or failed. failures: those that failed by themselves. stale: why its results no longer hold, or None.
+    tally: of its `images` images, those that are done or failed. failures: those that failed by themselves.
+    stale: why its results no longer hold, or None.
     running: who computes it now, or None. images_per_second, seconds_left: of the run at work now, from the times of
     its records; None where nothing can be said.
     """

@@ -15,7 +15,8 @@ FEW = 10
 class Tally:
     """Numbers of images: done; failed by themselves; upstream: failed because their upstream stage had.
 
-    reasons: how often each reason of `failed` occurs. failures: (id, reason) of the first FEW of them. seconds: work of the images done. bytes: of recorded objects.
+    reasons: how often each reason of `failed` occurs. failures: (id, reason) of the first FEW of them.
+    seconds: work of the images done. bytes: of recorded objects.
     """
 
     done: int = 0
