@@ -83,7 +83,7 @@ def demo(out: str, workers: int) -> None:
 @click.option("--workers", type=click.IntRange(0), help="Local processes; 0 runs in this one.  [default: all cores]")
 @click.option("--scheduler", metavar="tcp://...", help="Join a running Dask scheduler.")
 @click.option("--cluster", metavar="FILE.yaml", help="Start a cluster (SLURM, SSH) as described in a file.")
-@click.option("--images", metavar="A:B", help="Only images A to B-1, widened to whole shards.")
+@click.option("--images", metavar="A:B|FILE", help="Only images A to B-1, widened to whole shards; or those of a list.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="E.g. proposals.method=selective-search.")
 @click.option("--proposals-from", metavar="DIR|FILE", help="Published MCG .mat files or a detectron2 pickle.")
 @click.option("--overwrite", is_flag=True, help="Recompute what was computed with other parameters.")
@@ -101,12 +101,28 @@ def precompute(settings: tuple[str, ...], **options: Any) -> None:
 
 @cli.command()
 @click.option("--store", metavar="URL", help="Folder or fsspec URL of the store.")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-def status(store: str | None, as_json: bool) -> None:
-    """What is done, what failed and why, what is stale; throughput and time left."""
+@option_data("Where labels and images are now")
+@click.option("--split", help="Split of the data set.  [default: the one the store was made from]")
+def relabel(store: str | None, data: str | None, split: str | None) -> None:
+    """Bring changed labels and classes into the stores; nothing is computed again.
+
+    Images are told apart by id and size: for one replaced by another of the same size run precompute --overwrite.
+    """
+    from commands import relabel as command
+
+    urls = Workspace.find().stores(store)
+    finish(max(command.run(store=url, data=data, split=split) for url in urls))
+
+
+@cli.command()
+@click.option("--store", metavar="URL", help="Folder or fsspec URL of the store.")
+@click.option("--json", "as_json", is_flag=True, help="One machine-readable document.")
+@click.option("--failed", metavar="FILE.csv", help="Write the failed images there; precompute --images reads it.")
+def status(store: str | None, as_json: bool, failed: str | None) -> None:
+    """What is done, which images failed and why, what is stale; throughput and time left."""
     from commands import status as command
 
-    finish(max(command.run(store=url, json=as_json) for url in Workspace.find().stores(store)))
+    finish(command.run(store=store or Workspace.find().stores(None), json=as_json, failed=failed))
 
 
 @cli.command()

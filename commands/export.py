@@ -12,8 +12,11 @@ from pdsl.evaluate.predictions import Prediction, box_mask, by_image
 from pdsl.evaluate.results import has_numeric_ids, to_coco, write_json
 from pdsl.evaluate.split import detect_split
 from pdsl.run.trained import load_trained
+from store.labels import refuse_changed_labels
 from store.store import open_store
 
+FEW = 10
+"""Images without annotations that are named on the terminal."""
 SCORE = 0.5
 """Detections of this score and more become annotations, and the best one of each present class in any case."""
 
@@ -27,9 +30,14 @@ def run(*, run: str, data: str, split: str, store: str, out: str) -> int:
     trained = load_trained(run)
     opened = open_store(store)
     images = opened.align(load_images(data, split))
+    refuse_changed_labels(opened, images)
     found, failed = detect_split(trained, images, opened, only_present=True)
-    for image_id, reason in failed.items():
+    for image_id, reason in list(failed.items())[:FEW]:
         print(f"{image_id}: {reason}; it gets no annotations", file=sys.stderr)
+    if len(failed) > FEW:
+        print(
+            f"… and {len(failed) - FEW} more images; `status --failed FILE` lists those of the stages", file=sys.stderr
+        )
     labels = [label for listed in by_image(found).values() for label in pseudo_labels(listed)]
     write_json(Path(out), annotations(labels, images, run))
     print(f"{out}: {len(labels)} annotations of {len(images)} images")

@@ -1,13 +1,16 @@
 """`precompute`: run the offline stages over a data set into a store."""
 
+import csv
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from data import parameters
 from data.catalog import load_images
-from data.errors import InputError
+from data.errors import InputError, nearest, some
+from data.files import Folder
 from data.records import ImageList
 from pipeline.chain import Chain
 from pipeline.cost import Estimate, estimates, readable_bytes
@@ -16,8 +19,9 @@ from pipeline.interrupt import terminate_as_interrupt
 from pipeline.progress import ProgressDisplay, duration, summary_text
 from pipeline.spec import Stage
 from stages.registry import STAGE_NAMES, canonical_name, check_settings, stage_for, stored_stage
-from store.create import create_or_open
+from store.create import create_or_open, only_stored
 from store.identity import group_of
+from store.labels import label_changes
 from store.root import is_whole_store
 from store.storage import open_objects
 from store.store import Store, open_store
@@ -92,20 +96,24 @@ def run(
     """Run one stage, or "all", over a split into a store; missing upstream stages first.
 
     data, split: as `data.catalog.load_images` takes them; without data, those the store was made from. workers: local
-    processes (0: this process; None: one a core), or how many to ask of `cluster`. images: "A:B". settings: nested
+    processes (0: this process; None: one a core), or how many to ask of `cluster`. images: "A:B", or a file that lists
+    images to compute again, done or not, as `status --failed` writes one. settings: nested
     `--set` values, {"proposals": {"method": "files"}, "store": {"shard": 32}}.
     Returns the exit status: 0, 3 if images failed, 130 if interrupted. Raises InputError.
     """
     request = _Request.parse(stage, settings or {}, proposals_from)
     existing = open_store(store) if is_whole_store(open_objects(store)) else None
     image_list = load_image_list(data, split, existing)
-    image_range = parse_range(images, len(image_list)) if images else None
+    listed = read_listed(images) if images and Path(images).is_file() else None
+    image_range = parse_range(images, len(image_list)) if images and listed is None else None
     display = ProgressDisplay()
     executor = DeferredExecutor(workers=workers, scheduler=scheduler, cluster=cluster, announce=display.note)
     if dry_run:
         names = (*request.upstream(), *request.stages)
         print_costs(estimates(existing, image_list, names, request.build, image_range), executor.expected_workers)
         return 0
+    if existing is not None:
+        _tell_new_labels(existing, image_list, display)
     target = create_or_open(
         store,
         image_list,
@@ -118,6 +126,7 @@ def run(
         request.build,
         changed=request.settings,
         image_range=image_range,
+        only=None if listed is None else rows_by_shard(target, listed, str(images)),
         overwrite=overwrite,
         retry_failed=retry_failed,
         accept_packages=request.store_settings.accept_packages,
@@ -135,6 +144,14 @@ def run(
     return max((summary.exit_status for summary in summaries), default=0)
 
 
+def _tell_new_labels(store: Store, images: ImageList, display: ProgressDisplay) -> None:
+    """What `create_or_open` is about to change in the labels of a store that it will take as it is."""
+    known = only_stored(store, images)
+    if len(known) == len(store) and known.class_names == tuple(store.attributes["class_names"]):
+        for change in label_changes(store, store.align(known)):
+            display.note(f"{store.url}: {change}; the store gets the new labels")
+
+
 def parse_range(text: str, n: int) -> tuple[int, int]:
     """ "A:B", ":B" or "A:" as [a, b) within n images. Raises InputError."""
     first, separator, last = text.partition(":")
@@ -145,6 +162,33 @@ def parse_range(text: str, n: int) -> tuple[int, int]:
     if not separator or not 0 <= a < b:
         raise InputError(f"--images {text}: expected A:B with 0 <= A < B, A below the number of images ({n})")
     return a, b
+
+
+def read_listed(path: str) -> list[str]:
+    """Image ids of a file: column `image` of a CSV that has one, as `status --failed` writes it, else one id a line.
+
+    Raises InputError for a file that can not be read or lists nothing.
+    """
+    text = Folder.at(path).read_text()
+    rows = [row for row in csv.reader(text.splitlines()) if row]
+    if rows and "image" in rows[0]:
+        column = rows[0].index("image")
+        ids = [row[column] for row in rows[1:] if len(row) > column]
+    else:
+        ids = [line.strip() for line in text.splitlines() if line.strip()]
+    if not ids:
+        raise InputError(f"--images {path}: lists no image; write one id a line, or a CSV with a column 'image'")
+    return list(dict.fromkeys(ids))
+
+
+def rows_by_shard(store: Store, ids: Sequence[str], path: str) -> dict[int, frozenset[int]]:
+    """Shard -> rows of images by id. Raises InputError for an id that the store does not have."""
+    row_of = {image_id: row for row, image_id in enumerate(store.listed().ids)}
+    if unknown := [image_id for image_id in ids if image_id not in row_of]:
+        raise InputError(f"--images {path}: {store.url} has no image {some(unknown)}{nearest(unknown[0], row_of)}")
+    rows = [row_of[image_id] for image_id in ids]
+    shards = sorted({row // store.shard for row in rows})
+    return {index: frozenset(row for row in rows if row // store.shard == index) for index in shards}
 
 
 def print_costs(estimates: Sequence[Estimate], workers: int) -> None:

@@ -1,29 +1,110 @@
-"""`status`: how far a store is."""
+"""`status`: how far stores are, which images failed, and whether their labels are still those of the data set."""
 
+import csv
+import io
 import json as json_format
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from data.catalog import load_images
+from data.errors import InputError
+from data.whole_file import write_whole
 from pipeline.cost import readable_bytes
 from pipeline.progress import duration
-from store.status import StageStatus, store_status
+from store.labels import label_changes
+from store.status import FailedImage, StageStatus, store_status
 from store.store import Store, open_store
 
-REASONS_SHOWN = 10
+FEW = 10
+"""Reasons, and failed images, that the terminal shows of a stage."""
+FAILED_COLUMNS = ("image", "stage", "reason")
 
 
-def run(*, store: str, json: bool = False) -> int:
-    """Print a table (or JSON) of the store's stages: done, failed and why, stale, throughput, time left. Returns 0."""
-    opened = open_store(store)
-    stages = store_status(opened)
+def run(*, store: str | Sequence[str], json: bool = False, failed: str | None = None) -> int:
+    """Print how far the stages of a store are: a table, or one JSON document. Returns 0.
+
+    store: a URL; of several (a workspace) the document is {"stores": [...]}, with one entry for each. failed: file to
+    write the failed images into, CSV with the columns FAILED_COLUMNS, as `precompute --images` reads it.
+    Raises InputError.
+    """
+    reports = [_Report.of(open_store(url)) for url in ([store] if isinstance(store, str) else store)]
+    if failed is not None:
+        write_failed(failed, [image for report in reports for image in report.failures])
     if json:
-        attributes = {k: v for k, v in opened.attributes.items() if k not in ("class_names", "category_ids")}
-        document = {"store": opened.url, **attributes, "stages": [stage.plain() for stage in stages]}
+        documents = [report.plain() for report in reports]
+        document = documents[0] if isinstance(store, str) else {"stores": documents}
         print(json_format.dumps(document, indent=2, ensure_ascii=False))
-    else:
-        _print_table(opened, stages)
+        return 0
+    for report in reports:
+        _print_table(report.store, report.stages)
+        _print_labels(report)
     return 0
+
+
+@dataclass(frozen=True)
+class _Report:
+    """What is to be said of one store.
+
+    changes: how the data set's labels differ from the store's. unchecked: why that could not be found out, or None.
+    """
+
+    store: Store
+    stages: list[StageStatus]
+    changes: list[str] = field(default_factory=list)
+    unchecked: str | None = None
+
+    @classmethod
+    def of(cls, store: Store) -> "_Report":
+        """Read records, and the data set's labels unless a run at work has just brought them in."""
+        stages = store_status(store)
+        if any(stage.running for stage in stages):
+            return cls(store, stages, unchecked="a stage is running")
+        try:
+            images = store.align(load_images(store.attributes["spec"], store.attributes["split"]))
+        except InputError as error:  # the store may have been copied to where the images are not
+            return cls(store, stages, unchecked=str(error))
+        return cls(store, stages, label_changes(store, images))
+
+    @property
+    def failures(self) -> list[FailedImage]:
+        """Images that failed by themselves in any stage."""
+        return [image for stage in self.stages for image in stage.failures]
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON."""
+        attributes = {k: v for k, v in self.store.attributes.items() if k not in ("class_names", "category_ids")}
+        return {
+            "store": self.store.url,
+            **attributes,
+            "stages": [stage.plain() for stage in self.stages],
+            "failures": [asdict(image) for image in self.failures],
+            "label_changes": self.changes,
+            "labels_unchecked": self.unchecked,
+        }
+
+
+def write_failed(path: str, images: Sequence[FailedImage]) -> None:
+    """Write a CSV of failed images, whole or not at all. Raises InputError if that fails."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(FAILED_COLUMNS)
+    rows.writerows((image.image, image.stage, image.reason) for image in images)
+    try:
+        write_whole(Path(path), text.getvalue())
+    except OSError as error:
+        raise InputError(f"--failed {path}: can not be written ({error.strerror})") from error
+
+
+def _print_labels(report: _Report) -> None:
+    for change in report.changes:
+        print(f"labels: {change}; run `relabel` to bring that in, nothing is computed again")
+    if report.unchecked:
+        print(f"labels: not compared with the data set: {report.unchecked}")
 
 
 def _print_table(store: Store, stages: list[StageStatus]) -> None:
@@ -53,8 +134,12 @@ def _print_table(store: Store, stages: list[StageStatus]) -> None:
             rate = "" if s.images_per_second is None else f", {s.images_per_second:.3g} images/s"
             left = "" if s.seconds_left is None else f", {duration(s.seconds_left)} left"
             console.print(f"{s.stage}: running on {s.running}{rate}{left}", markup=False)
-        for reason, count in s.tally.reasons.most_common(REASONS_SHOWN):
+        for reason, count in s.tally.reasons.most_common(FEW):
             console.print(f"{s.stage}: {count} failed: {reason}", markup=False)
+        for image in s.failures[:FEW]:
+            console.print(f"{s.stage}: image {image.image}: {image.reason}", markup=False)
+        if len(s.failures) > FEW:
+            console.print(f"{s.stage}: {len(s.failures) - FEW} more; --failed FILE or --json list all of them")
         if s.stale:
             console.print(f"{s.stage}: stale: {s.stale}; run precompute --stage {s.stage} --overwrite", markup=False)
 

@@ -3,6 +3,7 @@
 Stores are only read. One that is incomplete, stale, or of another image list than the data set's is refused.
 """
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,9 @@ from pdsl.classes import join_classes
 from pdsl.config.tree import DataConfig
 from pdsl.structures import Proposals, Sample, Seeds
 from store import contents
+from store.labels import refuse_changed_labels
 from store.layout import DONE
+from store.status import FailedImage, failed_images
 from store.store import Store, open_store
 
 STAGES = (contents.PROPOSALS, contents.IOU_GRAPH, contents.GRABCUT)
@@ -83,7 +86,8 @@ def unpack(packed: Tensor) -> Tensor:
 @dataclass(frozen=True)
 class _Source:
     """One store with its data set. labels: (N, C) bool in the run's classes; counts, n_seeds: (N,) of each image;
-    usable: (N,) bool, what takes part; left_out: how many do not, by reason."""
+    usable: (N,) bool, what takes part; left_out: how many do not, by reason; failed: those that a stage could not
+    compute."""
 
     store: Store
     images: ImageList
@@ -92,13 +96,15 @@ class _Source:
     n_seeds: np.ndarray
     usable: np.ndarray
     left_out: Counter[str]
+    failed: tuple[FailedImage, ...]
 
 
 @dataclass
 class CacheReader:
     """A training set. Made by `open_cache`.
 
-    class_names: the run's classes. items: (source, row) of every image that takes part. left_out: why images do not.
+    class_names: the run's classes. items: (source, row) of every image that takes part. left_out: why images do not;
+    failed: those that a stage could not compute.
     """
 
     sources: Sequence[_Source]
@@ -107,6 +113,7 @@ class CacheReader:
     left_out: Counter[str]
     max_proposals: int
     min_size: float
+    failed: tuple[FailedImage, ...] = ()
     _opened: dict[tuple[int, int], Store] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -115,6 +122,14 @@ class CacheReader:
     def digests(self) -> list[str]:
         """What identifies the training set: per store its image list and the parameters of its stages."""
         return [":".join([s.store.digest, *(_fingerprint(s.store, group) for group in STAGES)]) for s in self.sources]
+
+    def labels(self) -> np.ndarray:
+        """Image-level labels of the training images: (N, C) bool."""
+        return np.concatenate([source.labels[source.usable] for source in self.sources])
+
+    def label_digest(self) -> str:
+        """What identifies the image-level labels that are learnt from."""
+        return hashlib.sha256(self.labels().tobytes()).hexdigest()
 
     def read(self, index: int) -> RawSample:
         """Image `index` of the training set. Raises InputError if its file or its rows cannot be read."""
@@ -175,8 +190,11 @@ def open_cache(config: DataConfig, classes: Mapping[str, str | None]) -> CacheRe
     left_out: Counter[str] = sum((source.left_out for source in sources), Counter())
     if not items:
         why = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
+        first = next((image for source in sources for image in source.failed), None)
+        why += f"; '{first.image}' in stage '{first.stage}': {first.reason}" if first else ""
         raise InputError(f"{', '.join(config.stores)}: no image to train on ({why})")
-    return CacheReader(sources, class_names, items, left_out, config.max_proposals, config.min_size)
+    failed = tuple(image for source in sources for image in source.failed)
+    return CacheReader(sources, class_names, items, left_out, config.max_proposals, config.min_size, failed)
 
 
 def used_proposals(box: np.ndarray, max_proposals: int, min_size: float) -> np.ndarray:
@@ -196,6 +214,7 @@ def _open_source(store: Store, config: DataConfig, names: Sequence[str | None], 
         if config.images:
             raise
         raise InputError(f"{error}; if the images have moved, say where with --data SPEC") from error
+    refuse_changed_labels(store, images)
     labels = np.zeros((len(stored), len(class_names)), bool)
     for column, name in enumerate(names):
         if name is not None:
@@ -212,7 +231,8 @@ def _open_source(store: Store, config: DataConfig, names: Sequence[str | None], 
             "without a present class": int(empty.sum()),
         }
     )
-    return _Source(store, images, labels, counts, n_seeds, ~(failed | bare | empty), left_out)
+    named = tuple(failed_images(store, *STAGES)) if failed.any() else ()
+    return _Source(store, images, labels, counts, n_seeds, ~(failed | bare | empty), left_out, named)
 
 
 def _fingerprint(store: Store, group: str) -> str:

@@ -1,6 +1,6 @@
 """Stages one after the other: what they read and is missing runs first, and what was run differently is refused."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from data.records import ImageList
@@ -22,7 +22,8 @@ class Chain:
 
     asked: names of the stages to run, in order. before: names of those that come before the first of them, in order;
     they are run only where they are missing. changed: names for which the user gave settings: one that is complete in
-    the store must agree with them. image_range: [a, b). Else as `pipeline.runner.run_stage`.
+    the store must agree with them. image_range: [a, b). only: shard -> images; the stages asked for compute these, done
+    or not, and nothing else. Else as `pipeline.runner.run_stage`.
     """
 
     asked: Sequence[str]
@@ -30,6 +31,7 @@ class Chain:
     build: Build
     changed: Collection[str] = ()
     image_range: tuple[int, int] | None = None
+    only: Mapping[int, frozenset[int]] | None = None
     overwrite: bool = False
     retry_failed: bool = False
     accept_packages: bool = False
@@ -48,7 +50,7 @@ class Chain:
             self.listener.note(f"stage '{self.asked[0]}' needs '{name}': running it first where it is missing")
             yield self._one(store, images, executor, name)
         for name in self.asked:
-            yield self._one(store, images, executor, name, overwrite=self.overwrite, retry_failed=self.retry_failed)
+            yield self._one(store, images, executor, name, asked=True)
 
     def _is_complete(self, store: Store, group: str) -> bool:
         identity = store.identity(group)
@@ -61,8 +63,7 @@ class Chain:
         executor: Executor,
         name: str,
         *,
-        overwrite: bool = False,
-        retry_failed: bool = False,
+        asked: bool = False,
     ) -> RunSummary:
         return run_stage(
             store,
@@ -70,8 +71,9 @@ class Chain:
             self.build(name, store),
             executor,
             image_range=self.image_range,
-            overwrite=overwrite,
-            retry_failed=retry_failed,
+            overwrite=asked and self.overwrite,
+            retry_failed=asked and self.retry_failed,
+            repair=self.only if asked else None,
             accept_packages=self.accept_packages,
             listener=self.listener,
         )

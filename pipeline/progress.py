@@ -107,5 +107,8 @@ def summary_text(summary: RunSummary) -> str:
     else:
         line += "; nothing to do"
     reasons = [f"  {count} failed: {reason}" for reason, count in tally.reasons.most_common(10)]
+    names = [f"    {image_id}: {reason}" for image_id, reason in tally.failures]
+    more = tally.failed - len(names)
+    names += [f"    and {more} more; `status --failed FILE` lists all"] if more else []
     cure = ["  --retry-failed tries those again"] if tally.failed else []
-    return "\n".join([line, *reasons, *cure])
+    return "\n".join([line, *reasons, *names, *cure])

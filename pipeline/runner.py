@@ -15,11 +15,12 @@ from pipeline.plan import Plan, make_plan, widen
 from pipeline.spec import Stage, identify, stage_layouts
 from pipeline.task import Job
 from store.completion import read_completions, recorded_shards
+from store.errors import DamagedStoreError, IncompleteStoreError
 from store.identity import StageIdentity, stage_documents
 from store.layout import is_own_key
 from store.lock import stage_lock
 from store.root import ROOT
-from store.store import DamagedStoreError, IncompleteStoreError, Store
+from store.store import Store
 from store.tally import Tally
 
 
@@ -83,7 +84,7 @@ def run_stage(
         _settle_identity(store, stage, identity, overwrite=overwrite, whole=whole, accept_packages=accept_packages)
         plan = make_plan(store, identity, shards, everything=overwrite, retry_failed=retry_failed, repair=repair)
         _sweep(store, stage, plan)
-        summary = RunSummary(stage.name, stop - first, plan.kept)
+        summary = RunSummary(stage.name, stop - first if repair is None else plan.images(store), plan.kept)
         job = Job(uuid.uuid4().hex, store.url, stage, identity.fingerprint, store.attributes["exif"])
         _work(store, images, job, plan, executor, summary, listener)
     return summary

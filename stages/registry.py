@@ -13,7 +13,8 @@ from data.records import ImageRecord
 from pipeline.spec import Stage, StageInput
 from stages.proposals.params import LARGEST_CAPACITY, proposals_params
 from store.contents import PROPOSAL_BOX
-from store.store import IncompleteStoreError, Store
+from store.errors import IncompleteStoreError
+from store.store import Store
 
 STAGE_NAMES = ("proposals", "iou-graph", "grabcut")
 """In the order in which they run; each reads the ones before it."""

@@ -11,10 +11,22 @@ from data.records import ImageList, ImageRecord
 from store.documents import group_document
 from store.identity import DOCUMENTS, stage_documents
 from store.images import label_digest
+from store.labels import label_changes
 from store.layout import FORMAT, ArrayLayout, array_documents, image_layouts, is_own_key, parse_array
 from store.lock import live_lock
 from store.objects import Objects
-from store.root import COPY, KIND, LARGEST_SHARD, ROOT, is_unfinished, lost_root, read_root, unfinished_root
+from store.root import (
+    COPY,
+    KIND,
+    LABELS,
+    LARGEST_SHARD,
+    ROOT,
+    UNFINISHED,
+    is_unfinished,
+    lost_root,
+    read_root,
+    unfinished_root,
+)
 from store.shards import checksum, encode_chunk, encode_shard
 from store.storage import open_objects
 from store.store import Store
@@ -50,8 +62,14 @@ def create_or_open(
         store = Store(objects, attributes)
         added, differences = _compare(store, images, shard)
         if not differences:
-            return _extend(store, images, added) if added else _relabel(store, images)
+            store = relabel(store, only_stored(store, images))
+            return _extend(store, images, added) if added else store
         if not overwrite:
+            if all(difference.startswith(("class_names", "category_ids")) for difference in differences):
+                raise InputError(
+                    f"{url}: the data set's classes changed: {'; '.join(differences)}. `relabel` brings them in, "
+                    "nothing is computed again"
+                )
             raise InputError(
                 f"{url}: it holds another image list or layout; these differ: {'; '.join(differences)}. "
                 "Choose another --store, or --overwrite to delete this one with all its stages"
@@ -130,7 +148,7 @@ def padded(layout: ArrayLayout, values: np.ndarray, index: int) -> np.ndarray:
 
 def _compare(store: Store, images: ImageList, shard: int | None) -> tuple[list[ImageRecord], list[str]]:
     """(images the store lacks, fields that differ so that the store can not be continued)."""
-    stored, attributes = store.images(), store.attributes
+    stored, attributes = store.listed(), store.attributes
     differences = []
     if shard is not None and shard != store.shard:
         differences.append(f"store.shard: {store.shard} stored, {shard} now")
@@ -158,7 +176,7 @@ def _extend(store: Store, images: ImageList, added: Sequence[ImageRecord]) -> St
     """Append images: their shards first, array shapes next, the root last. An interrupted extension is begun again."""
     refuse_if_running(store)
     by_id = {record.id: record for record in images.records}
-    old = tuple(by_id[i] for i in store.images().ids)
+    old = tuple(by_id[i] for i in store.listed().ids)
     longer = replace(images, records=(*old, *added))
     layouts = image_layouts(len(longer), len(images.class_names), store.shard)
     touched = range(len(old) // store.shard, -(-len(longer) // store.shard))
@@ -179,14 +197,26 @@ def _lengthen(store: Store, group: str, n: int) -> None:
         store.objects.write(key, document)
 
 
-def _relabel(store: Store, images: ImageList) -> Store:
-    """Labels and the place of the data set may change: no stage reads them."""
+def only_stored(store: Store, images: ImageList) -> ImageList:
+    """`images` without those that the store does not have yet."""
+    known = set(store.listed().ids)
+    return replace(images, records=tuple(record for record in images.records if record.id in known))
+
+
+def relabel(store: Store, images: ImageList) -> Store:
+    """Bring labels, classes and the place of the data set into a store; nothing is computed: no stage reads them.
+
+    Interrupted, the store refuses to tell labels until it is done again. Raises InputError where `images` are not the
+    store's images.
+    """
     aligned = store.align(images)
-    attributes = {**store.attributes, **_image_attributes(aligned)}
-    if attributes == store.attributes and attributes["label_digest"] == label_digest(store.images().labels):
+    attributes = {k: v for k, v in store.attributes.items() if k != LABELS} | _image_attributes(aligned)
+    changed = bool(label_changes(store, aligned))
+    if not changed and attributes == store.attributes:
         return store
     layouts = image_layouts(len(aligned), len(aligned.class_names), store.shard)
-    if not np.array_equal(aligned.label_matrix(), store.images().labels):
+    if changed:
+        store.objects.write(ROOT, group_document({**store.attributes, LABELS: UNFINISHED}))
         write_image_shards(store.objects, layouts, aligned, range(store.n_shards))
     return write_root(store.objects, layouts, attributes)
 

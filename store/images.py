@@ -15,18 +15,14 @@ def label_digest(labels: np.ndarray) -> str:
 
 
 @dataclass(frozen=True)
-class StoredImages:
-    """The image list of a store, in store order.
+class ListedImages:
+    """Which images a store holds, in store order.
 
-    ids: N image ids. sizes: (N, 2) int32 height, width. labels: (N, C) bool.
+    ids: N image ids. sizes: (N, 2) int32 height, width.
     """
 
     ids: tuple[str, ...]
     sizes: np.ndarray
-    labels: np.ndarray
-    class_names: tuple[str, ...]
-    spec: str
-    split: str
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -47,3 +43,13 @@ class StoredImages:
             if list(record.size) != size:
                 raise InputError(f"{record.path}: is {record.size[0]} x {record.size[1]} but {url} has {tuple(size)}")
         return aligned
+
+
+@dataclass(frozen=True)
+class StoredImages(ListedImages):
+    """The image list of a store with what training learns from. labels: (N, C) bool."""
+
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    spec: str
+    split: str

@@ -14,6 +14,8 @@ COPY = f"images/{ROOT}"
 """The image list's group document repeats the root's attributes, so that a damaged root can be written again."""
 UNFINISHED = "unfinished"
 """Attribute of a root whose store is being made, or made anew: what the store has is worth nothing yet."""
+LABELS = "labels"
+"""Attribute, with the value UNFINISHED, while labels are rewritten: those that lie there are half old, half new."""
 LARGEST_SHARD = 65_536
 LARGEST_STORE = 2**31
 _TYPES: dict[str, type | tuple[type, ...]] = {

@@ -4,17 +4,29 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from store.completion import Completion, recorded_shards
+from store.completion import UPSTREAM, Completion, recorded_shards
+from store.identity import StageIdentity
+from store.layout import DONE
 from store.lock import Holder, live_lock
 from store.store import Store
 from store.tally import Tally
+
+
+@dataclass(frozen=True)
+class FailedImage:
+    """An image that a stage could not compute, and why."""
+
+    image: str
+    stage: str
+    reason: str
 
 
 @dataclass
 class StageStatus:
     """One stage of a store.
 
-    tally: of its `images` images, those that are done or failed. stale: why its results no longer hold, or None.
+    tally: of its `images` images, those that are done or failed. failures: those that failed by themselves.
+    stale: why its results no longer hold, or None.
     running: who computes it now, or None. images_per_second, seconds_left: of the run at work now, from the times of
     its records; None where nothing can be said.
     """
@@ -27,6 +39,7 @@ class StageStatus:
     images_per_second: float | None = None
     seconds_left: float | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
+    failures: list[FailedImage] = field(default_factory=list)
 
     @property
     def pending(self) -> int:
@@ -65,15 +78,36 @@ def stage_status(store: Store, group: str) -> StageStatus:
     running = str(holder) if holder else None
     if identity is None:
         return StageStatus(group, len(store), stale=store.stale(group), running=running)
-    keys = [key for key, _ in recorded_shards(store.objects, group, store.shard).values()]
-    recent = _Recent(holder)
-    tally = Tally.of_records(recent.watched(store.completions(group, keys)))
-    status = StageStatus(identity.stage, len(store), tally, store.stale(group), running)
+    recent, failures = _Recent(holder), []
+    tally = Tally()
+    for record in recent.watched(_records(store, identity)):
+        tally += Tally.of_records([record])
+        failures += _failures(record, identity)
+    status = StageStatus(identity.stage, len(store), tally, store.stale(group), running, failures=failures)
     status.parameters = dict(identity.params)
     status.images_per_second = recent.images_per_second()
     if status.images_per_second:
         status.seconds_left = status.pending / status.images_per_second
     return status
+
+
+def failed_images(store: Store, *groups: str) -> list[FailedImage]:
+    """Images that failed by themselves in one of the stages `groups`, upstream first; those that only lack what failed
+    before do not stand there again. Raises InputError for a damaged group."""
+    identities = [found for group in groups if (found := store.identity(group)) is not None]
+    return [failed for one in identities for record in _records(store, one) for failed in _failures(record, one)]
+
+
+def _records(store: Store, identity: StageIdentity) -> Iterator[Completion]:
+    """The records that count for a stage, in the order of the images."""
+    recorded = recorded_shards(store.objects, identity.group, store.shard)
+    keys = [key for _, (key, _) in sorted(recorded.items())]
+    return store.completions(identity.group, keys)
+
+
+def _failures(record: Completion, identity: StageIdentity) -> list[FailedImage]:
+    own = (image for image in record.images if image.status != DONE and image.reason != UPSTREAM)
+    return [FailedImage(image.id, identity.stage, image.reason) for image in own]
 
 
 class _Recent:

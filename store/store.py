@@ -14,24 +14,17 @@ from data.errors import InputError
 from data.records import ImageList, image_digest
 from store.completion import Completion, read_completions, record_key, recorded_shards
 from store.documents import group_attributes
+from store.errors import DamagedStoreError, IncompleteStoreError
 from store.identity import StageIdentity
-from store.images import StoredImages, label_digest
+from store.images import ListedImages, StoredImages, label_digest
 from store.layout import PENDING, ArrayLayout, image_layouts, parse_array
 from store.objects import Objects
-from store.root import ROOT, is_unfinished, lost_root, read_root
+from store.root import LABELS, ROOT, UNFINISHED, is_unfinished, lost_root, read_root
 from store.shard_reader import ShardReader
 from store.shards import DamagedError
 from store.storage import open_objects
 
 SHARDS_TOGETHER = 256  # of a long read, fetched at a time
-
-
-class DamagedStoreError(InputError):
-    """Something recorded as whole is missing or does not match its checksum."""
-
-
-class IncompleteStoreError(InputError):
-    """What was asked for has not been computed."""
 
 
 class Store:
@@ -50,6 +43,7 @@ class Store:
         self._layouts: dict[str, ArrayLayout] = {}
         self._identities: dict[str, StageIdentity] = {}
         self._whole: dict[tuple[str, int], int] = {}
+        self._listed: ListedImages | None = None
         self._images: StoredImages | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -72,28 +66,35 @@ class Store:
         """First and last-plus-one image of shard `index`."""
         return index * self.shard, min((index + 1) * self.shard, self.n_images)
 
-    def images(self) -> StoredImages:
-        """The image list; read once."""
-        if self._images is None:
-            a = self.attributes
-            ids, sizes, labels = (self.read(f"images/{name}", slice(None)) for name in ("id", "size", "label"))
-            names = tuple(a["class_names"])
-            images = StoredImages(tuple(ids.tolist()), sizes, labels, names, a["spec"], a["split"])
-            if images.digest() != self.digest:
+    def listed(self) -> ListedImages:
+        """Ids and sizes of the images; read once."""
+        if self._listed is None:
+            ids, sizes = (self.read(f"images/{name}", slice(None)) for name in ("id", "size"))
+            listed = ListedImages(tuple(ids.tolist()), sizes)
+            if listed.digest() != self.digest:
                 raise DamagedStoreError(f"{self.url}: images/: ids and sizes do not match the store's digest")
-            self._images = images
+            self._listed = listed
+        return self._listed
+
+    def images(self) -> StoredImages:
+        """The image list with its labels; read once. Raises InputError where writing new labels was interrupted."""
+        if self._images is None:
+            a, listed = self.attributes, self.listed()
+            if a.get(LABELS) == UNFINISHED:
+                raise InputError(f"{self.url}: new labels are written only in part; run `relabel` again")
+            labels = self.read("images/label", slice(None))
+            self._images = StoredImages(
+                listed.ids, listed.sizes, labels, tuple(a["class_names"]), a["spec"], a["split"]
+            )
         return self._images
 
-    def check_labels(self) -> None:
-        """Raises DamagedStoreError where labels were changed in part only."""
-        if self.attributes.get("label_digest") not in (None, label_digest(self.images().labels)):
-            raise DamagedStoreError(
-                f"{self.url}: images/label: half changed; run precompute again, which ends the change"
-            )
+    def has_whole_labels(self) -> bool:
+        """Whether the labels are those that the root speaks of (older versions did not say)."""
+        return self.attributes.get("label_digest") in (None, label_digest(self.images().labels))
 
     def align(self, images: ImageList) -> ImageList:
         """`images` in the store's order; refuses a list that differs in an id or a size (paths may differ)."""
-        return self.images().align(images, self.url)
+        return self.listed().align(images, self.url)
 
     def layout(self, name: str) -> ArrayLayout:
         """Shape, dtype and chunks of an array. Raises IncompleteStoreError if the store does not have it."""
@@ -168,7 +169,7 @@ class Store:
 
     def completions(self, group: str, keys: Iterable[str]) -> Iterator[Completion]:
         """Whole records among `keys` that are of the stage's present identity and of this store's images."""
-        self.images()  # read together, and not shard by shard
+        self.listed()  # read together, and not shard by shard
         return (record for record in read_completions(self.objects, keys) if self._holds(group, record))
 
     def _holds(self, group: str, record: Completion) -> bool:
@@ -269,7 +270,8 @@ class Store:
 
     def require(self, *groups: str) -> None:
         """Refuses, with what to run, unless every stage is complete and none is stale."""
-        self.check_labels()
+        if not self.has_whole_labels():
+            raise DamagedStoreError(f"{self.url}: images/label: damaged; run `relabel` to bring the labels in again")
         for group in groups:
             reason = self.stale(group)
             if reason:

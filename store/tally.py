@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from store.completion import UPSTREAM, Completion, ImageOutcome
 from store.layout import DONE
 
+FEW = 10
+"""Failed images that a tally knows by name; `store.status.failed_images` knows all."""
+
 
 @dataclass(frozen=True)
 class Tally:
     """Numbers of images: done; failed by themselves; upstream: failed because their upstream stage had.
 
-    reasons: how often each reason of `failed` occurs. seconds: work of the images done. bytes: of recorded objects.
+    reasons: how often each reason of `failed` occurs. failures: (id, reason) of the first FEW of them.
+    seconds: work of the images done. bytes: of recorded objects.
     """
 
     done: int = 0
@@ -21,6 +25,7 @@ class Tally:
     seconds: float = 0.0
     bytes: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    failures: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
     @classmethod
     def of(cls, outcomes: Iterable[ImageOutcome]) -> "Tally":
@@ -29,7 +34,8 @@ class Tally:
         seconds = [image.seconds for image in images if image.status == DONE]
         reasons = Counter(image.reason for image in images if image.status != DONE)
         upstream = reasons.pop(UPSTREAM, 0)
-        return cls(len(seconds), reasons.total(), upstream, sum(seconds), reasons=reasons)
+        own = tuple((image.id, image.reason) for image in images if image.status != DONE and image.reason != UPSTREAM)
+        return cls(len(seconds), reasons.total(), upstream, sum(seconds), reasons=reasons, failures=own[:FEW])
 
     @classmethod
     def of_records(cls, records: Iterable[Completion]) -> "Tally":
@@ -48,6 +54,7 @@ class Tally:
             self.seconds + other.seconds,
             self.bytes + other.bytes,
             self.reasons + other.reasons,
+            (self.failures + other.failures)[:FEW],
         )
 
     @property

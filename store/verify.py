@@ -9,13 +9,14 @@ from data.records import ImageList
 from store.completion import Completion, read_completions, recorded_shards
 from store.create import write_image_shards, write_root
 from store.documents import DocumentError, group_attributes
+from store.errors import DamagedStoreError, IncompleteStoreError
 from store.identity import DOCUMENTS
 from store.images import label_digest
 from store.layout import ArrayLayout, image_layouts
 from store.root import COPY, ROOT, read_root
 from store.shards import DamagedError, checksum, decode_chunk, decode_index, index_size, locate
 from store.storage import open_objects
-from store.store import DamagedStoreError, IncompleteStoreError, Store, open_store
+from store.store import Store, open_store
 
 
 @dataclass(frozen=True)
@@ -146,13 +147,16 @@ def _verify_images(store: Store, result: Verification) -> Iterator[Damage]:
             except DamagedError as error:
                 whole = False
                 yield Damage("images", index, rows, layout.key(index), str(error))
-    try:
-        if whole:
-            store.check_labels()
-    except (DamagedStoreError, IncompleteStoreError) as error:
+    if whole and (problem := _problem_of_labels(store)):
         for index in range(store.n_shards):
-            key = image_layouts(len(store), n_classes, store.shard)[-1].key(index)
-            yield Damage("images", index, tuple(range(*store.bounds(index))), key, str(error).partition(": ")[2])
+            yield Damage("images", index, tuple(range(*store.bounds(index))), layout.key(index), problem)
+
+
+def _problem_of_labels(store: Store) -> str | None:
+    try:
+        return None if store.has_whole_labels() else "the labels do not match their digest"
+    except InputError as error:
+        return str(error).partition(": ")[2]
 
 
 def _verify_group(store: Store, group: str, result: Verification) -> Iterator[Damage]:

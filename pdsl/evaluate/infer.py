@@ -19,6 +19,7 @@ from pdsl.model.pdsl import PDSL
 from pdsl.run.trained import TrainedModel
 from pdsl.structures import Detections, Proposals
 from store.contents import PROPOSALS, is_done, read_proposals
+from store.status import failed_images
 from store.store import Store
 
 
@@ -76,6 +77,7 @@ def detect_images(
     name. Raises InputError where the store is damaged or incomplete.
     """
     rows = {image_id: row for row, image_id in enumerate(store.images().ids)}
+    reasons = {failed.image: failed.reason for failed in failed_images(store, PROPOSALS)}
     detector = _Detector(model, config, class_ids, views(config.inference, tta))
     for record in images.records:
         row = rows[record.id]
@@ -85,7 +87,7 @@ def detect_images(
             yield record, str(error)
             continue
         if not is_done(store, PROPOSALS, row):
-            yield record, "stage 'proposals' failed for it; see `status`"
+            yield record, f"stage '{PROPOSALS}' failed for it: {reasons.get(record.id, 'see `status`')}"
             continue
         present = torch.tensor([i in record.label for i in class_ids]) if only_present else None
         yield record, detector.predictions(record.id, image, *read_proposals(store, row), present)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pdsl.model.pixels import PixelNormalisation
@@ -46,15 +47,23 @@ class Backbone(nn.Module):
         return self
 
     def forward(self, image: Tensor, through_frozen: bool = False) -> Tensor:
-        """(N, 3, H, W) float RGB 0..255 -> (N, D, h, w).
+        """(N, 3, H, W) float RGB 0..255 -> (N, D, h, w), h and w at least 1.
 
+        An image with a side shorter than the stride, of which strided layers would leave nothing, gets zeros (the mean
+        colour) on the right or below, as every convolution sees around an image; no other image is padded.
         through_frozen: let gradients with respect to the image pass frozen parts (cascade learning needs them).
         """
         trainable = torch.is_grad_enabled()
         with torch.set_grad_enabled(trainable and (through_frozen or self.frozen == "none")):
-            x = self.stem(self.pixels(image))
+            x = self.stem(self._at_least_a_cell(self.pixels(image)))
         with torch.set_grad_enabled(trainable and (through_frozen or self.frozen != "all")):
             return self.body(x)
+
+    def _at_least_a_cell(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        if min(height, width) >= self.stride:
+            return x
+        return F.pad(x, (0, max(0, self.stride - width), 0, max(0, self.stride - height)))
 
     def features(self, image: Tensor, through_frozen: bool = False) -> FeatureMap:
         """(3, H, W) -> its feature map."""

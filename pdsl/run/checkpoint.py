@@ -16,7 +16,8 @@ LAST = "last.pt"
 
 Checkpoint = dict[str, Any]
 """model, optimizer: state dicts; step: updates done; generators: states of torch's global generators; config: plain
-values of the complete configuration; class_names: list of str; stores: what was trained on."""
+values of the complete configuration; class_names: list of str; stores: what was trained on; labels: with which labels
+(older checkpoints lack it)."""
 
 
 def save_checkpoint(run: Path, checkpoint: Checkpoint) -> Path:

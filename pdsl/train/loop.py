@@ -16,6 +16,7 @@ from pdsl.classes import require_same_classes
 from pdsl.config.load import config_from_plain
 from pdsl.config.tree import Config
 from pdsl.figures import Figures
+from pdsl.learnable import unlearnable
 from pdsl.model.build import build_model
 from pdsl.model.pdsl import PDSL
 from pdsl.model.weights import load_backbone_weights
@@ -29,6 +30,8 @@ from pdsl.train.meters import Meters
 from pdsl.train.optimizer import build_optimizer, learning_rate
 from pdsl.train.step import Stepper
 
+FEW = 10
+"""Images left out that are named on the terminal."""
 PATIENCE = 50
 """Updates in a row that may be blocked before a run gives up."""
 
@@ -123,6 +126,11 @@ def _restore(checkpoint: Checkpoint, model: PDSL, optimizer: torch.optim.Optimiz
     if checkpoint["stores"] != cache.digests():
         raise InputError(
             "--store: not what the run was trained on (other images or other stages); give the same stores"
+        )
+    if checkpoint.get("labels", cache.label_digest()) != cache.label_digest():
+        raise InputError(
+            "--resume: the labels of the stores were changed since this run began, so it can not be continued exactly; "
+            "train another run (with --init from these weights)"
         )
     model.load_state_dict(checkpoint["model"])
     optimizer.load_state_dict(checkpoint["optimizer"])
@@ -230,6 +238,7 @@ class _Session:
                 "config": to_plain(self.config),
                 "class_names": list(self.cache.class_names),
                 "stores": self.cache.digests(),
+                "labels": self.cache.label_digest(),
             },
         )
 
@@ -242,3 +251,9 @@ class _Session:
             f"{self.run}: {len(self.cache)} images of {len(self.cache.class_names)} classes{left_out}; "
             f"{todo}; {self.world.size} x {self.world.device}"
         )
+        for warning in unlearnable(self.cache.labels(), self.cache.class_names):
+            self.log.say(f"warning: {warning}")
+        for image in self.cache.failed[:FEW]:
+            self.log.say(f"left out: {image.image}: stage '{image.stage}' failed: {image.reason}")
+        if len(self.cache.failed) > FEW:
+            self.log.say(f"left out: {len(self.cache.failed) - FEW} more; `status --failed FILE` lists all")

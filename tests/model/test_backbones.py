@@ -25,6 +25,24 @@ def test_channels_and_stride(name: BackboneName, channels: int, stride: int) -> 
     assert found.shape == (2, channels, 96 // stride, 64 // stride)
 
 
+@pytest.mark.parametrize("name", ["tiny", "vgg16", "resnet18_ws", "resnet50_ws", "resnet101_ws"])
+def test_thin_images_keep_a_row_of_cells(name: BackboneName) -> None:
+    """Whatever the sides, both passes of every backbone find at least one cell; from the stride on nothing is added."""
+    with torch.device("meta"):
+        backbone = build_backbone(name).train()
+        for height, width in ((1, 1), (1, 64), (64, 1), (backbone.stride - 1, 64), (backbone.stride, 64)):
+            found = backbone(torch.empty(1, 3, height, width)).shape[-2:]
+            assert found == (max(1, height // backbone.stride), max(1, width // backbone.stride))
+
+
+def test_a_thin_image_is_continued_in_the_mean_colour() -> None:
+    torch.manual_seed(0)
+    backbone = build_backbone("tiny").eval()
+    thin = torch.rand(1, 3, 3, 16) * 255
+    padded = torch.cat([thin, backbone.pixels.mean.expand(1, 3, 1, 16)], 2)
+    torch.testing.assert_close(backbone(thin), backbone(padded))
+
+
 @pytest.mark.parametrize(("name", "depth"), [("resnet18_ws", 18), ("resnet50_ws", 50), ("resnet101_ws", 101)])
 def test_resnet_ws_has_torchvisions_residual_stages(name: BackboneName, depth: int) -> None:
     """The same number of weights in res2 to res5; no strided convolution there; dilation 2 in res4 and res5."""

@@ -1,0 +1,52 @@
+"""Labels and classes of a data set against those a store was made with: no stage computes from them, training does."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from data.errors import InputError, some
+from data.records import ImageList
+from store.root import LABELS, UNFINISHED
+from store.store import Store
+
+
+def label_changes(store: Store, images: ImageList) -> list[str]:
+    """How labels and classes of `images` (in the store's order) differ from the store's, in words; [] if they do not.
+
+    Labels are compared by the names of their classes, so that an added class changes no image that lacks it.
+    """
+    if store.attributes.get(LABELS) == UNFINISHED:
+        return ["new labels were written only in part"]
+    if not store.has_whole_labels():
+        return ["the labels are damaged"]
+    stored = store.images()
+    was, now = stored.class_names, images.class_names
+    changes = []
+    if gone := [name for name in was if name not in now]:
+        changes.append(f"classes are gone: {some(gone)}")
+    if added := [name for name in now if name not in was]:
+        changes.append(f"classes are new: {some(added)}")
+    categories = tuple(store.attributes["category_ids"])
+    if not changes and (was, categories) != (now, images.category_ids):
+        changes.append("classes have other numbers")
+    names = list(dict.fromkeys([*was, *now]))
+    before, after = _by_name(stored.labels, was, names), _by_name(images.label_matrix(), now, names)
+    if len(rows := np.flatnonzero((before != after).any(1))):
+        changes.append(f"{len(rows)} of {len(stored)} images have other labels: {some([stored.ids[r] for r in rows])}")
+    return changes
+
+
+def refuse_changed_labels(store: Store, images: ImageList) -> None:
+    """Raises InputError where labels or classes of `images` (in the store's order) are no longer those of the store."""
+    if changes := label_changes(store, images):
+        raise InputError(
+            f"{store.url}: labels of {images.spec} {images.split} changed since the store was made ("
+            f"{'; '.join(changes)}); run `relabel` to bring them in, nothing is computed again"
+        )
+
+
+def _by_name(labels: np.ndarray, names: Sequence[str], columns: Sequence[str]) -> np.ndarray:
+    """Labels (N, C) of classes `names` as (N, len(columns)), one column a name."""
+    wide = np.zeros((len(labels), len(columns)), bool)
+    wide[:, [columns.index(name) for name in names]] = labels
+    return wide
