@@ -182,10 +182,8 @@ class Store:
         if record.stop > self.n_images:
             return False
         ids, sizes = (self.read(f"images/{name}", range(record.first, record.stop)) for name in ("id", "size"))
-        if ids.tolist() != [image.id for image in record.images]:
-            return False
         digest = image_digest((i, h, w) for i, (h, w) in zip(ids.tolist(), sizes.tolist(), strict=True))
-        return record.digest in ("", digest)
+        return record.digest in ("", digest) and ids.tolist() == [image.id for image in record.images]
 
     def _narrower_completion(self, group: str, index: int) -> Completion | None:
         """The last shard's record from before images were added: it covers fewer images than the shard now has."""
