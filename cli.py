@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from commands.terminal import guarded
 from commands.workspace import Workspace
 from data.errors import InputError
 from pdsl import __version__
@@ -14,6 +15,10 @@ class Program(click.Group):
     """Turns errors into one line and an honest exit status: 2 wrong input, 130 Ctrl-C, 1 a fault of ours."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        with guarded():
+            return self._invoke(ctx)
+
+    def _invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except InputError as error:
