@@ -29,7 +29,7 @@ def test_arrays_come_back(array: np.ndarray, protocol: int) -> None:
     found = load_plain(io.BytesIO(pickle.dumps(content, protocol)), "p.pkl")
     for given, was in zip(found["boxes"], content["boxes"], strict=True):  # type: ignore[arg-type]
         np.testing.assert_array_equal(given, was)
-        assert given.dtype == was.dtype.newbyteorder("=")
+        assert given.dtype.newbyteorder("=") == was.dtype.newbyteorder("=")
     assert found["score"] == 1.5 and found["more"] == content["more"]
 
 
