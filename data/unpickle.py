@@ -5,6 +5,7 @@ import math
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from enum import EnumMeta
 from typing import IO, Any
 
 import numpy as np
@@ -76,6 +77,13 @@ def _empty(*given: Any) -> bytes:
     return b""
 
 
+def _member(owner: Any, name: Any) -> Any:
+    """How Python 3.11's first releases write a member of an enumeration."""
+    if not isinstance(owner, EnumMeta) or name not in owner.__members__:
+        raise pickle.UnpicklingError(f"it asks for the attribute {name!r} of something")
+    return owner[name]
+
+
 def _encode(text: str, encoding: str = "latin1") -> bytes:
     """How protocol 2 writes bytes."""
     if encoding not in ("latin1", "latin-1"):
@@ -90,6 +98,7 @@ ADMITTED: Mapping[tuple[str, str], Any] = {
     **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
     **{(f"numpy.{core}.numeric", "_frombuffer"): _frombuffer for core in ("core", "_core")},
     **{(builtins, "bytes"): _empty for builtins in ("builtins", "__builtin__")},
+    **{(builtins, "getattr"): _member for builtins in ("builtins", "__builtin__")},
     ("_codecs", "encode"): _encode,
     ("collections", "OrderedDict"): OrderedDict,
 }

@@ -21,7 +21,17 @@ METRICS, PREDICTIONS, REPORT = "metrics.json", "predictions.json", "report.html"
 COMPARISON = "comparison.json"
 """What `eval` adds: figures, detections, the page; what training is worth against the untrained model."""
 CHANGEABLE = frozenset(
-    {"steps", "checkpoint_every", "log_every", "device", "threads", "data.stores", "data.images", "data.loaders"}
+    {
+        "steps",
+        "checkpoint_every",
+        "checkpoints_kept",
+        "log_every",
+        "device",
+        "threads",
+        "data.stores",
+        "data.images",
+        "data.loaders",
+    }
     | {"validation.every", "validation.store", "validation.images"}
 )
 """What a resumed run may set anew. None of it changes what is learnt: a moved store is recognised by its contents."""

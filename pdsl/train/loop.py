@@ -1,5 +1,6 @@
 """A training run from configuration to last checkpoint: exact to resume, whatever killed it."""
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from pdsl.learnable import unlearnable
 from pdsl.model.build import build_model
 from pdsl.model.pdsl import PDSL
 from pdsl.model.weights import load_backbone_weights
-from pdsl.run.checkpoint import Checkpoint, latest_checkpoint, load_checkpoint, save_checkpoint
+from pdsl.run.checkpoint import Checkpoint, load_checkpoint, resumable_checkpoint, save_checkpoint
 from pdsl.run.folder import CONFIG, LOG, open_run, refuse_existing
 from pdsl.train.distributed import World, join_world
 from pdsl.train.interrupt import StopRequest, catch_signals
@@ -70,6 +71,7 @@ def train(
     with join_world(config.device) as world, catch_signals() as stop:
         if world.is_first and not (resume and (run / CONFIG).exists()):
             refuse_existing(run)
+        config.fit_machine(os.cpu_count() or 1)
         if config.threads:
             torch.set_num_threads(config.threads)
         if config.optimizer.images_per_step % world.size:
@@ -80,7 +82,7 @@ def train(
         torch.manual_seed(config.seed)  # nothing draws from it; if something ever does, it is resumed exactly too
         cache = open_cache(config.data, config.classes)
         validate = validation(config, cache.class_names) if validation and config.validation.every else None
-        found = latest_checkpoint(run) if resume else None
+        found = resumable_checkpoint(run, _teller(world)) if resume else None
         model, config = _build(config, cache, with_weights=found is None, tell=world.is_first)
         model = model.to(world.device)
         optimizer = build_optimizer(model.train(), config.optimizer)
@@ -89,6 +91,11 @@ def train(
         if world.is_first:
             open_run(run, config, start)
         return _Session(config, run, world, cache, model, optimizer, stop, validate).train(start)
+
+
+def _teller(world: World) -> Callable[[str], None]:
+    """Tells the user, from the first process only."""
+    return (lambda text: print(text, file=sys.stderr)) if world.is_first else (lambda text: None)
 
 
 def _build(config: Config, cache: CacheReader, *, with_weights: bool, tell: bool) -> tuple[PDSL, Config]:
@@ -240,6 +247,7 @@ class _Session:
                 "stores": self.cache.digests(),
                 "labels": self.cache.label_digest(),
             },
+            self.config.checkpoints_kept,
         )
 
     def _introduce(self, start: int) -> None:

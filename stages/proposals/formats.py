@@ -1,6 +1,7 @@
 """The formats of published proposals: MCG's .mat and detectron2's pickle. Boxes become xyxy, half-open, 0-based."""
 
 from collections.abc import Mapping
+from enum import IntEnum
 from typing import IO, Any
 
 import numpy as np
@@ -11,9 +12,16 @@ from data.files import open_binary
 from data.unpickle import load_plain
 
 PICKLE_SUFFIXES = (".pkl", ".pickle")
-BOX_MODE = ("detectron2.structures.boxes", "BoxMode")
-XYXY, XYWH = 0, 1
-"""detectron2's numbers of the two box modes in absolute pixels."""
+
+
+class BoxMode(IntEnum):
+    """detectron2's, as its pickles name it: what the four or five numbers of a box are."""
+
+    XYXY_ABS = 0
+    XYWH_ABS = 1
+    XYXY_REL = 2
+    XYWH_REL = 3
+    XYWHA_ABS = 4
 
 
 class BadProposals(Exception):
@@ -45,7 +53,7 @@ def read_pickle(stream: IO[bytes], where: str) -> dict[str, tuple[np.ndarray, np
     A dict of equally long lists: `boxes`, `scores` or `objectness_logits`, `ids` or `indexes`; perhaps `bbox_mode`
     (XYXY_ABS, the default, or XYWH_ABS). Raises InputError for anything else, and for an id that occurs twice.
     """
-    content = load_plain(stream, where, {BOX_MODE: int})
+    content = load_plain(stream, where, {("detectron2.structures.boxes", "BoxMode"): BoxMode})
     if not isinstance(content, Mapping):
         raise InputError(f"{where}: holds a {type(content).__name__}, not the dict of a detectron2 proposal file")
     boxes = _field(content, ("boxes",), where)
@@ -53,8 +61,8 @@ def read_pickle(stream: IO[bytes], where: str) -> dict[str, tuple[np.ndarray, np
     ids = _field(content, ("ids", "indexes"), where)
     if not len(boxes) == len(scores) == len(ids):
         raise InputError(f"{where}: {len(boxes)} boxes, {len(scores)} scores, {len(ids)} ids; expected as many of each")
-    mode = content.get("bbox_mode", XYXY)
-    if mode not in (XYXY, XYWH):
+    mode = content.get("bbox_mode", BoxMode.XYXY_ABS)
+    if mode not in (BoxMode.XYXY_ABS, BoxMode.XYWH_ABS):
         raise InputError(f"{where}: bbox_mode {mode!r} is not supported; write absolute XYXY (0) or XYWH (1) boxes")
     table: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for image_id, some_boxes, some_scores in zip(ids, boxes, scores, strict=True):
@@ -64,7 +72,7 @@ def read_pickle(stream: IO[bytes], where: str) -> dict[str, tuple[np.ndarray, np
             corners, ranking = _table(some_boxes, some_scores)
         except BadProposals as error:
             raise InputError(f"{where}: image {key}: {error}") from error
-        table[key] = (xywh_to_xyxy(corners) if mode == XYWH else corners), ranking
+        table[key] = (xywh_to_xyxy(corners) if mode == BoxMode.XYWH_ABS else corners), ranking
     return table
 
 

@@ -51,6 +51,13 @@ class Called:
         return np.ndarray, ((2,), np.dtype("f8"), b"\x41" * 16)
 
 
+class Attribute:
+    """Pickles as an attribute of something."""
+
+    def __reduce__(self) -> Any:
+        return getattr, (np.dtype("f8"), "__reduce__")
+
+
 BAD = {
     "objects over bytes": Lying(np.dtype(object)),
     "objects": np.array([{}, []], object),
@@ -65,6 +72,7 @@ BAD = {
     "a list for bytes": Lying(np.dtype("f8"), [1, 2]),
     "numpy.ndarray called": Called(),
     "a function": print,
+    "an attribute": Attribute(),
 }
 
 
