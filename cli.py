@@ -186,12 +186,13 @@ def evaluate(**options: Any) -> None:
 @cli.command()
 @click.option("--run", metavar="RUN", help="Run folder.")
 @click.option("--out", default="predictions", show_default=True, metavar="DIR", help="Where pictures and JSON go.")
+@click.option("--proposals", type=click.Choice(["mcg", "selective-search"]), help="Method (default: the training's).")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-def predict(run: str | None, out: str, images: tuple[str, ...]) -> None:
+def predict(run: str | None, out: str, proposals: str | None, images: tuple[str, ...]) -> None:
     """Detect and segment in image files: overlay PNG and COCO JSON; proposals are computed on the fly."""
     from commands import predict as command
 
-    finish(command.run(run=Workspace.find().run_folder(run), images=list(images), out=out))
+    finish(command.run(run=Workspace.find().run_folder(run), images=list(images), out=out, proposals=proposals))
 
 
 @cli.command()

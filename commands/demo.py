@@ -20,7 +20,8 @@ from pdsl.evaluate.evaluation_set import read_evaluation_set
 from pdsl.evaluate.validation import build_validator
 from pdsl.figures import percent
 from pdsl.report.run import report_run
-from pdsl.run.folder import COMPARISON, REPORT, training_config
+from pdsl.run.folder import training_config
+from pdsl.run.names import COMPARISON, REPORT
 from pdsl.train.loop import Outcome, train
 from pipeline.chain import Chain
 from pipeline.executors.choose import DeferredExecutor

@@ -9,7 +9,7 @@ from pdsl.evaluate.evaluation_set import read_evaluation_set
 from pdsl.evaluate.results import read_results, write_json
 from pdsl.evaluate.summary import evaluate_predictions, print_metrics
 from pdsl.report.run import report_run
-from pdsl.run.folder import METRICS
+from pdsl.run.names import METRICS
 
 
 def run(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data import parameters
-from data.catalog import load_images
+from data.catalog import absolute_spec, load_images
 from data.errors import InputError, nearest, some
 from data.files import Folder
 from data.records import ImageList
@@ -211,4 +211,4 @@ def load_image_list(data: str | None, split: str | None, store: Store | None) ->
         data, split = data or store.attributes["spec"], split or store.attributes["split"]
     if data is None or split is None:
         raise InputError("--data and --split: needed to create a store")
-    return load_images(data, split)
+    return load_images(absolute_spec(data), split)

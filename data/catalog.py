@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 
 from data import coco, plain_folder, voc
 from data.errors import InputError, nearest
+from data.files import absolute
 from data.records import ImageList
 
 SCHEMES = ("voc", "coco", "folder")
@@ -42,6 +43,13 @@ def parse_spec(text: str) -> Spec:
     if unknown := set(options) - {"sbd"}:
         raise InputError(f"data '{text}': unknown option '{min(unknown)}'; known: sbd")
     return Spec(text, scheme, place, options["sbd"][-1] if "sbd" in options else None)
+
+
+def absolute_spec(text: str) -> str:
+    """A SPEC whose folders are absolute: for what is kept and read from another folder later."""
+    spec = parse_spec(text)
+    sbd = f"?sbd={absolute(spec.sbd)}" if spec.sbd else ""
+    return f"{spec.scheme}:{absolute(spec.place)}{sbd}"
 
 
 def load_images(spec: str, split: str) -> ImageList:

@@ -23,6 +23,11 @@ def is_url(path: str | Path) -> bool:
     return "://" in str(path)
 
 
+def absolute(place: str) -> str:
+    """A local path made absolute, `~` expanded; a URL as it is. For what is kept and read from another folder later."""
+    return place if is_url(place) else str(Path(place).expanduser().absolute())
+
+
 def open_binary(path: str | Path) -> IO[bytes]:
     """A local path or fsspec URL opened for reading.
 

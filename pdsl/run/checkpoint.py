@@ -19,8 +19,8 @@ NEEDED: dict[str, type] = {"model": dict, "step": int, "config": dict, "class_na
 
 Checkpoint = dict[str, Any]
 """model, optimizer: state dicts; step: updates done; generators: states of torch's global generators; config: plain
-values of the complete configuration; class_names: list of str; stores: what was trained on; labels: with which labels
-(older checkpoints lack it)."""
+values of the complete configuration; class_names: list of str; stores: what was trained on; labels: with which labels;
+proposals: how the proposals were made (older checkpoints lack the last two)."""
 
 
 def save_checkpoint(run: Path, checkpoint: Checkpoint, kept: int = 0) -> Path:

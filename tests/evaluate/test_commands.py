@@ -115,7 +115,7 @@ def test_predict_goes_on_after_a_broken_file(
     exif[0x0112] = 6
     Image.new("RGB", (60, 40), (90, 160, 90)).save(tmp_path / "good.jpg", exif=exif)
     (tmp_path / "bad.jpg").write_bytes(b"no picture")
-    monkeypatch.setattr(predict, "proposal_stage", lambda trained: stages()[0])
+    monkeypatch.setattr(predict, "proposal_stage", lambda trained, method: stages()[0])
     files = [str(tmp_path / name) for name in ("bad.jpg", "good.jpg", "missing.jpg")]
     assert predict.run(run=str(run_folder), images=files, out=str(tmp_path / "out")) == 3
     said = capsys.readouterr().err
