@@ -8,8 +8,6 @@ from typing import Any
 import torch
 
 from data.errors import InputError
-from data.records import ImageList
-from pdsl.classes import class_ids
 from pdsl.config.load import config_from_plain
 from pdsl.config.tree import Config
 from pdsl.model.build import build_model
@@ -30,13 +28,6 @@ class TrainedModel:
     class_names: tuple[str, ...]
     step: int
     proposals: Mapping[str, Any] | None = None
-
-    def class_ids(self, images: ImageList) -> list[int | None]:
-        """For each class of the model its id in `images`, by name under the run's `classes:`; None where it lacks it.
-
-        Raises InputError if they share no class.
-        """
-        return class_ids(self.class_names, images, self.config.classes)
 
 
 def load_trained(run: str | Path) -> TrainedModel:
