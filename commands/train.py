@@ -30,8 +30,9 @@ def run(
     images lie now. validation_store: default of `validation.store`, for the overrides to override.
     Status 0 after the last update, 128 + signal if SIGINT or SIGTERM ended the run after a checkpoint.
     """
-    below = [("validation.store", absolute(validation_store))] if validation_store else []
-    changes = [*below, *(parse_assignment(text) for text in overrides), *_options(stores, init, data)]
+    below = [("validation.store", validation_store)] if validation_store else []
+    typed = [*below, *(parse_assignment(text) for text in overrides), *_options(stores, init, data)]
+    changes = [(key, _lasting(key, value)) for key, value in typed]
     folder = Path(out)
     settled = training_config(folder, config, changes, resume=resume)
     outcome = train(settled, folder, resume=resume, validation=build_validator)
@@ -42,9 +43,16 @@ def run(
 
 def _options(stores: list[str], init: str | None, data: str | None) -> list[tuple[str, Any]]:
     """The command line's own options as configuration values."""
-    values: dict[str, Any] = {
-        "data.stores": [absolute(store) for store in stores],  # the run is continued from any folder
-        "init": init,
-        "data.images": absolute_spec(data) if data else None,
-    }
+    values: dict[str, Any] = {"data.stores": stores, "init": init, "data.images": data}
     return [(key, value) for key, value in values.items() if value]
+
+
+def _lasting(key: str, value: Any) -> Any:
+    """A configuration value that means the same in every folder: the run may be continued from another."""
+    if key == "data.stores" and isinstance(value, list):
+        return [absolute(str(store)) for store in value]
+    if key == "validation.store" and isinstance(value, str):
+        return absolute(value)
+    if key in ("data.images", "validation.images") and isinstance(value, str):
+        return absolute_spec(value)
+    return value
