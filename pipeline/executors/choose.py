@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterable
 
 from data.errors import InputError
 from pipeline.executors import Executor
+from pipeline.executors.capacity import carried
 from pipeline.executors.serial import SerialExecutor
 from pipeline.task import Job, ShardTask
 from store.tally import Tally
@@ -36,13 +37,17 @@ class DeferredExecutor:
 
             load_cluster_file(cluster, workers)
         self._workers, self._scheduler, self._cluster = workers, scheduler, cluster
+        if workers and not cluster:
+            self._workers, why = carried(workers)
+            if why:
+                announce(f"--workers {workers}: starting {self._workers}, {why}")
         self._executor: Executor | None = None
         self._announce = announce
 
     @property
     def expected_workers(self) -> int:
         """Workers there will be, as far as is known beforehand."""
-        return max(1, self._workers if self._workers is not None else len(os.sched_getaffinity(0)))
+        return max(1, self._workers if self._workers is not None else carried(len(os.sched_getaffinity(0)))[0])
 
     @property
     def needs_shared_storage(self) -> bool:

@@ -222,7 +222,16 @@ def local_executor(workers: int) -> DaskExecutor:
     They and their client talk over TLS with a key made for this run: whoever else is on the machine can connect to a
     port of the loopback interface, and a Dask scheduler runs what it is sent.
     """
-    dask.config.set({"distributed.scheduler.worker-ttl": None, "distributed.scheduler.allowed-failures": 1})
+    memory = "distributed.worker.memory"
+    dask.config.set(
+        {
+            "distributed.scheduler.worker-ttl": None,
+            "distributed.scheduler.allowed-failures": 1,
+            # the system's own limit decides: Dask would divide the machine's memory evenly, and pause or kill a worker
+            # that for a moment needs more than its share
+            **{f"{memory}.{step}": False for step in ("target", "spill", "pause", "terminate")},
+        }
+    )
     scratch = tempfile.TemporaryDirectory(prefix="pdsl-dask-")
     cluster = LocalCluster(
         n_workers=workers,
