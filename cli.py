@@ -7,7 +7,7 @@ import click
 
 from commands.terminal import guarded
 from commands.workspace import Workspace
-from data.errors import InputError
+from data.errors import InputError, system_advice
 from pdsl import __version__
 
 
@@ -30,14 +30,25 @@ class Program(click.Group):
         except KeyboardInterrupt:
             click.echo("interrupted; the same command continues where this one stopped", err=True)
             ctx.exit(130)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
+        except OSError as error:
+            advice = system_advice(error)
+            if advice is None or ctx.params.get("debug"):
+                return self._unexpected(ctx, error)
+            click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+            click.echo(f"{error.filename or 'the disk'}: {advice}", err=True)
+            ctx.exit(2)
         except Exception as error:
-            if ctx.params.get("debug"):
-                raise
-            click.secho("unexpected error: ", fg="red", bold=True, nl=False, err=True)
-            click.echo(f"{type(error).__name__}: {error} (pdsl --debug ... shows where)", err=True)
-            ctx.exit(1)
+            self._unexpected(ctx, error)
+
+    def _unexpected(self, ctx: click.Context, error: Exception) -> None:
+        """A fault of ours."""
+        if ctx.params.get("debug"):
+            raise error
+        click.secho("unexpected error: ", fg="red", bold=True, nl=False, err=True)
+        click.echo(f"{type(error).__name__}: {error} (pdsl --debug ... shows where)", err=True)
+        ctx.exit(1)
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})

@@ -1,5 +1,6 @@
 """`init`: write a workspace file."""
 
+import json
 from pathlib import Path
 
 from rich.console import Console
@@ -7,6 +8,7 @@ from rich.console import Console
 from commands.workspace import FILE, TEMPLATE
 from data.catalog import default_splits, load_images, parse_spec
 from data.errors import InputError
+from data.whole_file import write_whole
 
 
 def run(*, data: str, train: str | None, val: str | None) -> int:
@@ -21,6 +23,7 @@ def run(*, data: str, train: str | None, val: str | None) -> int:
         images = load_images(data, split)
         console.print(f"{data} {split}: {len(images)} images, {len(images.class_names)} classes")
     config = "coco-official" if parse_spec(data).scheme == "coco" else "voc-official"
-    path.write_text(TEMPLATE.format(data=data, train=train, val=val, config=config))
+    data, train, val = (json.dumps(text, ensure_ascii=False) for text in (data, train, val))  # quoted, as YAML reads it
+    write_whole(path, TEMPLATE.format(data=data, train=train, val=val, config=config))
     console.print(f"wrote {path}; next: pdsl precompute --stage all")
     return 0

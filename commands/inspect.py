@@ -10,7 +10,7 @@ from data.decode import DecodeError, decode_record
 from data.errors import InputError, nearest
 from pdsl.report import evidence as ev
 from pdsl.report.overlay import draw
-from pdsl.report.panels import side_by_side
+from pdsl.report.panels import save_picture, side_by_side
 from store.contents import PROPOSALS, is_done
 from store.store import Store, open_store
 
@@ -36,8 +36,7 @@ def run(*, store: str, image: str, out: str, data: str | None) -> int:
     path = Path(out)
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise InputError(f"--out {out}: the picture's name has to end in .png or .jpg")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    side_by_side(panels, min(len(panels), 2)).save(path)
+    save_picture(side_by_side(panels, min(len(panels), 2)), path)
     return 0
 
 

@@ -16,6 +16,7 @@ from pdsl.evaluate.predictions import Prediction
 from pdsl.evaluate.results import to_coco, write_json
 from pdsl.report.gallery import prediction_picture, shown
 from pdsl.report.palette import class_colours
+from pdsl.report.panels import save_picture
 from pdsl.run.names import PREDICTIONS
 from pdsl.run.trained import TrainedModel, load_trained
 from pipeline.spec import Stage, StageInput
@@ -116,4 +117,5 @@ def picture_names(paths: list[str]) -> list[str]:
 
 def _draw(path: Path, pixels: np.ndarray, predictions: list[Prediction], class_names: tuple[str, ...]) -> None:
     best = shown(predictions)
-    prediction_picture(pixels, best, class_names, class_colours(p.class_id for p in best)).save(path)
+    picture = prediction_picture(pixels, best, class_names, class_colours(p.class_id for p in best))
+    save_picture(picture, path)
