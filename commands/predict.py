@@ -18,6 +18,7 @@ from pdsl.report.palette import class_colours
 from pdsl.run.folder import PREDICTIONS
 from pdsl.run.trained import TrainedModel, load_trained
 from pipeline.spec import Stage, StageInput
+from stages.proposals.params import FROM_FILES
 from stages.registry import build_stage
 from store.contents import PROPOSAL_BOX, PROPOSAL_COUNT, PROPOSAL_SCORE, PROPOSALS
 from store.store import open_store
@@ -70,7 +71,7 @@ def proposal_stage(trained: TrainedModel) -> Stage:
         identity = open_store(stores[0]).identity(PROPOSALS) if stores else None
     except InputError:
         identity = None
-    if identity is None or identity.params.get("method") == "files":
+    if identity is None or identity.params.get("method") in FROM_FILES:
         where = stores[0] if stores else "the run"
         print(f"{where}: does not say how to make proposals; taking the default method", file=sys.stderr)
         return build_stage("proposals", {"max_proposals": trained.config.data.max_proposals})
