@@ -9,7 +9,7 @@ from rich.progress import track
 
 from data.decode import decode_image
 from data.errors import InputError
-from data.records import ImageList, ImageRecord
+from data.records import Decoding, ImageList, ImageRecord
 from pdsl.evaluate.infer import predict_image
 from pdsl.evaluate.predictions import Prediction
 from pdsl.evaluate.results import to_coco, write_json
@@ -33,7 +33,7 @@ def run(*, run: str, images: list[str], out: str) -> int:
     then 3.
     """
     trained = load_trained(run)
-    stage = proposal_stage(trained)
+    stage, decoding = proposal_stage(trained), training_decoding(trained)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     names = picture_names(images)
@@ -41,7 +41,7 @@ def run(*, run: str, images: list[str], out: str) -> int:
     records: list[ImageRecord] = []
     for path, name in track(list(zip(images, names, strict=True)), "predict", console=Console(stderr=True)):
         try:
-            pixels = decode_image(path, exif=True)
+            pixels = decode_image(path, **decoding)
             record = ImageRecord(name, path, (pixels.shape[0], pixels.shape[1]), ())
             predictions = predict_one(trained, stage, record, pixels)
         except Exception as error:  # one image may break a stage or not fit the device: the others go on
@@ -76,6 +76,15 @@ def proposal_stage(trained: TrainedModel) -> Stage:
         print(f"{where}: does not say how to make proposals; taking the default method", file=sys.stderr)
         return build_stage("proposals", {"max_proposals": trained.config.data.max_proposals})
     return build_stage("proposals", dict(identity.params))
+
+
+def training_decoding(trained: TrainedModel) -> Decoding:
+    """How images are decoded: upright, with the limit and the bits of the run's first training store if it is there."""
+    try:
+        learnt = open_store(trained.config.data.stores[0]).decoding
+    except (InputError, IndexError):
+        learnt = ImageList("", "", (), (), ()).decoding
+    return {**learnt, "exif": True}
 
 
 def picture_names(paths: list[str]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from data.errors import InputError
-from data.records import ImageList, ImageRecord
+from data.records import GREY_BITS, MAX_PIXELS, ImageList, ImageRecord
 from store.labels import label_changes
 from store.layout import FORMAT, ArrayLayout, array_documents, group_document, image_layouts, parse_array
 from store.lock import live_lock
@@ -79,6 +79,7 @@ def _create(objects: Objects, images: ImageList, shard: int) -> Store:
 
 
 def _image_attributes(images: ImageList) -> dict[str, Any]:
+    others = {"max_pixels": (images.max_pixels, MAX_PIXELS), "grey_bits": (images.grey_bits, GREY_BITS)}
     return {
         "spec": images.spec,
         "split": images.split,
@@ -87,6 +88,7 @@ def _image_attributes(images: ImageList) -> dict[str, Any]:
         "category_ids": list(images.category_ids),
         "n_images": len(images),
         "digest": images.digest(),
+        **{name: value for name, (value, default) in others.items() if value != default},
     }
 
 
@@ -122,6 +124,8 @@ def _compare(store: Store, images: ImageList, shard: int | None) -> tuple[list[I
         now = _image_attributes(images)[name]
         if attributes[name] != now:
             differences.append(f"{name}: {attributes[name]} stored, {now} now")
+    if (was := store.decoding["grey_bits"]) != images.grey_bits:
+        differences.append(f"grey_bits: {was} stored, {images.grey_bits} now")
     by_id = {record.id: record for record in images.records}
     gone = [i for i in stored.ids if i not in by_id]
     if gone:
@@ -171,7 +175,8 @@ def relabel(store: Store, images: ImageList) -> Store:
     store's images.
     """
     aligned = store.align(images)
-    attributes = {k: v for k, v in store.attributes.items() if k != LABELS} | _image_attributes(aligned)
+    kept = {k: v for k, v in store.attributes.items() if k not in (LABELS, "max_pixels")}
+    attributes = kept | _image_attributes(aligned)
     changed = bool(label_changes(store, aligned))
     if changed:
         store.objects.write(ROOT, group_document({**store.attributes, LABELS: UNFINISHED}))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from data.errors import InputError
-from data.records import ImageList
+from data.records import GREY_BITS, MAX_PIXELS, Decoding, ImageList
 from store.completion import Completion, read_completions, record_key, recorded_shards
 from store.identity import StageIdentity
 from store.images import ListedImages, StoredImages
@@ -41,7 +41,8 @@ class IncompleteStoreError(InputError):
 class Store:
     """A store opened for reading. Made by `open_store`; written by `store.create` and `pipeline.runner`.
 
-    attributes: the root group's: format, spec, split, exif, n_images, shard, digest, class_names, category_ids.
+    attributes: the root group's: format, spec, split, exif, n_images, shard, digest, class_names, category_ids, and
+    max_pixels, grey_bits where they are not the usual ones.
     """
 
     def __init__(self, objects: Objects, attributes: dict[str, Any]) -> None:
@@ -76,6 +77,16 @@ class Store:
     def bounds(self, index: int) -> tuple[int, int]:
         """First and last-plus-one image of shard `index`."""
         return index * self.shard, min((index + 1) * self.shard, self.n_images)
+
+    @property
+    def decoding(self) -> Decoding:
+        """How the images are decoded, for the stages and for the trainer alike."""
+        a = self.attributes
+        return {
+            "exif": a["exif"],
+            "max_pixels": a.get("max_pixels", MAX_PIXELS),
+            "grey_bits": a.get("grey_bits", GREY_BITS),
+        }
 
     def listed(self) -> ListedImages:
         """Ids and sizes of the images; read once."""
