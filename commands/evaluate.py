@@ -11,7 +11,7 @@ from pdsl.evaluate.evaluation_set import read_evaluation_set
 from pdsl.evaluate.predictions import Prediction
 from pdsl.evaluate.results import read_results, write_json
 from pdsl.evaluate.summary import evaluate_predictions, print_metrics
-from pdsl.evaluate.voc_results import write_voc_results
+from pdsl.evaluate.voc_results import file_name, write_voc_results
 from pdsl.report.run import report_run
 from pdsl.run.folder import METRICS
 
@@ -47,7 +47,7 @@ def run(
 def _write_voc(folder: str | None, predictions: Sequence[Prediction], images: ImageList) -> None:
     if folder is not None:
         write_voc_results(Path(folder), predictions, images)
-        print(f"written: {folder}/comp4_det_{images.split}_….txt")
+        print(f"written: {folder}: one {file_name(images, 'CLASS')} a class")
 
 
 def _evaluate_results(results: str, data: str, split: str, out: Path | None, voc_results: str | None) -> int:

@@ -30,9 +30,8 @@ def read_voc_results(path: Path, images: ImageList) -> list[Prediction]:
         raise InputError(f"{path}: can not be read ({error.strerror})") from error
     named = {file: match for file in files if (match := NAME.fullmatch(file.name))}
     if not named:
-        raise InputError(
-            f"{path}: no results; VOC's files are called comp4_det_{images.split}_{images.class_names[0]}.txt"
-        )
+        example = file_name(images, images.class_names[0])
+        raise InputError(f"{path}: no results; VOC's files are called like {example}")
     if len({match[1] for match in named.values()}) > 1:
         raise InputError(f"{path}: holds files of comp3 and of comp4; name a folder with those of one")
     return [p for file, match in named.items() for p in _read(file, _class_id(file, match[2], images), images)]
@@ -45,7 +44,12 @@ def write_voc_results(folder: Path, predictions: Iterable[Prediction], images: I
         x0, y0, x1, y1 = p.box
         lines[p.class_id].append(f"{p.image_id} {p.score:.9g} {x0 + 1:.3f} {y0 + 1:.3f} {x1:.3f} {y1:.3f}\n")
     for class_id, name in enumerate(images.class_names):
-        write_whole(folder / f"comp4_det_{images.split}_{name}.txt", "".join(lines[class_id]))
+        write_whole(folder / file_name(images, name), "".join(lines[class_id]))
+
+
+def file_name(images: ImageList, class_name: str) -> str:
+    """What the devkit calls the file of a class: the split by the name of its list."""
+    return f"comp4_det_{images.split.removeprefix('seg-')}_{class_name}.txt"
 
 
 def _class_id(file: Path, rest: str, images: ImageList) -> int:
@@ -78,7 +82,7 @@ def _prediction(line: str, class_id: int, known: set[str]) -> Prediction:
     if len(fields) != 6:
         raise ValueError(f"'{line.strip():.60}' is not: image score xmin ymin xmax ymax")
     if fields[0] not in known:
-        raise ValueError(f"'{fields[0]:.60}' is not an image of the split, whose ids look like '{next(iter(known))}'")
+        raise ValueError(f"'{fields[0]:.60}' is not an image of the split, whose ids look like '{min(known)}'")
     score, *corners = (_number(text) for text in fields[1:])
     box = np.array(corners) - [1, 1, 0, 0]
     if (box[2:] < box[:2]).any():
