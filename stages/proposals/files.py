@@ -150,7 +150,7 @@ def fitting(boxes: np.ndarray, scores: np.ndarray, size: tuple[int, int]) -> tup
     the order given; and the row (n,) of each. BadProposals if too many do not fit the image of `size`."""
     if min(size) < 1:
         raise BadProposals("the image's size is unknown: its header cannot be read")
-    usable = np.flatnonzero(np.isfinite(boxes).all(1) & np.isfinite(scores))
+    usable = np.flatnonzero(np.isfinite(boxes).all(1) & (np.abs(scores) <= np.finfo(np.float32).max))
     boxes, scores = boxes[usable], scores[usable]
     if not len(boxes):
         raise BadProposals("no boxes for this image in the file")

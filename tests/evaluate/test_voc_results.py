@@ -61,7 +61,7 @@ def test_errors_name_file_and_line(tmp_path: Path, line: str, message: str) -> N
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ([], "no results; called like comp4_det_val_cat.txt"),
+        ([], "called like comp4_det_val_cat.txt"),
         (["comp4_det_val_cta.txt"], "'cta' is not a class of coco:here; did you mean 'cat'"),
         (["comp3_det_val_cat.txt", "comp4_det_val_cat.txt"], "comp3 and of comp4"),
     ],
