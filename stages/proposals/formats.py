@@ -1,6 +1,7 @@
 """The formats of published proposals: MCG's and selective search's .mat, detectron2's pickle. Boxes become xyxy,
 half-open, 0-based."""
 
+import io
 from collections.abc import Callable, Iterable, Mapping
 from typing import IO, Any
 
@@ -10,8 +11,11 @@ from data.boxes import xywh_to_xyxy
 from data.errors import InputError
 from data.files import open_binary
 from data.unpickle import load_plain
+from stages.proposals.mat_structure import check_structure
 
 PICKLE_SUFFIXES = (".pkl", ".pickle")
+VARIABLES = ("proposals", "boxes", "bboxes", "scores", "bboxes_scores", "boxScores", "images")
+"""Variables of .mat files that are read."""
 SCORES = ("objectness_logits", "scores")
 BOX_MODE = ("detectron2.structures.boxes", "BoxMode")
 XYXY, XYWH = 0, 1
@@ -136,7 +140,11 @@ def _mat_content(path: str) -> dict[str, Any]:
 
     try:
         with open_binary(path) as stream:
-            content: dict[str, Any] = scipy.io.loadmat(stream, squeeze_me=True, struct_as_record=False)
+            data = stream.read()
+        names = check_structure(data, VARIABLES)
+        content: dict[str, Any] = scipy.io.loadmat(
+            io.BytesIO(data), squeeze_me=True, struct_as_record=False, variable_names=names and VARIABLES
+        )
     except InputError:
         raise
     except FileNotFoundError:
@@ -145,7 +153,8 @@ def _mat_content(path: str) -> dict[str, Any]:
         raise BadProposals("MATLAB 7.3 (HDF5) files are not supported; save with -v7") from None
     except Exception as error:  # damaged .mat files raise anything
         raise BadProposals(f"not a readable .mat file ({error})") from error
-    return {name: value for name, value in content.items() if not name.startswith("__")}
+    others = dict.fromkeys(names or ())  # not read, but named where what is needed is not among them
+    return {**others, **{name: value for name, value in content.items() if not name.startswith("__")}}
 
 
 def _table(boxes: Any, scores: Any | None) -> tuple[np.ndarray, np.ndarray]:
