@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from commands.terminal import guarded
 from commands.workspace import Workspace
 from data.errors import InputError
 from pdsl import __version__
@@ -14,6 +15,10 @@ class Program(click.Group):
     """Turns errors into one line and an honest exit status: 2 wrong input, 130 Ctrl-C, 1 a fault of ours."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        with guarded():
+            return self._invoke(ctx)
+
+    def _invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except InputError as error:
@@ -182,12 +187,13 @@ def evaluate(**options: Any) -> None:
 @cli.command()
 @click.option("--run", metavar="RUN", help="Run folder.")
 @click.option("--out", default="predictions", show_default=True, metavar="DIR", help="Where pictures and JSON go.")
+@click.option("--proposals", type=click.Choice(["mcg", "selective-search"]), help="Method (default: the training's).")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-def predict(run: str | None, out: str, images: tuple[str, ...]) -> None:
+def predict(run: str | None, out: str, proposals: str | None, images: tuple[str, ...]) -> None:
     """Detect and segment in image files: overlay PNG and COCO JSON; proposals are computed on the fly."""
     from commands import predict as command
 
-    finish(command.run(run=Workspace.find().run_folder(run), images=list(images), out=out))
+    finish(command.run(run=Workspace.find().run_folder(run), images=list(images), out=out, proposals=proposals))
 
 
 @cli.command()

@@ -12,7 +12,8 @@ from typing import Any
 from benchmarks.arguments import on_scenes
 from benchmarks.train_ablation import FIGURES, prepare, train_demo
 from pdsl.report.charts import validation_curves
-from pdsl.run.folder import LOG, read_log
+from pdsl.run.folder import read_log
+from pdsl.run.names import LOG
 
 SOURCES = {"parallel": "seeds", "cascade": "cascade"}
 

@@ -4,7 +4,7 @@
 
 A detector is imitated: the top box of each present class is one of the proposals with IoU >= 0.5 to an object of it,
 drawn at random. Online: GrabCut in the authors' setting on the n^seed proposals nearest to each top box, full-image
-masks cropped by each foreground proposal (tests/model/online_rule.py). Cached: the trainer's own functions on box-frame
+masks cropped by each foreground proposal (benchmarks/papers_rule.py). Cached: the trainer's own functions on box-frame
 masks of the same GrabCut, of all proposals and of covers. Printed is the mean IoU of the 28 x 28 targets, over images
 and foreground proposals, and the share of cells that agree.
 """
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmarks.arguments import on_images
+from benchmarks.papers_rule import Case, cached_targets, mean_iou, online_targets
 from data.boxes import area, pairwise_iou
 from data.catalog import load_images
 from data.decode import decode_record
@@ -23,7 +24,6 @@ from pipeline.spec import StageInput
 from stages.grabcut.cover import greedy_cover
 from stages.iou_graph.stage import build_graph
 from stages.registry import build_stage
-from tests.model.online_rule import Case, cached_targets, mean_iou, online_targets
 
 FOREGROUND = 48
 """Foreground proposals judged an image, drawn at random."""

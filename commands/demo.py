@@ -20,7 +20,8 @@ from pdsl.evaluate.evaluation_set import read_evaluation_set
 from pdsl.evaluate.validation import build_validator
 from pdsl.figures import percent
 from pdsl.report.run import report_run
-from pdsl.run.folder import COMPARISON, REPORT, training_config
+from pdsl.run.folder import training_config
+from pdsl.run.names import COMPARISON, REPORT
 from pdsl.train.loop import Outcome, train
 from pipeline.chain import Chain
 from pipeline.executors.choose import DeferredExecutor
@@ -117,6 +118,7 @@ def compute(data: str, split: str, url: str, stages: Sequence[str], workers: int
 def _train(run: Path, stores: Mapping[str, str]) -> Outcome:
     """Train, or go on where an interrupted demo stopped."""
     settings = {
+        "threads": 1,  # sums depend on the number of threads: the same figures on every machine
         "validation.every": EVALUATE_EVERY,
         "validation.store": stores["val"],
         "data.stores": [stores["train"]],

@@ -13,7 +13,7 @@ from pdsl.evaluate.results import read_results, write_json
 from pdsl.evaluate.summary import evaluate_predictions, print_metrics
 from pdsl.evaluate.voc_results import file_name, write_voc_results
 from pdsl.report.run import report_run
-from pdsl.run.folder import METRICS
+from pdsl.run.names import METRICS
 
 
 def run(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data import parameters
-from data.catalog import load_images
+from data.catalog import absolute_spec, load_images
 from data.errors import InputError, nearest, some
 from data.files import Folder
 from data.records import ImageList
@@ -23,8 +23,9 @@ from stages.registry import STAGE_NAMES, build_stage, canonical_name, check_sett
 from store.create import create_or_open, only_stored
 from store.identity import group_of
 from store.labels import label_changes
+from store.root import is_whole_store
 from store.storage import open_objects
-from store.store import Store, open_store, read_root
+from store.store import Store, open_store
 
 INTERRUPTED = 130
 
@@ -102,9 +103,7 @@ def run(
     Returns the exit status: 0, 3 if images failed, 130 if interrupted. Raises InputError.
     """
     request = _Request.parse(stage, settings or {}, proposals_from)
-    existing = None
-    if read_root(open_objects(store)) is not None:
-        existing = open_store(store)
+    existing = open_store(store) if is_whole_store(open_objects(store)) else None
     image_list = load_image_list(data, split, existing)
     listed = read_listed(images) if images and Path(images).is_file() else None
     image_range = parse_range(images, len(image_list)) if images and listed is None else None
@@ -223,4 +222,4 @@ def load_image_list(data: str | None, split: str | None, store: Store | None) ->
         data, split = data or store.attributes["spec"], split or store.attributes["split"]
     if data is None or split is None:
         raise InputError("--data and --split: needed to create a store")
-    return load_images(data, split)
+    return load_images(absolute_spec(data), split)

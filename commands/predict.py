@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -15,7 +16,7 @@ from pdsl.evaluate.predictions import Prediction
 from pdsl.evaluate.results import to_coco, write_json
 from pdsl.report.gallery import prediction_picture, shown
 from pdsl.report.palette import class_colours
-from pdsl.run.folder import PREDICTIONS
+from pdsl.run.names import PREDICTIONS
 from pdsl.run.trained import TrainedModel, load_trained
 from pipeline.spec import Stage, StageInput
 from stages.proposals.params import FROM_FILES
@@ -24,19 +25,20 @@ from store.contents import PROPOSAL_BOX, PROPOSAL_COUNT, PROPOSAL_SCORE, PROPOSA
 from store.store import open_store
 
 
-def run(*, run: str, images: list[str], out: str) -> int:
+def run(*, run: str, images: list[str], out: str, proposals: str | None = None) -> int:
     """Write OUT/NAME.png (masks, boxes, classes and scores on the image) for each file, and OUT/predictions.json.
 
     The JSON is a COCO results file: image_id is the file's NAME, category_id the class's number in the run, from 1.
 
-    The EXIF orientation is applied. A file that fails is named with the reason, the rest goes on; the exit status is
-    then 3.
+    proposals: method to make proposals with; None: the training's. The EXIF orientation is applied. A file that fails
+    is named with the reason, the rest goes on; the exit status is then 3.
     """
     trained = load_trained(run)
-    stage, decoding = proposal_stage(trained), training_decoding(trained)
+    stage, decoding = proposal_stage(trained, proposals), training_decoding(trained)
+    names = picture_names(images)
+    _refuse_overwriting(images, names, Path(out))
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    names = picture_names(images)
     found: list[Prediction] = []
     records: list[ImageRecord] = []
     for path, name in track(list(zip(images, names, strict=True)), "predict", console=Console(stderr=True)):
@@ -56,6 +58,14 @@ def run(*, run: str, images: list[str], out: str) -> int:
     return 0 if len(records) == len(images) else 3
 
 
+def _refuse_overwriting(images: list[str], names: list[str], folder: Path) -> None:
+    """Raises InputError where a picture would take the place of an image that was given."""
+    given = {Path(image).resolve() for image in images}
+    for name in names:
+        if (folder / f"{name}.png").resolve() in given:
+            raise InputError(f"--out {folder}: {name}.png there is one of the images; give --out another folder")
+
+
 def predict_one(trained: TrainedModel, stage: Stage, record: ImageRecord, pixels: np.ndarray) -> list[Prediction]:
     """Predictions for one image (H, W, 3) uint8. Raises pipeline.spec.ImageFailure where the proposals fail."""
     rows = stage.compute(StageInput(record, pixels))
@@ -63,19 +73,34 @@ def predict_one(trained: TrainedModel, stage: Stage, record: ImageRecord, pixels
     return predict_image(trained, pixels, rows[PROPOSAL_BOX][:count], rows[PROPOSAL_SCORE][:count], image_id=record.id)
 
 
-def proposal_stage(trained: TrainedModel) -> Stage:
-    """Stage `proposals` as it was built for the run's first training store; with its defaults where that store is gone
-    or its proposals came from files, which is said."""
-    stores = trained.config.data.stores
+def proposal_stage(trained: TrainedModel, method: str | None = None) -> Stage:
+    """Stage `proposals` as the run's training had it, by its checkpoint or else by its first store; `method` overrides.
+
+    Raises InputError where nobody knows, or the training's proposals were ready-made: others give other detections.
+    """
+    if method is not None:
+        return build_stage("proposals", {"method": method, "max_proposals": trained.config.data.max_proposals})
+    params = _stored_params(trained)
+    if params is None:
+        raise InputError(
+            "--run: does not say how its proposals were made, and its stores are gone; name --proposals METHOD"
+        )
+    if params.get("method") in FROM_FILES:
+        raise InputError(
+            "--run: was trained with ready proposals, which a new image has not; name --proposals METHOD to make some "
+            "(expect other figures than with those of the training)"
+        )
+    return build_stage("proposals", params)
+
+
+def _stored_params(trained: TrainedModel) -> dict[str, Any] | None:
+    if trained.proposals is not None:
+        return dict(trained.proposals["params"])
     try:
-        identity = open_store(stores[0]).identity(PROPOSALS) if stores else None
-    except InputError:
-        identity = None
-    if identity is None or identity.params.get("method") in FROM_FILES:
-        where = stores[0] if stores else "the run"
-        print(f"{where}: does not say how to make proposals; taking the default method", file=sys.stderr)
-        return build_stage("proposals", {"max_proposals": trained.config.data.max_proposals})
-    return build_stage("proposals", dict(identity.params))
+        identity = open_store(trained.config.data.stores[0]).identity(PROPOSALS)
+    except (InputError, IndexError):
+        return None
+    return dict(identity.params) if identity else None
 
 
 def training_decoding(trained: TrainedModel) -> Decoding:

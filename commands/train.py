@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from data.catalog import absolute_spec
+from data.files import absolute
 from data.parameters import parse_assignment
 from pdsl.evaluate.validation import build_validator
 from pdsl.run.folder import training_config
@@ -28,7 +30,7 @@ def run(
     images lie now. validation_store: default of `validation.store`, for the overrides to override.
     Status 0 after the last update, 128 + signal if SIGINT or SIGTERM ended the run after a checkpoint.
     """
-    below = [("validation.store", validation_store)] if validation_store else []
+    below = [("validation.store", absolute(validation_store))] if validation_store else []
     changes = [*below, *(parse_assignment(text) for text in overrides), *_options(stores, init, data)]
     folder = Path(out)
     settled = training_config(folder, config, changes, resume=resume)
@@ -40,5 +42,9 @@ def run(
 
 def _options(stores: list[str], init: str | None, data: str | None) -> list[tuple[str, Any]]:
     """The command line's own options as configuration values."""
-    values: dict[str, Any] = {"data.stores": stores, "init": init, "data.images": data}
+    values: dict[str, Any] = {
+        "data.stores": [absolute(store) for store in stores],  # the run is continued from any folder
+        "init": init,
+        "data.images": absolute_spec(data) if data else None,
+    }
     return [(key, value) for key, value in values.items() if value]

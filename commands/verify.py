@@ -6,8 +6,18 @@ from pipeline.executors.serial import SerialExecutor
 from pipeline.progress import ProgressDisplay
 from pipeline.runner import run_stage
 from stages.registry import stored_stage
+from store.root import ROOT
 from store.store import Store, open_store
-from store.verify import Damage, Verification, damaged_rows, repair_images, verify_store, withdraw_unreadable
+from store.verify import (
+    Damage,
+    Verification,
+    damaged_rows,
+    open_damaged,
+    repair_images,
+    repair_root,
+    verify_store,
+    withdraw_unreadable,
+)
 
 LINES_SHOWN = 200
 
@@ -18,7 +28,7 @@ def run(*, store: str, repair: bool = False, data: str | None = None) -> int:
     data: where the images are, if not where the store was made. Returns 0 if everything is whole (after the repair, if
     one was asked for), else 3. Raises InputError.
     """
-    opened = open_store(store)
+    opened = open_damaged(store)
     result = verify_store(opened)
     _print(opened, result)
     if not result.damage:
@@ -34,14 +44,17 @@ def run(*, store: str, repair: bool = False, data: str | None = None) -> int:
 
 
 def _repair(store: Store, damage: list[Damage], data: str | None) -> int:
-    """Images list first, then stages, upstream before downstream; the number of images that failed."""
+    """Root and image list first, then stages, upstream before downstream; the number of images that failed."""
+    if any(found.group == ROOT for found in damage):
+        repair_root(store)
+        store = open_store(store.url)
     images = load_images(data or store.attributes["spec"], store.attributes["split"])
     if any(found.group == "images" for found in damage):
         repair_images(store, images, damage)
         store = open_store(store.url)
     withdraw_unreadable(store, damage)
     failed = 0
-    for group in store.groups_in_order({found.group for found in damage} - {"images"}):
+    for group in store.groups_in_order({found.group for found in damage} - {"images", ROOT}):
         stage = stored_stage(store, group)
         summary = run_stage(
             store,

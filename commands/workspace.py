@@ -11,6 +11,7 @@ import yaml
 from data.errors import InputError, nearest
 from data.files import is_url
 from data.parameters import merge
+from pdsl.run.names import CONFIG
 
 FILE = "pdsl.yaml"
 
@@ -114,10 +115,14 @@ class Workspace:
         return [train, dict(val, stage="proposals")]
 
     def train_options(self, **options: Any) -> dict[str, Any]:
-        """Keyword arguments of `train`."""
+        """Keyword arguments of `train`. A run that is continued knows its own configuration and stores."""
+        out = options["out"] or self.values.get("run")
+        known = bool(options["resume"] and out) and (Path(str(out)) / CONFIG).exists()
+        given = options["config"]
+        config = given if known else self._need(given, "config", "--config")
         return {
-            "config": find_config(self._need(options["config"], "config", "--config")),
-            "stores": list(options["stores"]) or [self.train_store(None)],
+            "config": find_config(config) if config else None,
+            "stores": list(options["stores"]) or ([] if known else [self.train_store(None)]),
             "out": self._need(options["out"], "run", "--out"),
             "resume": options["resume"],
             "init": options["init"],

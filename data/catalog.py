@@ -14,6 +14,7 @@ from urllib.parse import parse_qs
 from data import coco, plain_folder, voc
 from data.decode import allow_pixels
 from data.errors import InputError, nearest
+from data.files import absolute
 from data.records import GREY_BITS, MAX_PIXELS, ImageList
 
 OPTIONS = re.compile(r"\?(?=\w+=)")
@@ -23,7 +24,10 @@ SCHEMES = ("voc", "coco", "folder")
 
 @dataclass(frozen=True)
 class Spec:
-    """A parsed SPEC: scheme, folder or URL, for VOC the folder of SBD if one is named, how images are decoded."""
+    """A parsed SPEC: scheme, folder or URL, for VOC the folder of SBD if one is named, how images are decoded.
+
+    options: name and value of each option, as typed.
+    """
 
     text: str
     scheme: str
@@ -32,6 +36,7 @@ class Spec:
     exif: bool = False
     max_pixels: int = MAX_PIXELS
     grey_bits: int = GREY_BITS
+    options: tuple[tuple[str, str], ...] = ()
 
     def voc(self) -> voc.VocLayout:
         return replace(voc.VocLayout.at(self.place, self.sbd), exif=self.exif)
@@ -61,6 +66,7 @@ def parse_spec(text: str) -> Spec:
         _option(text, options, "exif", {"true": True, "false": False}, default=scheme == "folder"),
         _number(text, options, "max_pixels", 1, 10**10, MAX_PIXELS),
         _number(text, options, "grey_bits", 9, 16, GREY_BITS),
+        tuple(options.items()),
     )
 
 
@@ -76,6 +82,16 @@ def _number(text: str, options: Mapping[str, str], name: str, least: int, most: 
     if not (value.isascii() and value.isdecimal() and len(value) < 12 and least <= int(value) <= most):
         raise InputError(f"data '{text}': {name} is '{value}'; it is a whole number from {least} to {most}")
     return int(value)
+
+
+def absolute_spec(text: str) -> str:
+    """A SPEC whose folders are absolute: for what is kept and read from another folder later."""
+    spec = parse_spec(text)
+    options = dict(spec.options)
+    if spec.sbd:
+        options["sbd"] = absolute(spec.sbd)
+    query = "&".join(f"{name}={value}" for name, value in options.items())
+    return f"{spec.scheme}:{absolute(spec.place)}{f'?{query}' if query else ''}"
 
 
 def load_images(spec: str, split: str) -> ImageList:

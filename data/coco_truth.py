@@ -9,7 +9,7 @@ from data import rle
 from data.boxes import xywh_to_xyxy
 from data.coco import CocoLayout
 from data.errors import InputError
-from data.json_stream import top_level
+from data.json_stream import is_finite_number, top_level
 from data.records import ImageList
 from data.truth import ImageTruth, TruthObject
 
@@ -32,10 +32,16 @@ def load_truth(layout: CocoLayout, images: ImageList) -> list[ImageTruth]:
 
 def _object(item: Mapping[str, Any], size: tuple[int, int], class_of: Mapping[int, int], where: str) -> TruthObject:
     try:
-        box = xywh_to_xyxy(np.array(item["bbox"], np.float64).reshape(4)).astype(np.float32)
+        box = _box(item["bbox"])
         mask = rle.from_coco(item.get("segmentation"), size)
         area = float(item["area"]) if "area" in item else None
         return TruthObject(class_of[item["category_id"]], box, mask, crowd=bool(item.get("iscrowd", 0)), area=area)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         name = f"annotation {item.get('id', '?')} of image {item['image_id']}"
         raise InputError(f"{where}: {name} cannot be read ({error}); restore the file") from error
+
+
+def _box(bbox: Any) -> np.ndarray:
+    if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(is_finite_number, bbox)):
+        raise ValueError(f"bbox: {bbox!r:.60} is not [x, y, width, height]")
+    return xywh_to_xyxy(np.array(bbox, np.float64)).astype(np.float32)

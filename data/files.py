@@ -1,7 +1,9 @@
 """Files below a folder that is local or an fsspec URL (s3://, gs://, memory://), and the one way to open such a URL."""
 
+import errno
 import os
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,16 +23,30 @@ def is_url(path: str | Path) -> bool:
     return "://" in str(path)
 
 
+def absolute(place: str) -> str:
+    """A local path made absolute, `~` expanded; a URL as it is. For what is kept and read from another folder later."""
+    return place if is_url(place) else str(Path(place).expanduser().absolute())
+
+
 def open_binary(path: str | Path) -> IO[bytes]:
     """A local path or fsspec URL opened for reading.
 
     Raises OSError as `open` does, InputError for an unknown protocol or one whose package is not installed.
     """
     if not is_url(path):
-        return Path(path).open("rb")
+        return open_regular(Path(path))
     filesystem, inner = open_filesystem(str(path))
     stream: IO[bytes] = filesystem.open(inner, "rb")
     return stream
+
+
+def open_regular(path: Path) -> IO[bytes]:
+    """A local file opened for reading; what is no regular file (a named pipe, a device) is an OSError: it could block
+    for ever, or never end."""
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "no regular file", str(path))
+    return path.open("rb")
 
 
 def read_remote(url: str) -> bytes:
@@ -112,8 +128,7 @@ class Folder:
     def files(self) -> list[str]:
         """Sorted paths, relative to this folder and with "/", of all files below it."""
         if not is_url(self.url):
-            paths = (Path(folder, name) for folder, _, names in os.walk(self.url, followlinks=True) for name in names)
-            return sorted(path.relative_to(self.url).as_posix() for path in paths)
+            return sorted(path.relative_to(self.url).as_posix() for path in _walk(Path(self.url)))
         filesystem, inner = open_filesystem(self.url)
         return sorted(str(path).partition(inner.strip("/"))[2].lstrip("/") for path in filesystem.find(inner))
 
@@ -126,6 +141,18 @@ class Folder:
         listing = filesystem.find(inner, detail=True)
         relative = {str(path).partition(inner.strip("/"))[2].lstrip("/"): info for path, info in listing.items()}
         return {name: int(relative[name]["size"] or 0) for name in sorted(relative) if name.endswith(suffix)}
+
+
+def _walk(top: Path) -> Iterator[Path]:
+    """Files below `top`, links to folders followed, each folder once: links may lead in circles."""
+    seen: set[tuple[int, int]] = set()
+    for folder, inner, names in os.walk(top, followlinks=True):
+        status = Path(folder).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            inner.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        yield from (Path(folder, name) for name in names)
 
 
 def open_filesystem(url: str, **defaults: Any) -> tuple[Any, str]:

@@ -5,6 +5,7 @@ type are errors that name the field and suggest the nearest known one.
 """
 
 import dataclasses
+import math
 import types
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -108,17 +109,29 @@ def convert(value: Any, kind: Any, path: str) -> Any:
     if kind is bool and isinstance(value, bool):
         return value
     if kind is int and isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) >= 2**63:
+            raise InputError(f"{path}: the number is too large; expected one below 2^63")
         return value
     if kind is float and not isinstance(value, bool):
-        try:
-            return float(value)  # YAML 1.1 reads "1e-3" as a word
-        except (TypeError, ValueError):
-            pass
+        return _finite(value, path)
     if kind is str and isinstance(value, str | int | float) and not isinstance(value, bool):
         return str(value)
     if kind is type(None) and value is None:
         return None
     raise InputError(f"{path}: {value!r} is not of type {getattr(kind, '__name__', kind)}")
+
+
+def _finite(value: Any, path: str) -> float:
+    """`value` as a finite number: no option means anything by infinity or NaN, and a training with one is lost."""
+    try:
+        number = float(value)  # YAML 1.1 reads "1e-3" as a word
+    except (TypeError, ValueError):
+        raise InputError(f"{path}: {value!r:.60} is not of type float") from None
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise InputError(f"{path}: {value!r:.60} is not a finite number")
+    return number
 
 
 def _convert_union(value: Any, kinds: tuple[Any, ...], path: str) -> Any:

@@ -1,11 +1,12 @@
 """Full-image masks as COCO run-length encodings, by pycocotools; whatever reaches its C code was checked before."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
+
+from data.json_stream import is_finite_number
 
 RLE = dict[str, Any]
 """COCO run-length encoding: {"size": [height, width], "counts": bytes}; decode with pycocotools.mask."""
@@ -61,7 +62,7 @@ def _from_polygons(polygons: Sequence[Any], size: tuple[int, int]) -> RLE | None
             raise ValueError("segmentation: a polygon is a list [x, y, x, y, …]")
         for values, limit, axis in ((polygon[::2], width, "x"), (polygon[1::2], height, "y")):
             for value in values:
-                if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                if not is_finite_number(value):
                     raise ValueError(f"segmentation: {value!r:.60} is not a finite number")
                 if not -OUTSIDE_TOLERANCE <= value <= limit + OUTSIDE_TOLERANCE:
                     raise ValueError(

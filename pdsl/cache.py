@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -130,6 +131,11 @@ class CacheReader:
     def label_digest(self) -> str:
         """What identifies the image-level labels that are learnt from."""
         return hashlib.sha256(self.labels().tobytes()).hexdigest()
+
+    def proposal_recipe(self) -> dict[str, Any] | None:
+        """How the first store's proposals were made: parameters of the stage and, of ready ones, where they lay."""
+        identity = self.sources[0].store.identity(contents.PROPOSALS)
+        return {"params": dict(identity.params), "source_path": identity.source_path} if identity else None
 
     def read(self, index: int) -> RawSample:
         """Image `index` of the training set. Raises InputError if its file or its rows cannot be read."""

@@ -78,7 +78,8 @@ def sampled_costs(images: ImageList, names: Sequence[str], build: Build) -> dict
                 found[name] = cost
         return found
     finally:
-        open_objects(url).delete_tree("")
+        objects = open_objects(url)
+        objects.delete_many([key for key, _ in objects.entries("")])
 
 
 def readable_bytes(size: float) -> str:

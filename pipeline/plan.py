@@ -7,7 +7,7 @@ import numpy as np
 
 from data.records import ImageList
 from pipeline.task import ShardTask
-from store.completion import UPSTREAM, Completion, read_completions, recorded_shards
+from store.completion import UPSTREAM, Completion, recorded_shards
 from store.identity import StageIdentity
 from store.layout import DONE, STATUS
 from store.store import Store
@@ -68,9 +68,8 @@ def make_plan(
         return plan
     recorded = recorded_shards(store.objects, identity.group, store.shard)
     keys = (key for index, (key, _) in recorded.items() if first <= index < stop)
-    for record in read_completions(store.objects, keys):
-        if record.fingerprint == identity.fingerprint:
-            _consider(plan, store, identity, record, retry_failed)
+    for record in store.completions(identity.group, keys):
+        _consider(plan, store, identity, record, retry_failed)
     return plan
 
 

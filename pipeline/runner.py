@@ -15,10 +15,12 @@ from pipeline.plan import Plan, make_plan, widen
 from pipeline.spec import Stage, identify, stage_layouts
 from pipeline.task import Job
 from store.completion import read_completions, recorded_shards
-from store.identity import StageIdentity
-from store.layout import array_documents, group_document
+from store.errors import DamagedStoreError, IncompleteStoreError
+from store.identity import StageIdentity, stage_documents
+from store.layout import is_own_key
 from store.lock import stage_lock
-from store.store import ROOT, IncompleteStoreError, Store
+from store.root import ROOT
+from store.store import Store
 from store.tally import Tally
 
 
@@ -145,7 +147,7 @@ def _settle_identity(
     store: Store, stage: Stage, identity: StageIdentity, *, overwrite: bool, whole: bool, accept_packages: bool
 ) -> None:
     """Refuse a stage that differs from the stored one, or lay its arrays out (anew, if all of it is overwritten)."""
-    stored = store.identity(stage.group)
+    stored = _stored_identity(store, stage)
     recorded = recorded_shards(store.objects, stage.group, store.shard)
     begun = bool(recorded) and not (overwrite and whole)
     if stored is None and begun:
@@ -163,26 +165,31 @@ def _settle_identity(
             if not results:
                 option += ", --set store.accept_packages=true continues with the new versions"
             raise InputError(f"{store.url}: stage '{stage.name}' was run differently: {'; '.join(versions)}; {option}")
-    if not begun:
-        store.objects.delete_tree(f"{stage.group}/records")
-        for spec in stage_layouts(stage, store.n_images, store.shard):
-            store.objects.delete_tree(spec.name)
     layouts = stage_layouts(stage, store.n_images, store.shard)
-    documents = {**array_documents(layouts), f"{stage.group}/{ROOT}": group_document(identity.attributes())}
-    for key, document in documents.items():
+    if not begun:  # records first: without them nothing that is still there counts
+        for prefix in (f"{stage.group}/records", *(layout.name for layout in layouts)):
+            store.objects.delete_many([key for key, _ in store.objects.entries(prefix) if is_own_key(key)])
+    for key, document in stage_documents(identity, layouts).items():
         if not begun or store.objects.read_many([key]).get(key) != document:
             store.objects.write(key, document)
     store.refresh()
 
 
+def _stored_identity(store: Store, stage: Stage) -> StageIdentity | None:
+    """None as well where its document is damaged: the records then tell whether the results are of this stage."""
+    try:
+        return store.identity(stage.group)
+    except DamagedStoreError:
+        return None
+
+
 def _identity_of_records(store: Store, stage: Stage, identity: StageIdentity, keys: Sequence[str]) -> StageIdentity:
     """The stage's zarr.json is gone, its records are there: they are still good if they are of this identity."""
-    for record in read_completions(store.objects, keys[:1]):
-        if record.fingerprint == identity.fingerprint:
-            return identity
+    if any(record.fingerprint == identity.fingerprint for record in read_completions(store.objects, keys[:1])):
+        return identity
     raise InputError(
-        f"{store.url}: {stage.group}/{ROOT} is missing and the records are of other parameters; run the stage with the "
-        "parameters it was begun with, or --overwrite computes it anew"
+        f"{store.url}: {stage.group}/{ROOT} is missing or damaged and the records are of other parameters; run the "
+        "stage with the parameters it was begun with, or --overwrite computes it anew"
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from data.decode import DecodeError, decode_record
 from data.errors import InputError
-from data.records import Decoding, ImageRecord
+from data.records import Decoding, ImageRecord, image_digest
 from pipeline.spec import ImageFailure, Stage, StageInput, stage_layouts
 from store.completion import UPSTREAM, Completion, ImageOutcome, WrittenObject, record_key, recorded_shards
 from store.layout import DONE, FAILED, STATUS, ArrayLayout
@@ -112,7 +112,10 @@ def run_shard(job: Job, task: ShardTask, store: Store | None = None) -> Tally:
     written = _write(store, layouts, columns, index)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     host = f"{socket.gethostname()}:{os.getpid()}"
-    completion = Completion(job.fingerprint, task.first, task.stop, tuple(outcomes), written, job.run, host, now)
+    digest = image_digest((record.id, *record.size) for record in task.records)
+    completion = Completion(
+        job.fingerprint, task.first, task.stop, tuple(outcomes), written, job.run, host, now, digest
+    )
     store.objects.write(record_key(job.stage.group, task.first, task.stop), completion.encode())
     return Tally.of(computed)
 

@@ -11,8 +11,10 @@ import numpy as np
 from data.errors import InputError, nearest
 from data.records import ImageRecord
 from pipeline.spec import Stage, StageInput
+from stages.proposals.params import LARGEST_CAPACITY, proposals_params
 from store.contents import PROPOSAL_BOX, PROPOSAL_MASK
-from store.store import IncompleteStoreError, Store
+from store.errors import IncompleteStoreError
+from store.store import Store
 
 STAGE_NAMES = ("proposals", "iou-graph", "grabcut")
 """In the order in which they run; each reads the ones before it."""
@@ -28,8 +30,6 @@ def canonical_name(name: str) -> str:
 
 def check_settings(name: str, settings: Mapping[str, Any], proposals_from: str | None = None) -> None:
     """Raises InputError for settings with which `build_stage` would refuse; reads no file and needs no store."""
-    from stages.proposals.params import LARGEST_CAPACITY, proposals_params
-
     if canonical_name(name) == "proposals":
         proposals_params(settings, proposals_from)
     else:
@@ -58,8 +58,10 @@ def build_stage(
         return proposals_stage(values, proposals_from)
     if capacity is None:
         raise InputError(f"stage '{found}': the capacity P of its proposals is not known; run stage 'proposals' first")
-    if not 1 <= capacity <= 65_536:
-        raise InputError(f"proposals.max_proposals: {capacity} is not within 1 to 65536 (indices are stored as uint16)")
+    if not 1 <= capacity <= LARGEST_CAPACITY:
+        raise InputError(
+            f"proposals.max_proposals: {capacity} is not within 1 to {LARGEST_CAPACITY} (indices are stored as uint16)"
+        )
     if found == "iou-graph":
         from stages.iou_graph.stage import iou_graph_stage
 
@@ -78,7 +80,8 @@ def compute_image(
     """Run stage `name` on one image in memory: its arrays' rows by name, as they would stand in a store.
 
     image: (H, W, 3) uint8 RGB. settings: as for `build_stage`. upstream: the rows of the stages before, by name.
-    Raises InputError as `build_stage` does, or if a row it reads is missing; ImageFailure where the stage fails.
+    Raises InputError as `build_stage` does, for another kind of image, or if a row it reads is missing; ImageFailure
+    where the stage fails.
 
     >>> image = np.zeros((60, 80, 3), np.uint8)
     >>> rows = compute_image("proposals", image, {"method": "selective-search", "max_proposals": 50})
@@ -86,6 +89,8 @@ def compute_image(
     >>> rows["proposals/box"][: int(rows["proposals/count"])].tolist()
     [[0.0, 0.0, 80.0, 60.0]]
     """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise InputError(f"image: {image.dtype} of shape {image.shape}; it must be (height, width, 3) uint8 RGB")
     rows = dict(upstream or {})
     capacity = len(rows[PROPOSAL_BOX]) if PROPOSAL_BOX in rows else None
     stage = build_stage(name, settings, capacity=capacity)

@@ -13,7 +13,8 @@ from store.contents import (
     read_proposals,
     read_seeds,
 )
-from store.store import DamagedStoreError, IncompleteStoreError, Store, open_store
+from store.errors import DamagedStoreError, IncompleteStoreError
+from store.store import Store, open_store
 
 __all__ = [
     "DamagedStoreError",

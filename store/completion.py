@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 
+from store.documents import CHECKSUM, check_seal, parse_object, seal
 from store.layout import FORMAT
 from store.objects import Objects
 from store.shards import checksum
@@ -47,6 +47,7 @@ class Completion:
 
     fingerprint: of the stage that wrote them; records of another stage identity count for nothing.
     objects: every object of the shard by key. run, host, written: the run that wrote it, where and when (UTC).
+    digest: of the images' ids and sizes (`data.records.image_digest`): whose rows these are. "": of an older version.
     """
 
     fingerprint: str
@@ -57,21 +58,26 @@ class Completion:
     run: str = ""
     host: str = ""
     written: str = ""
+    digest: str = ""
 
     def encode(self) -> bytes:
-        """As JSON."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False, separators=(",", ":")).encode()
+        """As JSON, sealed."""
+        fields = seal({"format": FORMAT, **asdict(self)})
+        return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")
 
     @classmethod
     def decode(cls, data: bytes) -> "Completion | None":
         """From JSON; None if it is no whole record (it then counts as missing)."""
         try:
-            raw: dict[str, Any] = json.loads(data)
+            raw = parse_object(data)
+            check_seal(raw)
+            sealed = raw.pop(CHECKSUM, None) is not None
             raw.pop("format")
             images = tuple(ImageOutcome(**image) for image in raw.pop("images"))
             objects = {key: WrittenObject(**value) for key, value in raw.pop("objects").items()}
             record = cls(images=images, objects=objects, **raw)
-            return record if len(images) == record.stop - record.first else None
+            whole = record.encode() == data if sealed else len(images) == record.stop - record.first
+            return record if whole and 0 <= record.first < record.stop else None
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
 

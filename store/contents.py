@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from store.errors import IncompleteStoreError
 from store.layout import DONE, STATUS
-from store.store import IncompleteStoreError, Store
+from store.store import Store
 
 PROPOSALS, IOU_GRAPH, GRABCUT = "proposals", "iou_graph", "grabcut"
 """Groups of the stages, upstream first."""

@@ -8,13 +8,28 @@ import numpy as np
 
 from data.errors import InputError
 from data.records import GREY_BITS, MAX_PIXELS, ImageList, ImageRecord
+from store.documents import group_document
+from store.identity import DOCUMENTS, stage_documents
+from store.images import label_digest
 from store.labels import label_changes
-from store.layout import FORMAT, ArrayLayout, array_documents, group_document, image_layouts, parse_array
+from store.layout import FORMAT, ArrayLayout, array_documents, image_layouts, is_own_key, parse_array
 from store.lock import live_lock
 from store.objects import Objects
-from store.shards import encode_chunk, encode_shard
+from store.root import (
+    COPY,
+    KIND,
+    LABELS,
+    LARGEST_SHARD,
+    ROOT,
+    UNFINISHED,
+    is_unfinished,
+    lost_root,
+    read_root,
+    unfinished_root,
+)
+from store.shards import checksum, encode_chunk, encode_shard
 from store.storage import open_objects
-from store.store import KIND, LABELS, ROOT, UNFINISHED, Store, read_root
+from store.store import Store
 
 DEFAULT_SHARD = 32
 
@@ -30,18 +45,20 @@ def create_or_open(
 
     Added images go behind those the store has (`Store.align` gives the list in store order); nothing is recomputed.
     shard: images a shard, 32 for a new store; an existing store keeps its own and refuses another.
-    overwrite: a store of another image list is deleted, with all its stages.
-    Raises InputError naming what differs.
+    overwrite: a store of another image list is made anew, without its stages. Only what a store wrote is ever removed.
+    Raises InputError naming what differs, or for a place that holds anything else.
     """
     if not len(images):
         raise InputError(f"{images.spec} {images.split}: no images")
     if not images.class_names:
         raise InputError(f"{images.spec}: no classes; image-level labels are what everything is trained from")
-    if shard is not None and not 1 <= shard <= 65_536:
-        raise InputError(f"store.shard: {shard} is not within 1 to 65536")
+    if shard is not None and not 1 <= shard <= LARGEST_SHARD:
+        raise InputError(f"store.shard: {shard} is not within 1 to {LARGEST_SHARD}")
     objects = open_objects(url)
     attributes = read_root(objects)
-    if attributes is not None:
+    if attributes is None:
+        _refuse_occupied(objects)
+    elif not is_unfinished(attributes):
         store = Store(objects, attributes)
         added, differences = _compare(store, images, shard)
         if not differences:
@@ -58,23 +75,39 @@ def create_or_open(
                 "Choose another --store, or --overwrite to delete this one with all its stages"
             )
         refuse_if_running(store)
-        objects.delete(ROOT)
-        objects.delete_tree("")
     return _create(objects, images, shard or DEFAULT_SHARD)
 
 
+def _refuse_occupied(objects: Objects) -> None:
+    """Raises InputError where something lies that no store of ours explains: it may be the user's."""
+    if cure := lost_root(objects):
+        raise InputError(f"{objects.url}: {cure}")
+    found = next((key for key, _ in objects.entries("") if not key.startswith(f"{ROOT}.")), None)
+    if found is not None:
+        raise InputError(f"{objects.url}: holds other files ('{found}' among them); choose a --store that is empty")
+
+
 def _create(objects: Objects, images: ImageList, shard: int) -> Store:
-    """Shards of the image list first, the root last: without its root a store does not exist."""
+    """Make a store, or make it anew. As long as that lasts its root says so: whatever is killed begins again."""
     ids = [record.id for record in images.records]
     if len(set(ids)) != len(ids):
         twice = next(i for place, i in enumerate(ids) if i in ids[:place])
         raise InputError(f"{images.spec} {images.split}: image '{twice}' is listed twice")
+    objects.write(ROOT, group_document(unfinished_root()))
+    objects.delete_many([key for key, _ in objects.entries("") if is_own_key(key) and key != ROOT])
     layouts = image_layouts(len(images), len(images.class_names), shard)
     write_image_shards(objects, layouts, images, range(-(-len(images) // shard)))
-    for key, document in {"images/zarr.json": group_document({}), **array_documents(layouts)}.items():
-        objects.write(key, document)
     attributes = {"format": FORMAT, "kind": KIND, **_image_attributes(images), "shard": shard}
-    objects.write(ROOT, group_document(attributes))
+    return write_root(objects, layouts, attributes)
+
+
+def write_root(objects: Objects, layouts: Sequence[ArrayLayout], attributes: dict[str, Any]) -> Store:
+    """Documents of arrays, the copy of the root, the root last: only then is the store what it says."""
+    documents = array_documents(layouts)
+    images = {key: checksum(document) for key, document in documents.items() if key.startswith("images/")}
+    attributes = {**attributes, DOCUMENTS: images}
+    for key, document in {**documents, COPY: group_document(attributes), ROOT: group_document(attributes)}.items():
+        objects.write(key, document)
     return Store(objects, attributes)
 
 
@@ -88,6 +121,7 @@ def _image_attributes(images: ImageList) -> dict[str, Any]:
         "category_ids": list(images.category_ids),
         "n_images": len(images),
         "digest": images.digest(),
+        "label_digest": label_digest(images.label_matrix()),
         **{name: value for name, (value, default) in others.items() if value != default},
     }
 
@@ -152,14 +186,19 @@ def _extend(store: Store, images: ImageList, added: Sequence[ImageRecord]) -> St
     touched = range(len(old) // store.shard, -(-len(longer) // store.shard))
     write_image_shards(store.objects, layouts, longer, touched)
     for group in store.groups():
-        arrays = [f"{group}/{name}" for name in store.objects.folders(group) if name != "records"]
-        found = [parse_array(name, store.objects.read(f"{name}/{ROOT}")) for name in arrays]
-        layouts = (*layouts, *(replace(layout, n=len(longer)) for layout in found))
-    for key, document in array_documents(layouts).items():
-        store.objects.write(key, document)
+        _lengthen(store, group, len(longer))
     attributes = {**store.attributes, **_image_attributes(longer), "extended": True}
-    store.objects.write(ROOT, group_document(attributes))
-    return Store(store.objects, attributes)
+    return write_root(store.objects, layouts, attributes)
+
+
+def _lengthen(store: Store, group: str, n: int) -> None:
+    """Let the arrays of a stage be of `n` images, and its document say so."""
+    names = [f"{group}/{name}" for name in store.objects.folders(group) if name != "records"]
+    found = [parse_array(name, store.objects.read(f"{name}/{ROOT}")) for name in names]
+    identity = store.identity(group)
+    assert identity is not None  # `Store.groups` names those that have one
+    for key, document in stage_documents(identity, [replace(layout, n=n) for layout in found]).items():
+        store.objects.write(key, document)
 
 
 def only_stored(store: Store, images: ImageList) -> ImageList:
@@ -178,15 +217,13 @@ def relabel(store: Store, images: ImageList) -> Store:
     kept = {k: v for k, v in store.attributes.items() if k not in (LABELS, "max_pixels")}
     attributes = kept | _image_attributes(aligned)
     changed = bool(label_changes(store, aligned))
+    if not changed and attributes == store.attributes:
+        return store
+    layouts = image_layouts(len(aligned), len(aligned.class_names), store.shard)
     if changed:
         store.objects.write(ROOT, group_document({**store.attributes, LABELS: UNFINISHED}))
-        layouts = image_layouts(len(aligned), len(aligned.class_names), store.shard)
         write_image_shards(store.objects, layouts, aligned, range(store.n_shards))
-        for key, document in array_documents(layouts).items():
-            store.objects.write(key, document)
-    if changed or attributes != store.attributes:
-        store.objects.write(ROOT, group_document(attributes))
-    return Store(store.objects, attributes)
+    return write_root(store.objects, layouts, attributes)
 
 
 def refuse_if_running(store: Store) -> None:

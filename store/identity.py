@@ -2,10 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+
+from store.documents import group_document
+from store.layout import ArrayLayout, array_documents
+from store.shards import checksum
+
+DOCUMENTS = "documents"
+"""Attribute of a group: checksum of each of its arrays' documents, by object key."""
 
 
 def group_of(stage: str) -> str:
@@ -47,7 +54,7 @@ class StageIdentity:
     @classmethod
     def from_attributes(cls, attributes: Mapping[str, Any]) -> "StageIdentity":
         """The inverse of `attributes`; older stores keep the path in a mapping `recipe`."""
-        fields = {k: v for k, v in attributes.items() if k not in ("fingerprint", "recipe")}
+        fields = {k: v for k, v in attributes.items() if k not in ("fingerprint", "recipe", DOCUMENTS)}
         return cls(**{"source_path": attributes.get("recipe", {}).get("proposals_from"), **fields})
 
     def differences(self, stored: "StageIdentity", *, packages: bool = True) -> list[str]:
@@ -90,3 +97,11 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
 def _short(value: Any) -> str:
     text = value if value == "nothing" else repr(value)
     return text if len(text) <= 40 else f"{text[:18]}…{text[-18:]}"
+
+
+def stage_documents(identity: StageIdentity, layouts: Sequence[ArrayLayout]) -> dict[str, bytes]:
+    """zarr.json of a stage's arrays and, last, of its group, which knows the checksums of the others; by object key."""
+    documents = array_documents(layouts)
+    checksums = {key: checksum(document) for key, document in documents.items()}
+    group = group_document({**identity.attributes(), DOCUMENTS: checksums})
+    return {**documents, f"{identity.group}/zarr.json": group}

@@ -1,11 +1,17 @@
 """The image list of a store."""
 
+import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from data.errors import InputError
 from data.records import ImageList, image_digest
+
+
+def label_digest(labels: np.ndarray) -> str:
+    """SHA-256 (hex) of image-level labels (N, C) bool."""
+    return hashlib.sha256(np.packbits(labels, axis=1).tobytes()).hexdigest()
 
 
 @dataclass(frozen=True)

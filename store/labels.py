@@ -6,7 +6,8 @@ import numpy as np
 
 from data.errors import InputError, some
 from data.records import ImageList
-from store.store import LABELS, UNFINISHED, Store
+from store.root import LABELS, UNFINISHED
+from store.store import Store
 
 
 def label_changes(store: Store, images: ImageList) -> list[str]:
@@ -16,6 +17,8 @@ def label_changes(store: Store, images: ImageList) -> list[str]:
     """
     if store.attributes.get(LABELS) == UNFINISHED:
         return ["new labels were written only in part"]
+    if not store.has_whole_labels():
+        return ["the labels are damaged"]
     stored = store.images()
     was, now = stored.class_names, images.class_names
     changes = []

@@ -1,7 +1,8 @@
 """Shapes, chunks and keys of the store's arrays, fixed before any task runs."""
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +14,18 @@ from store.shards import ZSTD_LEVEL
 FORMAT = 1
 """Version of the store's format; raised when an older reader could misread a newer store."""
 
+_OWN_KEY = re.compile(
+    r"(?:zarr\.json|[^/]+/(?:zarr\.json|lock\.json|records/\d+-\d+\.json|[^/]+/(?:zarr\.json|c(?:/\d+)+)))"
+    r"(?:\.[0-9a-f]{32}\.partial)?"
+)
+
 STATUS = "status"
 PENDING, DONE, FAILED = 0, 1, 2
+
+
+def is_own_key(key: str) -> bool:
+    """Whether a store writes objects of such a name; whatever else lies below its URL is the user's."""
+    return _OWN_KEY.fullmatch(key) is not None
 
 
 @dataclass(frozen=True)
@@ -66,12 +77,6 @@ def image_layouts(n: int, classes: int, shard: int) -> tuple[ArrayLayout, ...]:
     )
 
 
-def group_document(attributes: Mapping[str, Any]) -> bytes:
-    """zarr.json of a group."""
-    document = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
-    return json.dumps(document, indent=2, ensure_ascii=False).encode()
-
-
 def array_documents(layouts: Iterable[ArrayLayout]) -> dict[str, bytes]:
     """zarr.json of each array by object key, as zarr-python writes them."""
     import zarr
@@ -106,9 +111,11 @@ def parse_array(name: str, document: bytes) -> ArrayLayout:
         kind = "str" if meta["data_type"] == "string" else np.dtype(meta["data_type"]).name
         if names != ["vlen-utf8" if kind == "str" else "bytes", "zstd", "crc32c"]:
             raise ValueError(f"codecs {names}")
-        n, *row_shape = meta["shape"]
+        n, *row_shape = (int(side) for side in meta["shape"])
         shard = int(meta["chunk_grid"]["configuration"]["chunk_shape"][0])
+        if min(n, shard, *row_shape, 1) < 0 or not shard:
+            raise ValueError(f"shape {meta['shape']} in shards of {shard}")
         packed = inner["chunk_shape"][0] == shard
         return ArrayLayout(name, tuple(row_shape), kind, int(n), shard, packed)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
         raise InputError(f"{name}: not an array as this engine writes them ({error})") from error

@@ -54,16 +54,6 @@ class LocalObjects(Objects):
         except OSError as error:
             raise self.explained(error, key, "remove") from error
 
-    def delete_tree(self, prefix: str) -> None:
-        top = self.root / prefix
-        try:
-            for folder, _, names in os.walk(top, topdown=False):
-                for name in names:
-                    (Path(folder) / name).unlink(missing_ok=True)
-                Path(folder).rmdir()
-        except OSError as error:
-            raise self.explained(error, prefix, "remove") from error
-
     def entries(self, prefix: str) -> Iterator[tuple[str, int]]:
         folders = [self.root / prefix]
         while folders:

@@ -7,6 +7,7 @@ the same bytes and records come last.
 """
 
 import json
+import math
 import os
 import socket
 import threading
@@ -17,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from data.errors import InputError
+from store.documents import parse_object
 from store.local import LocalObjects
 from store.objects import Objects, StorageError
 
@@ -60,14 +62,15 @@ class Holder:
         import psutil
 
         here = Holder.this_process()
+        recent = abs(time.time() - self.beat) < SILENCE_SECONDS  # a beat of the future is no sign of life either
         if self.host != here.host:
-            return time.time() - self.beat < SILENCE_SECONDS
+            return recent
         boot, _, namespace = self.machine.partition("/")
         here_boot, _, here_namespace = here.machine.partition("/")
         if boot != here_boot:
             return False
         if namespace != here_namespace:
-            return time.time() - self.beat < SILENCE_SECONDS
+            return recent
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.started) < _START_TOLERANCE
@@ -97,10 +100,11 @@ def live_lock(objects: Objects, group: str) -> Holder | None:
 
 def _read(objects: Objects, key: str) -> Holder | None:
     try:
-        return Holder(**json.loads(objects.read(key)))
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError):
+        holder = Holder(**parse_object(objects.read(key)))
+        numbers = (holder.pid, holder.started, holder.beat)
+        sound = all(isinstance(n, int | float) and math.isfinite(n) and 0 <= n < 2**40 for n in numbers)
+        return holder if sound and isinstance(holder.machine, str) else None
+    except (FileNotFoundError, ValueError, TypeError):
         return None
 
 
@@ -112,7 +116,8 @@ def stage_lock(objects: Objects, group: str) -> Iterator[None]:
         other = live_lock(objects, group)
         if other is not None:
             raise LockedError(
-                f"{objects.url}: stage '{group}' is being computed by {other}; wait for it to end or stop it first"
+                f"{objects.url}: stage '{group}' is being computed by {other}; wait for it to end or stop it first "
+                f"(if it is gone for good, remove {key})"
             )
         objects.write(key, json.dumps(asdict(me)).encode())
     if not objects.is_local and _read(objects, key) != me:

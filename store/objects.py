@@ -34,9 +34,10 @@ class Objects(ABC):
     def delete(self, key: str) -> None:
         """Remove an object; one that does not exist is fine."""
 
-    @abstractmethod
-    def delete_tree(self, prefix: str) -> None:
-        """Remove every object below `prefix`."""
+    def delete_many(self, keys: Iterable[str]) -> None:
+        """Remove objects, each as `delete` does; an object store takes many at a time."""
+        for key in keys:
+            self.delete(key)
 
     @abstractmethod
     def entries(self, prefix: str) -> Iterator[tuple[str, int]]:

@@ -61,12 +61,13 @@ class RemoteObjects(Objects):
         except FileNotFoundError:
             return
 
-    def delete_tree(self, prefix: str) -> None:
-        keys = [key for key, _ in self.entries(prefix)]
+    def delete_many(self, keys: Iterable[str]) -> None:
+        doomed = list(keys)
         try:
-            self._fs.rm([self._path(key) for key in keys])
+            if doomed:
+                self._fs.rm([self._path(key) for key in doomed])
         except Exception:  # one by one, with retries
-            for key in keys:
+            for key in doomed:
                 self.delete(key)
 
     def entries(self, prefix: str) -> Iterator[tuple[str, int]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from store.completion import UPSTREAM, Completion, read_completions, recorded_shards
+from store.completion import UPSTREAM, Completion, recorded_shards
 from store.identity import StageIdentity
 from store.layout import DONE
 from store.lock import Holder, live_lock
@@ -102,7 +102,7 @@ def _records(store: Store, identity: StageIdentity) -> Iterator[Completion]:
     """The records that count for a stage, in the order of the images."""
     recorded = recorded_shards(store.objects, identity.group, store.shard)
     keys = [key for _, (key, _) in sorted(recorded.items())]
-    return (r for r in read_completions(store.objects, keys) if r.fingerprint == identity.fingerprint)
+    return store.completions(identity.group, keys)
 
 
 def _failures(record: Completion, identity: StageIdentity) -> list[FailedImage]:

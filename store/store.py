@@ -3,7 +3,6 @@
 What has no completion record does not exist: reading it is refused, never answered with zeros.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby, islice
@@ -12,30 +11,20 @@ from typing import Any
 import numpy as np
 
 from data.errors import InputError
-from data.records import GREY_BITS, MAX_PIXELS, Decoding, ImageList
+from data.records import GREY_BITS, MAX_PIXELS, Decoding, ImageList, image_digest
 from store.completion import Completion, read_completions, record_key, recorded_shards
+from store.documents import group_attributes
+from store.errors import DamagedStoreError, IncompleteStoreError
 from store.identity import StageIdentity
-from store.images import ListedImages, StoredImages
-from store.layout import FORMAT, PENDING, ArrayLayout, parse_array
+from store.images import ListedImages, StoredImages, label_digest
+from store.layout import PENDING, ArrayLayout, image_layouts, parse_array
 from store.objects import Objects
+from store.root import LABELS, ROOT, UNFINISHED, is_unfinished, lost_root, read_root
 from store.shard_reader import ShardReader
 from store.shards import DamagedError
 from store.storage import open_objects
 
-ROOT = "zarr.json"
-KIND = "pdsl-store"
-LABELS, UNFINISHED = "labels", "unfinished"
-"""Attribute of the root while labels are rewritten, and its value: what lies there then is half old, half new."""
-SHARDS_TOGETHER = 256
-"""Shards of a long read that are fetched at a time."""
-
-
-class DamagedStoreError(InputError):
-    """Something recorded as whole is missing or does not match its checksum."""
-
-
-class IncompleteStoreError(InputError):
-    """What was asked for has not been computed."""
+SHARDS_TOGETHER = 256  # of a long read, fetched at a time
 
 
 class Store:
@@ -110,12 +99,19 @@ class Store:
             )
         return self._images
 
+    def has_whole_labels(self) -> bool:
+        """Whether the labels are those that the root speaks of (older versions did not say)."""
+        return self.attributes.get("label_digest") in (None, label_digest(self.images().labels))
+
     def align(self, images: ImageList) -> ImageList:
         """`images` in the store's order; refuses a list that differs in an id or a size (paths may differ)."""
         return self.listed().align(images, self.url)
 
     def layout(self, name: str) -> ArrayLayout:
         """Shape, dtype and chunks of an array. Raises IncompleteStoreError if the store does not have it."""
+        if not self._layouts:  # the image list's by the root, not by their own documents
+            layouts = image_layouts(self.n_images, len(self.attributes["class_names"]), self.shard)
+            self._layouts = {layout.name: layout for layout in layouts}
         if name not in self._layouts:
             try:
                 self._layouts[name] = parse_array(name, self.objects.read(f"{name}/{ROOT}"))
@@ -149,12 +145,14 @@ class Store:
         """Parameters, version, upstream and packages a stage was begun with; None if it was not."""
         if group not in self._identities:
             try:
-                document = json.loads(self.objects.read(f"{group}/{ROOT}"))
-                self._identities[group] = StageIdentity.from_attributes(document["attributes"])
+                attributes = group_attributes(self.objects.read(f"{group}/{ROOT}"))
+                self._identities[group] = StageIdentity.from_attributes(attributes)
             except FileNotFoundError:
                 return None
-            except (ValueError, KeyError, TypeError) as error:
-                raise DamagedStoreError(f"{self.url}/{group}/{ROOT}: not a stage of this format ({error})") from error
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise DamagedStoreError(
+                    f"{self.url}/{group}/{ROOT}: {error}; run precompute for the stage again, which writes it anew"
+                ) from error
         return self._identities[group]
 
     def stale(self, group: str) -> str | None:
@@ -178,18 +176,32 @@ class Store:
             found = Completion.decode(self.objects.read(record_key(group, first, stop)))
         except FileNotFoundError:
             found = self._narrower_completion(group, index)
+        return found if found and self._holds(group, found) else None
+
+    def completions(self, group: str, keys: Iterable[str]) -> Iterator[Completion]:
+        """Whole records among `keys` that are of the stage's present identity and of this store's images."""
+        self.listed()  # read together, and not shard by shard
+        return (record for record in read_completions(self.objects, keys) if self._holds(group, record))
+
+    def _holds(self, group: str, record: Completion) -> bool:
+        """Whether a record is of the stage as the store has it, and of the images that the store lists in its rows."""
         identity = self.identity(group)
-        return found if found and identity and found.fingerprint == identity.fingerprint else None
+        return identity is not None and record.fingerprint == identity.fingerprint and self.lists(record)
+
+    def lists(self, record: Completion) -> bool:
+        """Whether the images of a record are those that the store lists in its rows."""
+        if record.stop > self.n_images:
+            return False
+        ids, sizes = (self.read(f"images/{name}", range(record.first, record.stop)) for name in ("id", "size"))
+        digest = image_digest((i, h, w) for i, (h, w) in zip(ids.tolist(), sizes.tolist(), strict=True))
+        return record.digest in ("", digest) and ids.tolist() == [image.id for image in record.images]
 
     def _narrower_completion(self, group: str, index: int) -> Completion | None:
         """The last shard's record from before images were added: it covers fewer images than the shard now has."""
         if index != self.n_shards - 1 and not self.attributes.get("extended"):
             return None
-        key, _ = recorded_shards(self.objects, group, self.shard).get(index, (None, 0))
-        try:
-            return Completion.decode(self.objects.read(key)) if key else None
-        except FileNotFoundError:
-            return None
+        key, _ = recorded_shards(self.objects, group, self.shard).get(index, ("", 0))
+        return next(read_completions(self.objects, [key] if key else []), None)
 
     def read(self, name: str, rows: int | slice | Sequence[int] | np.ndarray) -> np.ndarray:
         """Values of an array: (row_shape) for one image, (n, *row_shape) for several.
@@ -219,16 +231,10 @@ class Store:
         group = layout.name.split("/")[0]
         unknown = [index for index in indexes if (group, index) not in self._whole]
         if group != "images":
-            for record in self._completions(group, (record_key(group, *self.bounds(index)) for index in unknown)):
+            for record in self.completions(group, (record_key(group, *self.bounds(index)) for index in unknown)):
                 self._whole[group, record.first // self.shard] = record.stop
         with self.reader.holding(layout.key(index) for index in indexes if layout.packed):
             yield
-
-    def _completions(self, group: str, keys: Iterable[str]) -> Iterator[Completion]:
-        """Whole records among `keys` that are of the stage's present identity."""
-        identity = self.identity(group)
-        found = read_completions(self.objects, keys)
-        return (record for record in found if identity and record.fingerprint == identity.fingerprint)
 
     def _shard_rows(self, layout: ArrayLayout, rows: list[int]) -> np.ndarray:
         """Values of images of one shard: (n, *row_shape)."""
@@ -267,12 +273,14 @@ class Store:
         values = np.full(self.n_images, PENDING, np.uint8)
         recorded = recorded_shards(self.objects, group, self.shard)
         keys = (key for _, (key, stop) in recorded.items() if stop <= self.n_images)
-        for record in self._completions(group, keys):
+        for record in self.completions(group, keys):
             values[record.first : record.stop] = record.statuses()
         return values
 
     def require(self, *groups: str) -> None:
         """Refuses, with what to run, unless every stage is complete and none is stale."""
+        if not self.has_whole_labels():
+            raise DamagedStoreError(f"{self.url}: images/label: damaged; run `relabel` to bring the labels in again")
         for group in groups:
             reason = self.stale(group)
             if reason:
@@ -284,7 +292,7 @@ class Store:
                 )
 
     def refresh(self) -> None:
-        """Forget what was read of stages: after a run in this process."""
+        """Forget what was read of stages."""
         self._layouts.clear()
         self._identities.clear()
         self._whole.clear()
@@ -292,28 +300,11 @@ class Store:
 
 
 def open_store(url: str) -> Store:
-    """A store at a local path or fsspec URL. Raises InputError if there is none or its format is another."""
+    """A store at a local path or fsspec URL. Raises InputError if there is none, or if it is not a whole one."""
     objects = open_objects(url)
     attributes = read_root(objects)
     if attributes is None:
-        raise InputError(f"{url}: there is no store; create one with precompute")
+        raise InputError(f"{url}: there is no store; {lost_root(objects) or 'create one with precompute'}")
+    if is_unfinished(attributes):
+        raise IncompleteStoreError(f"{url}: its making was interrupted; run precompute again")
     return Store(objects, attributes)
-
-
-def read_root(objects: Objects) -> dict[str, Any] | None:
-    """The root group's attributes, or None if there is no group. Raises InputError for other formats, by name."""
-    try:
-        document = objects.read(ROOT)
-    except FileNotFoundError:
-        return None
-    try:
-        attributes = json.loads(document)["attributes"]
-        kind, found = attributes["kind"], attributes["format"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{objects.url}: a Zarr group, but no store of this program; choose another path") from error
-    if kind != KIND:
-        raise InputError(f"{objects.url}: its kind is {kind!r}, not '{KIND}'; choose another path")
-    if found != FORMAT:
-        age, advice = ("newer", "update this program") if found > FORMAT else ("older", "compute it anew elsewhere")
-        raise InputError(f"{objects.url}: store format {found} is {age} than this program's ({FORMAT}); {advice}")
-    return dict(attributes)

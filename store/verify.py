@@ -1,16 +1,22 @@
 """Re-reads every byte of a store and names what is damaged or missing."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from data.errors import InputError
 from data.records import ImageList
 from store.completion import Completion, read_completions, recorded_shards
-from store.create import write_image_shards
+from store.create import write_image_shards, write_root
+from store.documents import DocumentError, group_attributes
+from store.errors import DamagedStoreError, IncompleteStoreError
+from store.identity import DOCUMENTS
+from store.images import label_digest
 from store.layout import ArrayLayout, image_layouts
+from store.root import COPY, ROOT, read_root
 from store.shards import DamagedError, checksum, decode_chunk, decode_index, index_size, locate
-from store.store import ROOT, DamagedStoreError, Store
+from store.storage import open_objects
+from store.store import Store, open_store
 
 
 @dataclass(frozen=True)
@@ -59,13 +65,60 @@ class Verification:
 
 
 def verify_store(store: Store) -> Verification:
-    """Read every object that a completion record names, every image shard, and every record."""
+    """Read every document, every image shard, every record, and every object that a record names."""
     result = Verification()
+    result.damage.extend(_verify_root(store))
     result.damage.extend(_verify_images(store, result))
     for group in store.objects.folders(""):
         if group != "images":
             result.damage.extend(_verify_group(store, group, result))
     return result
+
+
+def open_damaged(url: str) -> Store:
+    """A store to verify: as its root says or, where that is lost or damaged, as the root's copy says."""
+    try:
+        return open_store(url)
+    except IncompleteStoreError:
+        raise
+    except InputError as error:
+        objects = open_objects(url)
+        try:
+            copy = read_root(objects, COPY)
+        except InputError:
+            copy = None
+        if copy is None:
+            raise error
+        return Store(objects, copy)
+
+
+def _verify_root(store: Store) -> Iterator[Damage]:
+    """The root, its copy, and the documents of the image list."""
+    documents = {key: _read(store, key) for key in (ROOT, COPY)}
+    try:
+        if read_root(store.objects) is None:
+            yield Damage(ROOT, 0, (), ROOT, "missing")
+    except InputError as error:
+        yield Damage(ROOT, 0, (), ROOT, str(error).partition(": ")[2])
+    else:
+        if DOCUMENTS in store.attributes and documents[ROOT] is not None and documents[COPY] != documents[ROOT]:
+            yield Damage(ROOT, 0, (), COPY, "is not a copy of the root")
+    yield from _verify_documents(store, ROOT, store.attributes.get(DOCUMENTS))
+
+
+def _verify_documents(store: Store, group: str, stated: object) -> Iterator[Damage]:
+    """zarr.json of arrays by the checksums that their group's document states (older versions stated none)."""
+    for key, expected in stated.items() if isinstance(stated, Mapping) else ():
+        document = _read(store, key)
+        if document is None or checksum(document) != expected:
+            yield Damage(group, 0, (), key, "missing" if document is None else "does not match its checksum")
+
+
+def _read(store: Store, key: str) -> bytes | None:
+    try:
+        return store.objects.read(key)
+    except FileNotFoundError:
+        return None
 
 
 def damaged_rows(damage: Iterable[Damage], group: str) -> dict[int, frozenset[int]]:
@@ -78,8 +131,9 @@ def damaged_rows(damage: Iterable[Damage], group: str) -> dict[int, frozenset[in
 
 
 def _verify_images(store: Store, result: Verification) -> Iterator[Damage]:
-    for name in ("images/id", "images/size", "images/label"):
-        layout = store.layout(name)
+    n_classes = len(store.attributes["class_names"])
+    whole = True
+    for layout in image_layouts(len(store), n_classes, store.shard):
         for index in range(store.n_shards):
             rows = tuple(range(*store.bounds(index)))
             try:
@@ -88,9 +142,21 @@ def _verify_images(store: Store, result: Verification) -> Iterator[Damage]:
                 result.bytes += len(data)
                 _check_chunks(layout, data, [0])
             except FileNotFoundError:
+                whole = False
                 yield Damage("images", index, rows, layout.key(index), "missing")
             except DamagedError as error:
+                whole = False
                 yield Damage("images", index, rows, layout.key(index), str(error))
+    if whole and (problem := _problem_of_labels(store)):
+        for index in range(store.n_shards):
+            yield Damage("images", index, tuple(range(*store.bounds(index))), layout.key(index), problem)
+
+
+def _problem_of_labels(store: Store) -> str | None:
+    try:
+        return None if store.has_whole_labels() else "the labels do not match their digest"
+    except InputError as error:
+        return str(error).partition(": ")[2]
 
 
 def _verify_group(store: Store, group: str, result: Verification) -> Iterator[Damage]:
@@ -103,6 +169,7 @@ def _verify_group(store: Store, group: str, result: Verification) -> Iterator[Da
     if identity is None and recorded:
         yield Damage(group, 0, (), f"{group}/{ROOT}", problem)
         return
+    yield from _verify_documents(store, group, _stated(store, group))
     done = 0
     seen = set()
     unreadable: set[str] = set()
@@ -110,14 +177,34 @@ def _verify_group(store: Store, group: str, result: Verification) -> Iterator[Da
     for record in read_completions(store.objects, keys):
         index = record.first // store.shard
         seen.add(index)
-        if identity is not None and record.fingerprint == identity.fingerprint:
-            done += len(record.images)
+        if identity is None or record.fingerprint != identity.fingerprint:
+            continue
+        done += len(record.images)
+        if _of_other_images(store, record):
+            key = recorded[index][0]
+            yield Damage(group, index, tuple(range(*store.bounds(index))), key, "the record is of other images")
+        else:
             yield from _verify_shard(store, group, record, unreadable, result)
     for index, (key, stop) in recorded.items():
         if index not in seen:
             rows = tuple(range(index * store.shard, min(stop, store.n_images)))
             yield Damage(group, index, rows, key, "the completion record is no whole record")
     result.pending[group] = len(store) - done
+
+
+def _stated(store: Store, group: str) -> object:
+    try:
+        return group_attributes(store.objects.read(f"{group}/{ROOT}")).get(DOCUMENTS)
+    except (FileNotFoundError, DocumentError):
+        return None
+
+
+def _of_other_images(store: Store, record: Completion) -> bool:
+    """False too where the image list is damaged, which is told elsewhere."""
+    try:
+        return not store.lists(record)
+    except (DamagedStoreError, IncompleteStoreError):
+        return False
 
 
 def _verify_shard(
@@ -182,6 +269,12 @@ def withdraw_unreadable(store: Store, damage: Iterable[Damage]) -> None:
             store.objects.delete(found.key)
 
 
+def repair_root(store: Store) -> None:
+    """Write the root, its copy and the documents of the image list as `store`, opened by what is whole, has them."""
+    layouts = image_layouts(len(store), len(store.attributes["class_names"]), store.shard)
+    write_root(store.objects, layouts, store.attributes)
+
+
 def repair_images(store: Store, images: ImageList, damage: Iterable[Damage]) -> None:
     """Write damaged shards of the image list again. Raises InputError if `images` is not the store's list."""
     indexes = sorted({found.index for found in damage if found.group == "images"})
@@ -194,3 +287,5 @@ def repair_images(store: Store, images: ImageList, damage: Iterable[Damage]) -> 
         raise InputError(f"{images.spec} {images.split}: not the image list of {store.url}; name the right --data")
     layouts = image_layouts(len(store), len(images.class_names), store.shard)
     write_image_shards(store.objects, layouts, images, indexes)
+    labels = label_digest(store.read("images/label", slice(None)))
+    write_root(store.objects, layouts, {**store.attributes, "label_digest": labels})

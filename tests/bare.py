@@ -14,6 +14,7 @@ import argparse
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -78,6 +79,7 @@ def _may_use(python: str, user: pwd.struct_passwd) -> bool:
 
 def _become(user: pwd.struct_passwd | None) -> Callable[[], None]:
     def become() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it
         if user is not None:
             os.setgroups([])
             os.setgid(user.pw_gid)

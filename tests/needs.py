@@ -62,7 +62,8 @@ NETWORK_NAMESPACES = Need("network namespaces", _programs("ip", "unshare", "host
 SMALL_DISK = Need("a disk of 1 MiB", _programs("mount", "umount"), "run as root, where mounting is allowed")
 REAL_IMAGES = Need("real images", _shared, "put data/ and weights/ into that folder beside the project")
 CUDA = Need("CUDA device", _cuda, "run `make test-gpu` on a machine with one")
-ALL = (SLURM, SSH_SERVER, NETWORK_NAMESPACES, SMALL_DISK, REAL_IMAGES, CUDA)
+GIT = Need("git", _programs("git", root=False), "install git")
+ALL = (SLURM, SSH_SERVER, NETWORK_NAMESPACES, SMALL_DISK, REAL_IMAGES, GIT, CUDA)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pdsl.evaluate.results import read_results
 from pdsl.report.evidence import proposals_picture, read_evidence, seeds_picture
 from pdsl.report.gallery import pictures, shown
 from pdsl.report.panels import side_by_side
-from pdsl.run.folder import PREDICTIONS
+from pdsl.run.names import PREDICTIONS
 from store.store import open_store
 
 SIDE = 320

@@ -3,11 +3,18 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from data.errors import InputError
 from pdsl.config.inference import InferenceConfig
 from pdsl.config.model import ModelConfig
 
 ALL_SCALES = tuple(range(480, 1217, 32))
 """Shorter sides of the paper and of the release: 480 to 1216 in steps of 32."""
+
+
+LARGEST_STEP = 4096
+"""Images of one update: more of them decoded do not fit into a machine's memory."""
+MOST_PER_CORE = 4
+"""Threads and loader processes for each core of this machine: beyond it they only stand in each other's way."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,14 @@ class OptimizerConfig:
     def __post_init__(self) -> None:
         if min(self.images_per_step, self.images_per_pass) < 1:
             raise ValueError("images_per_step and images_per_pass have to be at least 1")
+        if self.images_per_step > LARGEST_STEP:
+            raise ValueError(f"images_per_step: {self.images_per_step} images are held at once; at most {LARGEST_STEP}")
+        if min(self.lr, self.bias_lr_factor) < 0:
+            raise ValueError(f"lr: {self.lr} and bias_lr_factor: {self.bias_lr_factor} must not be negative")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum: {self.momentum} is not within [0, 1)")
+        if min(self.weight_decay, self.bias_weight_decay) < 0:
+            raise ValueError("weight_decay and bias_weight_decay: negative decay lets the weights grow without bound")
 
 
 @dataclass(frozen=True)
@@ -106,6 +121,8 @@ class ScheduleConfig:
     def __post_init__(self) -> None:
         if list(self.drops) != sorted(set(self.drops)):
             raise ValueError(f"drops: {self.drops} has to rise")
+        if not 0 < self.factor <= 1:
+            raise ValueError(f"factor: {self.factor} is not within (0, 1]")
         if self.warmup_steps < 0:
             raise ValueError(f"warmup_steps: {self.warmup_steps} is negative")
 
@@ -136,6 +153,7 @@ class Config:
 
     seed: of initial weights, order of images, augmentation and dropout.
     steps: number of updates; checkpoint_every, log_every: in steps.
+    checkpoints_kept: the newest so many stay beside last.pt, older ones are removed; 0 keeps all.
     device: "auto" takes CUDA where there is one. threads: of the CPU's arithmetic; 0 = all cores.
     precision: "auto" is bf16 autocast on CUDA and float32 on the CPU.
     init: run folder or checkpoint whose weights are the start (command line: --init).
@@ -146,6 +164,7 @@ class Config:
     seed: int = 0
     steps: int = 60_000
     checkpoint_every: int = 5_000
+    checkpoints_kept: int = 3
     log_every: int = 20
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -164,5 +183,11 @@ class Config:
         for name in ("steps", "checkpoint_every", "log_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is not positive")
-        if self.seed < 0 or self.threads < 0:
-            raise ValueError("seed and threads have to be non-negative")
+        if min(self.seed, self.threads, self.checkpoints_kept) < 0:
+            raise ValueError("seed, threads and checkpoints_kept have to be non-negative")
+
+    def fit_machine(self, cores: int) -> None:
+        """Raises InputError for threads or loaders beyond what `cores` can use."""
+        for name, number in (("threads", self.threads), ("data.loaders", self.data.loaders)):
+            if number > MOST_PER_CORE * cores:
+                raise InputError(f"{name}: {number} on {cores} cores; give at most {MOST_PER_CORE * cores}")

@@ -11,7 +11,7 @@ from pdsl.evaluate.predictions import Prediction, fill_boxes
 from pdsl.evaluate.results import to_coco, write_json
 from pdsl.evaluate.split import detect_split
 from pdsl.evaluate.summary import evaluate_predictions
-from pdsl.run.folder import METRICS, PREDICTIONS
+from pdsl.run.names import METRICS, PREDICTIONS
 from pdsl.run.trained import TrainedModel, untrained
 
 COMPARED = {

@@ -1,7 +1,6 @@
 """Results files: detections as the world exchanges them, COCO's JSON here, VOC's text in `voc_results`."""
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from data import rle
 from data.boxes import xyxy_to_xywh
 from data.errors import InputError
 from data.json_file import read_json
+from data.json_stream import is_finite_number
 from data.records import ImageList
 from data.truth import RLE
 from data.whole_file import write_whole
@@ -119,7 +119,7 @@ class _RowReader:
 
 
 def _number(value: Any, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_finite_number(value):
         raise _RowError(f"{name}: {value!r:.60} is not a finite number")
     return float(value)
 

@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.progress import track
 
 from data.records import ImageList
+from pdsl.classes import class_ids
 from pdsl.evaluate.infer import detect_images
 from pdsl.evaluate.predictions import Prediction
 from pdsl.run.trained import TrainedModel
@@ -22,10 +23,8 @@ def detect_split(
     store.require(PROPOSALS)
     found: list[Prediction] = []
     failed: dict[str, str] = {}
-    class_ids = trained.class_ids(images)
-    outcomes = detect_images(
-        trained.model, trained.config, images, store, class_ids, tta=tta, only_present=only_present
-    )
+    ids = class_ids(trained.class_names, images, trained.config.classes)
+    outcomes = detect_images(trained.model, trained.config, images, store, ids, tta=tta, only_present=only_present)
     for record, outcome in track(outcomes, "detect", len(images), console=Console(stderr=True)):
         if isinstance(outcome, str):
             failed[record.id] = outcome

@@ -1,4 +1,4 @@
-"""From the equations' sums to the loss terms of one image: normalisation and weights, as configured."""
+"""From the equations' sums to the loss terms of one image, normalised as configured, and to their total (Eq. 1)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class LossTerms:
         """Eq. 1, by way of Eq. 4, 5 and 6: what is learnt from."""
         mil, *refinements = self.detection.values()
         segmentation = torch.stack(list(self.segmentation.values())).sum()
-        correlation = correlation_loss(list(self.correlation.values())).to(mil.device)
+        correlation = correlation_loss(list(self.correlation.values()))  # without any, 0 on the host: not to be moved
         return objective(detection_loss(mil, refinements), segmentation, correlation)
 
 

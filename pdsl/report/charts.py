@@ -20,6 +20,7 @@ GROUPS = {
 
 def loss_curves(entries: Sequence[Mapping[str, Any]]) -> str:
     """SVG with the total loss on the left and its parts on the right; "" where there is nothing to draw."""
+    entries = [entry for entry in entries if "loss" in entry]  # others hold figures alone
     if len(entries) < 2:
         return ""
     steps = [entry["step"] for entry in entries]

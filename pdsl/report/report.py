@@ -23,7 +23,8 @@ from pdsl.report.charts import loss_curves, validation_curves
 from pdsl.report.evidence import Evidence, proposals_picture, seeds_picture
 from pdsl.report.gallery import judge, pictures, shown, spread
 from pdsl.report.overlay import draw
-from pdsl.run.folder import COMPARISON, CONFIG, LOG, read_log
+from pdsl.run.folder import read_log
+from pdsl.run.names import COMPARISON, CONFIG, LOG
 from store.contents import GRABCUT, PROPOSALS, is_done, read_proposals, read_seeds
 from store.layout import DONE
 from store.store import open_store

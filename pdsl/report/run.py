@@ -11,7 +11,7 @@ from pdsl.evaluate.evaluation_set import EvaluationSet
 from pdsl.evaluate.results import write_json
 from pdsl.evaluate.summary import print_metrics
 from pdsl.report.report import write_report
-from pdsl.run.folder import COMPARISON, METRICS, PREDICTIONS, REPORT
+from pdsl.run.names import COMPARISON, METRICS, PREDICTIONS, REPORT
 from pdsl.run.trained import load_trained
 
 

@@ -1,8 +1,9 @@
 """Checkpoints of a run: written whole or not at all, read without unpickling anything but plain values and tensors."""
 
-import pickle
 import shutil
 import uuid
+import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,33 +14,72 @@ from data.whole_file import PARTIAL, settle, whole_file
 
 FOLDER = "checkpoints"
 LAST = "last.pt"
+NEEDED: dict[str, type] = {"model": dict, "step": int, "config": dict, "class_names": list}
+"""What a checkpoint holds at least, and its types."""
 
 Checkpoint = dict[str, Any]
 """model, optimizer: state dicts; step: updates done; generators: states of torch's global generators; config: plain
-values of the complete configuration; class_names: list of str; stores: what was trained on; labels: with which labels
-(older checkpoints lack it)."""
+values of the complete configuration; class_names: list of str; stores: what was trained on; labels: with which labels;
+proposals: how the proposals were made (older checkpoints lack the last two)."""
 
 
-def save_checkpoint(run: Path, checkpoint: Checkpoint) -> Path:
-    """Write `checkpoints/step-NNNNNN.pt` and let `checkpoints/last.pt` be the same file.
+def save_checkpoint(run: Path, checkpoint: Checkpoint, kept: int = 0) -> Path:
+    """Write `checkpoints/step-NNNNNN.pt` and let `checkpoints/last.pt` be the same file; older ones but `kept` go.
 
     Each name appears by a rename, after its bytes have reached the disk: a killed run leaves the previous file.
-    Raises InputError if the disk refuses.
+    Raises InputError if the disk refuses, or for weights that are not finite, which are never saved.
     """
+    refuse_non_finite(checkpoint["model"], f"{run}: update {checkpoint['step']}")
     path = run / FOLDER / f"step-{checkpoint['step']:06d}.pt"
     try:
         with whole_file(path) as file:
             torch.save(checkpoint, file)
         _point_last_to(path)
-    except OSError as error:
+        _remove_older(path.parent, kept)
+    except (OSError, RuntimeError) as error:  # torch's writer says RuntimeError where the disk is full
         raise InputError(f"{path}: can not be written ({error}); make room, then continue with --resume") from error
     return path
 
 
 def latest_checkpoint(run: Path) -> Path | None:
-    """The run's last complete checkpoint, or None."""
+    """The run's last checkpoint, or None."""
     path = run / FOLDER / LAST
     return path if path.is_file() else None
+
+
+def resumable_checkpoint(run: Path, tell: Callable[[str], None]) -> Path | None:
+    """The newest whole checkpoint of a run, None where it saved none; `tell` hears what was passed over.
+
+    Raises InputError where there are checkpoints and none is whole: then nothing is begun anew.
+    """
+    steps = sorted((run / FOLDER).glob("step-*.pt"), reverse=True)
+    last = latest_checkpoint(run)
+    candidates = [last, *steps] if last else steps
+    for path in candidates:
+        try:
+            check_whole(path)
+        except InputError as error:
+            tell(f"{error}; looking for an older one")
+            continue
+        if path != last:
+            tell(f"{run}: going on from {path.name}, the newest checkpoint that is whole")
+        return path
+    if candidates:
+        raise InputError(f"{run / FOLDER}: holds no whole checkpoint; restore one, or train anew in another folder")
+    return None
+
+
+def check_whole(path: Path) -> None:
+    """Read a checkpoint against the checksums that it holds (crc32 of each of its parts). Raises InputError."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: does not exist; give a run folder or a checkpoint file") from error
+    except Exception as error:  # a damaged archive can raise anything
+        raise InputError(f"{path}: is not a readable checkpoint ({_first_line(error)})") from error
+    if damaged is not None:
+        raise InputError(f"{path}: is not a readable checkpoint ('{damaged}' in it does not match its checksum)")
 
 
 def load_checkpoint(source: str | Path, device: torch.device | str = "cpu") -> Checkpoint:
@@ -53,16 +93,34 @@ def load_checkpoint(source: str | Path, device: torch.device | str = "cpu") -> C
         if last is None:
             raise InputError(f"{path}: holds no {FOLDER}/{LAST}; give the run folder of a training that saved one")
         path = last
+    check_whole(path)
     try:
         checkpoint = torch.load(path, map_location=device, weights_only=True)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: does not exist; give a run folder or a checkpoint file") from error
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+    except Exception as error:  # a damaged file can raise anything
         raise InputError(f"{path}: is not a readable checkpoint ({_first_line(error)})") from error
-    missing = {"model", "step", "config", "class_names"} - set(checkpoint if isinstance(checkpoint, dict) else ())
+    if not isinstance(checkpoint, dict):
+        raise InputError(f"{path}: is not a checkpoint of this trainer but holds {type(checkpoint).__name__}")
+    missing = NEEDED.keys() - checkpoint.keys()
     if missing:
         raise InputError(f"{path}: is not a checkpoint of this trainer, it lacks {', '.join(sorted(missing))}")
+    for name, kind in NEEDED.items():
+        if not isinstance(checkpoint[name], kind):
+            raise InputError(f"{path}: its '{name}' is no {kind.__name__}; give a checkpoint of this trainer")
+    refuse_non_finite(checkpoint["model"], str(path))
     return checkpoint
+
+
+def refuse_non_finite(weights: Mapping[str, Any], where: str) -> None:
+    """Raises InputError, beginning with `where`, for weights that are infinite or NaN: they detect nothing."""
+    for name, value in weights.items():
+        if isinstance(value, torch.Tensor) and value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise InputError(f"{where}: the weights '{name}' are not finite; lower optimizer.lr and train anew")
+
+
+def _remove_older(folder: Path, kept: int) -> None:
+    """All but the newest `kept` step-*.pt; 0 keeps all. last.pt is a name of its own."""
+    for path in sorted(folder.glob("step-*.pt"))[:-kept] if kept else ():
+        path.unlink(missing_ok=True)
 
 
 def _first_line(error: Exception) -> str:

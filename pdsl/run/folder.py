@@ -13,15 +13,21 @@ from data.parameters import nest, replace, to_plain
 from data.whole_file import write_whole
 from pdsl.config.load import config_from_plain, load_config, save_config
 from pdsl.config.tree import Config
+from pdsl.run.lock import LOCK
+from pdsl.run.names import CONFIG, LOG
 
-CONFIG = "config.yaml"
-LOG = "log.jsonl"
-TENSORBOARD = "tensorboard"
-METRICS, PREDICTIONS, REPORT = "metrics.json", "predictions.json", "report.html"
-COMPARISON = "comparison.json"
-"""What `eval` adds: figures, detections, the page; what training is worth against the untrained model."""
 CHANGEABLE = frozenset(
-    {"steps", "checkpoint_every", "log_every", "device", "threads", "data.stores", "data.images", "data.loaders"}
+    {
+        "steps",
+        "checkpoint_every",
+        "checkpoints_kept",
+        "log_every",
+        "device",
+        "threads",
+        "data.stores",
+        "data.images",
+        "data.loaders",
+    }
     | {"validation.every", "validation.store", "validation.images"}
 )
 """What a resumed run may set anew. None of it changes what is learnt: a moved store is recognised by its contents."""
@@ -29,7 +35,7 @@ CHANGEABLE = frozenset(
 
 def refuse_existing(run: Path) -> None:
     """Raise InputError if something lies at `run` already."""
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+    if run.exists() and (not run.is_dir() or any(path.name != LOCK for path in run.iterdir())):
         raise InputError(f"{run}: exists already; continue it with --resume, or give --out another folder")
 
 

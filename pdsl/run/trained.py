@@ -1,13 +1,13 @@
 """The model of a run folder, ready to look at images."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from data.errors import InputError
-from data.records import ImageList
-from pdsl.classes import class_ids
 from pdsl.config.load import config_from_plain
 from pdsl.config.tree import Config
 from pdsl.model.build import build_model
@@ -18,19 +18,16 @@ from pdsl.run.checkpoint import load_checkpoint
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """model: in eval mode, on its device. step: updates it has seen. class_names: its C classes."""
+    """model: in eval mode, on its device. step: updates it has seen. class_names: its C classes.
+
+    proposals: how the proposals it was trained with were made ({"params", "source_path"}); None if it does not say.
+    """
 
     model: PDSL
     config: Config
     class_names: tuple[str, ...]
     step: int
-
-    def class_ids(self, images: ImageList) -> list[int | None]:
-        """For each class of the model its id in `images`, by name under the run's `classes:`; None where it lacks it.
-
-        Raises InputError if they share no class.
-        """
-        return class_ids(self.class_names, images, self.config.classes)
+    proposals: Mapping[str, Any] | None = None
 
 
 def load_trained(run: str | Path) -> TrainedModel:
@@ -43,7 +40,8 @@ def load_trained(run: str | Path) -> TrainedModel:
         model.load_state_dict(checkpoint["model"])
     except RuntimeError as error:
         raise InputError(f"{run}: its weights do not fit its configuration ({str(error).splitlines()[0]})") from error
-    return TrainedModel(model.to(_device(config)).eval(), config, class_names, int(checkpoint["step"]))
+    step, proposals = int(checkpoint["step"]), checkpoint.get("proposals")
+    return TrainedModel(model.to(_device(config)).eval(), config, class_names, step, proposals)
 
 
 def untrained(trained: TrainedModel) -> TrainedModel:

@@ -1,10 +1,21 @@
-"""SIGINT and SIGTERM end a run between two updates, after a checkpoint; a second signal ends it at once."""
+"""SIGINT and SIGTERM end a run between two updates, after a checkpoint; a second signal ends the process at once.
 
+Python runs signal handlers between two of its own instructions, and an update can sit in native code for minutes. So
+the signals' numbers go through a pipe (`signal.set_wakeup_fd`) to a thread, which answers wherever the main thread is.
+"""
+
+import contextlib
+import os
 import signal
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+END = b"\0"
 
 
 @dataclass
@@ -15,24 +26,58 @@ class StopRequest:
 
 
 @contextmanager
-def catch_signals() -> Iterator[StopRequest]:
-    """Within the block the first SIGINT or SIGTERM is noted instead of obeyed. (Main thread only, as signals are.)"""
+def catch_signals(tell: bool = True) -> Iterator[StopRequest]:
+    """Within the block the first SIGINT or SIGTERM is noted instead of obeyed, and answered in words if `tell`.
+
+    The second ends the process with status 128 + its number. (Main thread only, as signals are.)
+    """
     request = StopRequest()
     before = {}
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
 
     def note(number: int, _: FrameType | None) -> None:
-        if request.signal:
-            raise KeyboardInterrupt
-        request.signal = number
+        request.signal = request.signal or number
 
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in SIGNALS:
             before[number] = signal.signal(number, note)
+        wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     except ValueError:  # not the main thread: leave signals to the caller
+        os.close(reading)
+        os.close(writing)
         yield request
         return
+    watch = threading.Thread(target=_answer, args=(reading, os.getpid(), tell), daemon=True)
+    watch.start()
     try:
         yield request
     finally:
+        signal.set_wakeup_fd(wakeup)
         for number, handler in before.items():
             signal.signal(number, handler)
+        os.write(writing, END)  # closing is no end: loader processes have the pipe as well
+        watch.join()
+        os.close(writing)
+        os.close(reading)
+
+
+def _answer(pipe: int, process: int, tell: bool) -> None:
+    """Read signal numbers: the first is answered, the second ends the process."""
+    heard = 0
+    while (received := os.read(pipe, 1)) not in (END, b""):
+        if received[0] not in SIGNALS or os.getpid() != process:
+            continue
+        heard += 1
+        if heard == 1:
+            if tell:
+                name = signal.Signals(received[0]).name
+                _say(f"{name}: stopping after this update, with a checkpoint (once more: at once)")
+        else:
+            _say("ended at once; `--resume` goes on from the last checkpoint")
+            os._exit(128 + received[0])
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)

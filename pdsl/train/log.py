@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from pdsl.figures import Figures, percent
-from pdsl.run.folder import LOG, TENSORBOARD
+from pdsl.run.names import LOG, TENSORBOARD
 from pdsl.train.meters import Averages
 
 SILENCE_SECONDS = 30.0
@@ -106,6 +106,13 @@ class RunLog:
             self.say(f"step {image.step}: update left out, {', '.join(image.terms)} not finite for {image.image_id}")
         if averages.n_blocked and not averages.blocked:
             self.say(f"step {step}: {averages.n_blocked} updates left out, their gradients were not finite")
+
+    def write_figures(self, step: int, figures: Figures) -> None:
+        """An entry of figures alone, after update `step`: of an evaluation that was left out before."""
+        self.file.write(json.dumps({"step": step, "terms": {}, "validation": figures}) + "\n")
+        for name, value in _flat(figures).items():
+            self.scalars.add_scalar(name, value, step)
+        self._tell_figures(step, figures)
 
     def _tell(self, step: int, loss: float, terms: Mapping[str, float], rate: float) -> None:
         detail = " ".join(f"{name} {value:.3g}" for name, value in terms.items())

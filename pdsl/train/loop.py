@@ -1,5 +1,6 @@
 """A training run from configuration to last checkpoint: exact to resume, whatever killed it."""
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -20,8 +21,10 @@ from pdsl.learnable import unlearnable
 from pdsl.model.build import build_model
 from pdsl.model.pdsl import PDSL
 from pdsl.model.weights import load_backbone_weights
-from pdsl.run.checkpoint import Checkpoint, latest_checkpoint, load_checkpoint, save_checkpoint
-from pdsl.run.folder import CONFIG, LOG, open_run, refuse_existing
+from pdsl.run.checkpoint import Checkpoint, load_checkpoint, resumable_checkpoint, save_checkpoint
+from pdsl.run.folder import open_run, read_log, refuse_existing
+from pdsl.run.lock import run_lock
+from pdsl.run.names import CONFIG, LOG
 from pdsl.train.distributed import World, join_world
 from pdsl.train.interrupt import StopRequest, catch_signals
 from pdsl.train.loader import batches
@@ -67,9 +70,14 @@ def train(
     evaluates the model every `config.validation.every` updates. Raises InputError for bad input, for a folder that
     holds a run already, and if the loss stays non-finite.
     """
-    with join_world(config.device) as world, catch_signals() as stop:
+    with ExitStack() as stack:
+        world = stack.enter_context(join_world(config.device))
         if world.is_first and not (resume and (run / CONFIG).exists()):
             refuse_existing(run)
+        if world.is_first:
+            stack.enter_context(run_lock(run))
+        stop = stack.enter_context(catch_signals(tell=world.is_first))
+        config.fit_machine(os.cpu_count() or 1)
         if config.threads:
             torch.set_num_threads(config.threads)
         if config.optimizer.images_per_step % world.size:
@@ -80,15 +88,22 @@ def train(
         torch.manual_seed(config.seed)  # nothing draws from it; if something ever does, it is resumed exactly too
         cache = open_cache(config.data, config.classes)
         validate = validation(config, cache.class_names) if validation and config.validation.every else None
-        found = latest_checkpoint(run) if resume else None
+        found = resumable_checkpoint(run, _teller(world)) if resume else None
         model, config = _build(config, cache, with_weights=found is None, tell=world.is_first)
         model = model.to(world.device)
         optimizer = build_optimizer(model.train(), config.optimizer)
-        start = _restore(load_checkpoint(found, world.device), model, optimizer, cache) if found else 0
+        checkpoint = load_checkpoint(found, world.device) if found else None
+        start = _restore(checkpoint, model, optimizer, cache) if checkpoint else 0
+        owed = checkpoint is not None and world.any(_owes_figures(checkpoint, run))
         world.broadcast(model.state_dict().values())
         if world.is_first:
             open_run(run, config, start)
-        return _Session(config, run, world, cache, model, optimizer, stop, validate).train(start)
+        return _Session(config, run, world, cache, model, optimizer, stop, validate).train(start, owed)
+
+
+def _teller(world: World) -> Callable[[str], None]:
+    """Tells the user, from the first process only."""
+    return (lambda text: print(text, file=sys.stderr)) if world.is_first else (lambda text: None)
 
 
 def _build(config: Config, cache: CacheReader, *, with_weights: bool, tell: bool) -> tuple[PDSL, Config]:
@@ -138,6 +153,15 @@ def _restore(checkpoint: Checkpoint, model: PDSL, optimizer: torch.optim.Optimiz
     return int(checkpoint["step"])
 
 
+def _owes_figures(checkpoint: Checkpoint, run: Path) -> bool:
+    """Whether an evaluation was due at the checkpoint and left out, because a signal had come."""
+    config, step = checkpoint["config"], checkpoint["step"]
+    every = config.get("validation", {}).get("every", 0)
+    if not every or (step % every and step != config["steps"]):
+        return False
+    return not any(entry["step"] == step and "validation" in entry for entry in read_log(run / LOG))
+
+
 class _Session:
     """The loop itself."""
 
@@ -160,8 +184,8 @@ class _Session:
         self.blocked_in_a_row = 0
         self.clock = time.monotonic()
 
-    def train(self, start: int) -> Outcome:
-        """Updates start..steps, with log entries and checkpoints where they are due."""
+    def train(self, start: int, owed: bool) -> Outcome:
+        """Updates start..steps, with log entries and checkpoints where they are due; owed: figures of `start` first."""
         config = self.config
         images = batches(
             self.cache,
@@ -177,11 +201,18 @@ class _Session:
             if self.world.is_first:
                 self.log = stack.enter_context(RunLog(self.run, start, config.steps))
                 self._introduce(start)
+            if owed and self.validate:
+                self._write_figures(start)
             for step, batch in zip(range(start, config.steps), images, strict=True):
                 self.stepper.run(step, batch)
                 if self._settle(step + 1):
                     return Outcome(step + 1, self.stop.signal)
         return Outcome(max(start, config.steps), 0)
+
+    def _write_figures(self, step: int) -> None:
+        figures = self._figures()
+        if self.log:
+            self.log.write_figures(step, figures)
 
     def _settle(self, done: int) -> bool:
         """After `done` updates: evaluation, log and checkpoint as they are due; whether to stop here."""
@@ -238,8 +269,10 @@ class _Session:
                 "config": to_plain(self.config),
                 "class_names": list(self.cache.class_names),
                 "stores": self.cache.digests(),
+                "proposals": self.cache.proposal_recipe(),
                 "labels": self.cache.label_digest(),
             },
+            self.config.checkpoints_kept,
         )
 
     def _introduce(self, start: int) -> None:

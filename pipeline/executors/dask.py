@@ -17,6 +17,7 @@ from typing import Any
 
 import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, WorkerPlugin
+from distributed.security import Security
 
 from data.errors import InputError
 from pipeline.task import THREAD_LIMITS, Job, ShardTask, limit_threads, probe_image, run_shard
@@ -28,6 +29,7 @@ IN_FLIGHT_PER_WORKER = 3
 """Tasks handed out for each worker: one at work, the others so that it never waits."""
 KILLED = "killed its worker each time (a crash of native code, or out of memory)"
 CONNECT_SECONDS = 30.0
+TLS_CURE = "name certificates in Dask's configuration (distributed.comm.tls, see docs/engine.md)"
 _POLL_SECONDS = 1.0
 _COUNT_SECONDS = 2.0
 
@@ -215,14 +217,20 @@ def _check_versions(expected: Versions, found: Versions) -> None:
 
 
 def local_executor(workers: int) -> DaskExecutor:
-    """`workers` processes of one thread each on this machine."""
+    """`workers` processes of one thread each on this machine.
+
+    They and their client talk over TLS with a key made for this run: whoever else is on the machine can connect to a
+    port of the loopback interface, and a Dask scheduler runs what it is sent.
+    """
     dask.config.set({"distributed.scheduler.worker-ttl": None, "distributed.scheduler.allowed-failures": 1})
     scratch = tempfile.TemporaryDirectory(prefix="pdsl-dask-")
     cluster = LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
         processes=True,
-        host="127.0.0.1",
+        host="tls://127.0.0.1",
+        protocol="tls",
+        security=Security.temporary(),
         dashboard_address="127.0.0.1:0",
         local_directory=scratch.name,
         silence_logs=logging.CRITICAL,
@@ -238,9 +246,11 @@ def local_executor(workers: int) -> DaskExecutor:
 
 
 def scheduler_executor(address: str) -> DaskExecutor:
-    """The workers of a running scheduler, e.g. tcp://host:8786."""
+    """The workers of a running scheduler: tcp://host:8786, or tls:// with the certificates of Dask's settings."""
     try:
         client = Client(address, timeout=CONNECT_SECONDS)
+    except TypeError as error:
+        raise InputError(f"--scheduler {address}: {error}; {TLS_CURE}") from error
     except (OSError, TimeoutError, ValueError) as error:
         raise InputError(f"--scheduler {address}: can not be reached ({error}); is it running?") from error
     return DaskExecutor(client)

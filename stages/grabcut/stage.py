@@ -58,14 +58,15 @@ class ComputeGrabcut:
 def seed_masks(image: np.ndarray, boxes: np.ndarray, params: GrabcutParams) -> np.ndarray:
     """Masks (n, 56, 56) bool, none of them empty, in the frames of `boxes` (n, 4) xyxy of (H, W, 3) uint8 RGB.
 
-    Boxes may leave the image; the mask of a box that is degenerate or not finite is the whole box.
+    Boxes may leave the image; the mask of a box that is degenerate, not finite or far outside is the whole box.
     """
     masks = np.ones((len(boxes), MASK_SIDE, MASK_SIDE), bool)
-    proper = np.isfinite(boxes).all(1) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    limit = FARTHEST * max(image.shape[:2])
+    near = boxes.astype(np.float64).clip(-limit, limit)
+    proper = np.isfinite(boxes).all(1) & (near[:, 2] > near[:, 0]) & (near[:, 3] > near[:, 1])
     if not proper.any():
         return masks
-    limit = FARTHEST * max(image.shape[:2])
-    chosen = boxes[proper].astype(np.float64).clip(-limit, limit)
+    chosen = near[proper]
     if params.method == "opencv":
         from stages.grabcut.opencv_grabcut import opencv_masks
 

@@ -3,6 +3,7 @@ half-open, 0-based."""
 
 import io
 from collections.abc import Callable, Iterable, Mapping
+from enum import IntEnum
 from typing import IO, Any
 
 import numpy as np
@@ -17,9 +18,16 @@ PICKLE_SUFFIXES = (".pkl", ".pickle")
 VARIABLES = ("proposals", "boxes", "bboxes", "scores", "bboxes_scores", "boxScores", "images")
 """Variables of .mat files that are read."""
 SCORES = ("objectness_logits", "scores")
-BOX_MODE = ("detectron2.structures.boxes", "BoxMode")
-XYXY, XYWH = 0, 1
-"""detectron2's numbers of the two box modes in absolute pixels."""
+
+
+class BoxMode(IntEnum):
+    """detectron2's, as its pickles name it: what the four or five numbers of a box are."""
+
+    XYXY_ABS = 0
+    XYWH_ABS = 1
+    XYXY_REL = 2
+    XYWH_REL = 3
+    XYWHA_ABS = 4
 
 
 class BadProposals(Exception):
@@ -95,7 +103,7 @@ def read_pickle(stream: IO[bytes], where: str) -> dict[str, tuple[np.ndarray, np
     order is the ranking) and `bbox_mode` (XYXY_ABS, the default, or XYWH_ABS). Raises InputError for anything else, and
     for an id that occurs twice.
     """
-    content = load_plain(stream, where, {BOX_MODE: int})
+    content = load_plain(stream, where, {("detectron2.structures.boxes", "BoxMode"): BoxMode})
     if not isinstance(content, Mapping):
         raise InputError(f"{where}: holds a {type(content).__name__}, not the dict of a detectron2 proposal file")
     boxes = _field(content, ("boxes",), where)
@@ -104,13 +112,13 @@ def read_pickle(stream: IO[bytes], where: str) -> dict[str, tuple[np.ndarray, np
     scores = _field(content, SCORES, where) if named else [None] * len(boxes)
     if not len(boxes) == len(scores) == len(ids):
         raise InputError(f"{where}: {len(boxes)} boxes, {len(scores)} scores, {len(ids)} ids; expected as many of each")
-    mode = content.get("bbox_mode", XYXY)
-    if mode not in (XYXY, XYWH):
+    mode = content.get("bbox_mode", BoxMode.XYXY_ABS)
+    if mode not in (BoxMode.XYXY_ABS, BoxMode.XYWH_ABS):
         raise InputError(f"{where}: bbox_mode {mode!r} is not supported; write absolute XYXY (0) or XYWH (1) boxes")
 
     def read(some_boxes: Any, some_scores: Any | None) -> tuple[np.ndarray, np.ndarray]:
         corners, ranking = _table(some_boxes, some_scores)
-        return (xywh_to_xyxy(corners) if mode == XYWH else corners), ranking
+        return (xywh_to_xyxy(corners) if mode == BoxMode.XYWH_ABS else corners), ranking
 
     return _collected(((_text(i), *rows) for i, *rows in zip(ids, boxes, scores, strict=True)), where, read)
 

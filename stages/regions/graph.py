@@ -11,7 +11,7 @@ class RegionGraph(NamedTuple):
 
     edge: (E, 2) int32, smaller label first, sorted; length: (E,) pairs of neighbouring pixels on the common border;
     contour: (E,) sum over those pairs of the mean contour value.
-    area: (n,) pixels; color: (n, 3) sums of the Lab planes; box: (n, 4) int32 xyxy half-open;
+    area: (n,) pixels; colour: (n, 3) sums of the Lab planes; box: (n, 4) int32 xyxy half-open;
     border: (n,) sides of pixels on the image's frame.
     """
 
@@ -19,7 +19,7 @@ class RegionGraph(NamedTuple):
     length: np.ndarray
     contour: np.ndarray
     area: np.ndarray
-    color: np.ndarray
+    colour: np.ndarray
     box: np.ndarray
     border: np.ndarray
 
@@ -62,7 +62,7 @@ def _edges(labels: np.ndarray, count: int, contour: np.ndarray) -> tuple[np.ndar
 @numba.njit(cache=True)
 def _regions(labels: np.ndarray, count: int, lab: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     height, width = labels.shape
-    area, border, color = np.zeros(count), np.zeros(count), np.zeros((count, 3))
+    area, border, colour = np.zeros(count), np.zeros(count), np.zeros((count, 3))
     box = np.empty((count, 4), np.int32)
     box[:, 0], box[:, 1], box[:, 2], box[:, 3] = width, height, 0, 0
     for y in range(height):
@@ -70,8 +70,8 @@ def _regions(labels: np.ndarray, count: int, lab: np.ndarray) -> tuple[np.ndarra
             i = labels[y, x]
             area[i] += 1
             for c in range(3):
-                color[i, c] += lab[y, x, c]
+                colour[i, c] += lab[y, x, c]
             box[i, 0], box[i, 1] = min(box[i, 0], x), min(box[i, 1], y)
             box[i, 2], box[i, 3] = max(box[i, 2], x + 1), max(box[i, 3], y + 1)
             border[i] += (x == 0) + (x == width - 1) + (y == 0) + (y == height - 1)
-    return area, color, box, border
+    return area, colour, box, border

@@ -31,7 +31,7 @@ def build_hierarchy(graph: RegionGraph, criterion: MergeCriterion, image_area: i
         graph.length,
         graph.contour,
         graph.area,
-        graph.color,
+        graph.colour,
         criterion.size,
         criterion.color,
         image_area / 100,
@@ -45,17 +45,17 @@ def _cost(
     length: float,
     area_a: float,
     area_b: float,
-    color_a: np.ndarray,
-    color_b: np.ndarray,
+    colour_a: np.ndarray,
+    colour_b: np.ndarray,
     size: float,
-    color: float,
+    colour: float,
     unit: float,
 ) -> float:
-    """(mean contour + color x distance of mean colours) x (smaller area / unit) ^ size."""
+    """(mean contour + colour x distance of mean colours) x (smaller area / unit) ^ size."""
     distance = 0.0
-    for c in range(color_a.size):
-        distance += (color_a[c] / area_a - color_b[c] / area_b) ** 2
-    return (contour / length + color * np.sqrt(distance)) * (min(area_a, area_b) / unit) ** size
+    for c in range(colour_a.size):
+        distance += (colour_a[c] / area_a - colour_b[c] / area_b) ** 2
+    return (contour / length + colour * np.sqrt(distance)) * (min(area_a, area_b) / unit) ** size
 
 
 @numba.njit(cache=True)
@@ -64,9 +64,9 @@ def _agglomerate(
     leaf_length: np.ndarray,
     leaf_contour: np.ndarray,
     leaf_area: np.ndarray,
-    leaf_color: np.ndarray,
+    leaf_colour: np.ndarray,
     size: float,
-    color: float,
+    colour: float,
     unit: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Parent and altitude of all 2 n - 1 nodes. Ties go to the edge of lower index.
@@ -76,15 +76,15 @@ def _agglomerate(
     n, edges = leaf_area.size, edge.shape[0]
     nodes = 2 * n - 1
     ends, length, contour = edge.copy(), leaf_length.copy(), leaf_contour.copy()
-    area, total = np.zeros(nodes), np.zeros((nodes, leaf_color.shape[1]))
-    area[:n], total[:n] = leaf_area, leaf_color
+    area, total = np.zeros(nodes), np.zeros((nodes, leaf_colour.shape[1]))
+    area[:n], total[:n] = leaf_area, leaf_colour
     parent, altitude = np.arange(nodes), np.zeros(nodes)
     head, following = _edge_lists(ends, nodes)
     version, alive = np.zeros(edges, np.int64), np.ones(edges, np.bool_)
     heap = [(0.0, 0, 0) for _ in range(0)]
     for e in range(edges):
         a, b = ends[e]
-        heap.append((_cost(contour[e], length[e], area[a], area[b], total[a], total[b], size, color, unit), e, 0))
+        heap.append((_cost(contour[e], length[e], area[a], area[b], total[a], total[b], size, colour, unit), e, 0))
     _heapify(heap)
     edge_to = np.full(nodes, -1, np.int64)
     node, highest = n, 0.0
@@ -105,7 +105,7 @@ def _agglomerate(
             other = ends[e, 1] if ends[e, 0] == node else ends[e, 0]
             edge_to[other] = -1
             version[e] += 1
-            cost = _cost(contour[e], length[e], area[node], area[other], total[node], total[other], size, color, unit)
+            cost = _cost(contour[e], length[e], area[node], area[other], total[node], total[other], size, colour, unit)
             _push(heap, (cost, e, version[e]))
             entry = following[entry]
         node += 1

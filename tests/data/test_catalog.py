@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from data.catalog import load_images, parse_spec
+from data.catalog import absolute_spec, load_images, parse_spec
 from data.decode import DecodeError, decode_record
 from data.errors import InputError
 from tests.data.layouts import voc_xml, write_folder, write_image, write_voc
@@ -59,6 +59,14 @@ def test_bad_specs(text: str, message: str) -> None:
 def test_options_of_the_decoder(text: str, place: str, expected: tuple[bool, int, int]) -> None:
     spec = parse_spec(text)
     assert (spec.place, (spec.exif, spec.max_pixels, spec.grey_bits)) == (place, expected)
+
+
+def test_an_absolute_spec_keeps_its_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = Path.cwd()
+    assert absolute_spec("voc:a?exif=true&sbd=b&grey_bits=12") == f"voc:{here}/a?exif=true&sbd={here}/b&grey_bits=12"
+    assert absolute_spec("folder:a") == f"folder:{here}/a"
+    assert absolute_spec("coco:s3://b/a?exif=true") == "coco:s3://b/a?exif=true"
 
 
 @pytest.mark.parametrize("annotated", [True, False])

@@ -86,3 +86,22 @@ def test_to_plain_and_back() -> None:
     plain = to_plain(params)
     assert plain["inner"] == {"rate": 0.1, "steps": [9]}
     assert replace(Outer(), plain) == params
+
+
+@dataclass(frozen=True)
+class Numbers:
+    rate: float = 1.0
+    count: int = 1
+    maybe: float | None = None
+
+
+@pytest.mark.parametrize("text", [".inf", "-.inf", ".nan", "inf", "nan", "1e999", "9" * 400])
+@pytest.mark.parametrize("key", ["rate", "maybe"])
+def test_numbers_have_to_be_finite(key: str, text: str) -> None:
+    with pytest.raises(InputError, match=rf"^{key}: "):
+        replace(Numbers(), dict([parse_assignment(f"{key}={text}")]))
+
+
+def test_whole_numbers_have_to_fit() -> None:
+    with pytest.raises(InputError, match=r"^count: the number is too large"):
+        replace(Numbers(), {"count": 10**400})

@@ -15,6 +15,7 @@ from data.catalog import load_images
 from data.errors import InputError
 from data.records import ImageList
 from data.truth import ImageTruth
+from pdsl.classes import class_ids
 from pdsl.config.inference import InferenceConfig
 from pdsl.evaluate import targets
 from pdsl.evaluate.evaluation import evaluate_model
@@ -115,7 +116,7 @@ def test_predict_goes_on_after_a_broken_file(
     exif[0x0112] = 6
     Image.new("RGB", (60, 40), (90, 160, 90)).save(tmp_path / "good.jpg", exif=exif)
     (tmp_path / "bad.jpg").write_bytes(b"no picture")
-    monkeypatch.setattr(predict, "proposal_stage", lambda trained: stages()[0])
+    monkeypatch.setattr(predict, "proposal_stage", lambda trained, method: stages()[0])
     files = [str(tmp_path / name) for name in ("bad.jpg", "good.jpg", "missing.jpg")]
     assert predict.run(run=str(run_folder), images=files, out=str(tmp_path / "out")) == 3
     said = capsys.readouterr().err
@@ -205,11 +206,11 @@ def test_classes_are_matched_by_name(run_folder: Path) -> None:
     """Also under the run's `classes:`; a data set without any of the classes is refused."""
     trained = load_trained(run_folder)
     images = ImageList("voc:there", "val", ("moon", "cog", "cat"), (1, 2, 3), ())
-    trained.config.classes["cog"] = "gear"
-    by_name = dict(zip(trained.class_names, trained.class_ids(images), strict=True))
+    names, classes = trained.class_names, {"cog": "gear"}
+    by_name = dict(zip(names, class_ids(names, images, classes), strict=True))
     assert by_name["moon"] == 0 and by_name["gear"] == 1 and by_name["vine"] is None
     with pytest.raises(InputError, match="none of the model's classes"):
-        trained.class_ids(ImageList("voc:there", "val", ("cat",), (1,), ()))
+        class_ids(names, ImageList("voc:there", "val", ("cat",), (1,), ()), classes)
 
 
 def test_an_untrained_model_is_not_the_trained_one_retold(run_folder: Path) -> None:

@@ -69,6 +69,7 @@ def test_an_empty_box_beside_a_mask_and_a_byte_order_mark_are_taken(tmp_path: Pa
         ({"category_id": "dog"}, "category_id: 'dog'"),
         ({"score": "high"}, "score: 'high' is not a finite number"),
         ({"score": float("nan")}, "score: nan"),
+        ({"score": 10**400}, "is not a finite number"),
         ({"bbox": [1, 2, 3]}, "bbox:"),
         ({"bbox": [10, 20, -3, 4]}, "negative width"),
         ({"bbox": None}, "bbox and segmentation: both are missing"),
@@ -104,6 +105,7 @@ def test_some_rows_with_and_some_without_masks() -> None:
     ("text", "message"),
     [
         ("{", "is not JSON"),
+        ("9" * 5000, "is not JSON"),
         ('{"annotations": []}', "'annotations' alone"),
         ("3", "has to be a list"),
         ("[1]", "row 0"),

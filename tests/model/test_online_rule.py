@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.papers_rule import Case, cached_targets, mean_iou, online_targets
 from data.boxes import pairwise_iou
 from data.catalog import load_images
 from data.decode import decode_record
 from data.scenes import draw_scene
-from tests.model.online_rule import Case, cached_targets, mean_iou, online_targets
 
 
 def scene_case(seed: int) -> Case:

@@ -75,6 +75,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "cascade, chunked": {"mask": {"source": "cascade"}, "box_head": {"chunk": 7}},
     "cascade without refinement": {"mask": {"source": "cascade"}, "detection": {"n_r": 0}},
     "no correlation": {"correlation": {"enabled": False}},
+    "no self-training": {"mask": {"n_m": 0}},
     "release's correlation": {"correlation": {"target": "pseudo_box", "gradient": False, "class_agnostic": True}},
 }
 
@@ -226,7 +227,8 @@ def test_dropped_foreground_is_counted_but_not_saved() -> None:
 
 
 class NoReading(TorchDispatchMode):
-    """Refuses every operation that would wait for the device: values or data-dependent shapes read by the host."""
+    """Refuses every operation that would wait for the device: values or data-dependent shapes read by the host, and
+    copies from one to the other."""
 
     FORBIDDEN = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "equal.default", "is_nonzero", "argwhere")
 
@@ -234,6 +236,9 @@ class NoReading(TorchDispatchMode):
         name = str(func)
         if any(word in name for word in self.FORBIDDEN):
             raise AssertionError(f"{name} reads a value from the device")
+        devices = {x.device for x in tensors(args)} | {torch.device(d) for d in [(kwargs or {}).get("device")] if d}
+        if "copy" in name and len(devices) > 1:
+            raise AssertionError(f"{name} moves a tensor between devices")
         if name.startswith("aten.index") and any(x.dtype == torch.bool for x in tensors(args[1:2])):
             raise AssertionError(f"{name} with a mask has a shape that depends on data")
         return func(*args, **(kwargs or {}))
@@ -257,8 +262,21 @@ def test_no_value_is_read_back_in_a_step(variant: str) -> None:
         torch.stack([t.total() for t in terms]).mean().backward()
 
 
+@pytest.mark.parametrize("variant", ["plain", *VARIANTS])
+def test_nothing_is_moved_to_the_device_in_a_step(variant: str) -> None:
+    """Meta tensors stand for those on a device."""
+    model = build_model(replace(small_config(), VARIANTS.get(variant, {})), N_CLASSES).to("meta")
+    sample = random_sample()
+    proposals, seeds = (
+        type(part)(*(x.to("meta") for x in vars(part).values())) for part in (sample.proposals, sample.seeds)
+    )
+    sample = Sample(sample.image.to("meta"), sample.label.to("meta"), proposals, seeds, row=0, image_id="0")
+    with NoReading():
+        model.losses([sample], [None])[0].total().backward()
+
+
 def test_the_guard_itself_sees_reading() -> None:
     x = torch.arange(3.0)
-    for read in (lambda: x[x > 1], lambda: x.sum().item(), lambda: (x > 1).nonzero()):
+    for read in (lambda: x[x > 1], lambda: x.sum().item(), lambda: (x > 1).nonzero(), lambda: x.to("meta")):
         with NoReading(), pytest.raises(AssertionError):
             read()

@@ -60,6 +60,8 @@ def as_older_programs_stored_it(url: str, group: str, proposals_from: str | None
     """With a recipe (settings, path of the proposals, capacity) instead of the path alone."""
     document = Path(url) / group / "zarr.json"
     values = json.loads(document.read_text())
+    for newer in ("checksum", "documents"):
+        values["attributes"].pop(newer, None)
     values["attributes"]["recipe"] = {"settings": {}, "proposals_from": proposals_from, "capacity": 40}
     del values["attributes"]["source_path"]
     document.write_text(json.dumps(values))

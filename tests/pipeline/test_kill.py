@@ -49,7 +49,13 @@ def test_ctrl_c_drops_the_shards_at_work_and_goes_on_later(tmp_path: Path) -> No
     """SIGINT to the whole process group, as a terminal sends it."""
     url = tmp_path / "interrupted.zarr"
     command = [sys.executable, "-m", "benchmarks.engine.kill", str(url), str(tmp_path / "log")]
-    run = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE)
+    run = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
     while run.poll() is None and len(list((url / "toy/records").glob("*.json"))) < 4:
         time.sleep(0.05)
     os.killpg(run.pid, signal.SIGINT)

@@ -23,8 +23,9 @@ from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from store.completion import read_completions, recorded_shards
 from store.create import create_or_open
+from store.errors import DamagedStoreError
 from store.lock import LockedError, stage_lock
-from store.store import DamagedStoreError, open_store
+from store.store import open_store
 from store.verify import verify_store
 from tests import needs
 

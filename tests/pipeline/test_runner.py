@@ -28,7 +28,8 @@ from pipeline.runner import run_stage
 from pipeline.spec import ArraySpec, Stage, StageInput
 from pipeline.task import Job, ShardTask, StageContractError, run_shard
 from store.create import create_or_open
-from store.store import IncompleteStoreError, open_store
+from store.errors import IncompleteStoreError
+from store.store import open_store
 from store.tally import Tally
 
 

@@ -1,6 +1,7 @@
 """Checkpoints: whole or absent, and never unpickled."""
 
 import pickle
+import random
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from data.errors import InputError
 from pdsl.run import checkpoint as module
-from pdsl.run.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
+from pdsl.run.checkpoint import latest_checkpoint, load_checkpoint, resumable_checkpoint, save_checkpoint
 
 
 def content(step: int) -> module.Checkpoint:
@@ -71,3 +72,65 @@ def test_files_that_are_no_checkpoints_are_refused(tmp_path: Path, capsys: pytes
     with pytest.raises(InputError, match="not a readable checkpoint"):
         load_checkpoint(tmp_path / "trap.pt")
     assert "executed" not in capsys.readouterr().out
+
+
+def test_single_flipped_bits_are_found_or_without_effect(tmp_path: Path) -> None:
+    """Sixty places over a whole checkpoint: refused, or (in bytes that nobody reads) the same content."""
+    saved = {**content(5), "model": {"w": torch.arange(6000.0)}}
+    path = save_checkpoint(tmp_path, saved)
+    whole, rng = path.read_bytes(), random.Random(0)
+    found = 0
+    for place in rng.sample(range(len(whole)), 60):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << rng.randrange(8)
+        path.write_bytes(bytes(damaged))
+        try:
+            loaded = load_checkpoint(path)
+        except InputError as error:
+            assert str(path) in str(error)
+            found += 1
+        else:
+            assert torch.equal(loaded["model"]["w"], saved["model"]["w"]) and loaded["step"] == 5
+    assert found > 50
+
+
+def test_resume_goes_on_from_the_newest_whole_checkpoint(tmp_path: Path) -> None:
+    said: list[str] = []
+    assert resumable_checkpoint(tmp_path, said.append) is None
+    for step in (2, 4, 6):
+        save_checkpoint(tmp_path, content(step))
+    folder = tmp_path / "checkpoints"
+    assert resumable_checkpoint(tmp_path, said.append) == folder / "last.pt" and not said
+    (folder / "last.pt").unlink()
+    (folder / "step-000006.pt").write_bytes(b"PK")
+    assert resumable_checkpoint(tmp_path, said.append) == folder / "step-000004.pt"
+    assert "step-000006.pt: is not a readable checkpoint" in said[0] and "going on from step-000004.pt" in said[1]
+    for name in ("step-000002.pt", "step-000004.pt"):
+        (folder / name).write_bytes(b"PK")
+    with pytest.raises(InputError, match="holds no whole checkpoint; restore one"):
+        resumable_checkpoint(tmp_path, said.append)
+
+
+def test_only_the_newest_are_kept(tmp_path: Path) -> None:
+    for step in range(1, 6):
+        save_checkpoint(tmp_path, content(step), kept=2)
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["last.pt", "step-000004.pt", "step-000005.pt"] and load_checkpoint(tmp_path)["step"] == 5
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path, value: float) -> None:
+    broken = {**content(3), "model": {"w": torch.tensor([1.0, value])}}
+    with pytest.raises(InputError, match=r"update 3: the weights 'w' are not finite; lower optimizer\.lr"):
+        save_checkpoint(tmp_path, broken)
+    assert not (tmp_path / "checkpoints").exists()
+    torch.save(broken, tmp_path / "x.pt")
+    with pytest.raises(InputError, match=r"x\.pt: the weights 'w' are not finite"):
+        load_checkpoint(tmp_path / "x.pt")
+
+
+@pytest.mark.parametrize("change", [{"config": None}, {"model": 5}, {"class_names": 7}, {"step": "x"}])
+def test_types_in_a_checkpoint_are_checked(tmp_path: Path, change: dict[str, object]) -> None:
+    torch.save({**content(1), **change}, tmp_path / "x.pt")
+    with pytest.raises(InputError, match=rf"x\.pt: its '{next(iter(change))}' is no"):
+        load_checkpoint(tmp_path / "x.pt")

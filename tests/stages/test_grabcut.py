@@ -48,6 +48,7 @@ def awkward_boxes(height: int, width: int) -> np.ndarray:
             [0, 0, 0, 0],
             [0.2, 0.2, 0.4, 0.3],  # within a pixel
             [0, 0, 1e9, 1e9],
+            [1e6, 3, 1e6 + 50, 9],  # too far away to have a width left
             [np.nan, 0, 5, 5],
             [-np.inf, 0, np.inf, 5],
         ],

@@ -69,7 +69,7 @@ def test_region_graph_of_two_halves() -> None:
     assert graph.length.tolist() == [2]
     assert graph.contour.tolist() == [(1 + 3) / 2 + (2 + 4) / 2]
     assert graph.area.tolist() == [4, 2]
-    assert graph.color.tolist() == [[4] * 3, [2] * 3]
+    assert graph.colour.tolist() == [[4] * 3, [2] * 3]
     assert graph.box.tolist() == [[0, 0, 2, 2], [2, 0, 3, 2]]
     assert graph.border.tolist() == [6, 4]  # sides of pixels on the frame
 
@@ -97,10 +97,10 @@ def naive_agglomeration(graph: RegionGraph, criterion: MergeCriterion, area: int
                 if not across:
                     continue
                 areas = [graph.area[list(g)].sum() for g in (a, b)]
-                colors = [graph.color[list(g)].sum(0) / s for g, s in zip((a, b), areas, strict=True)]
+                colours = [graph.colour[list(g)].sum(0) / s for g, s in zip((a, b), areas, strict=True)]
                 mean = graph.contour[across].sum() / graph.length[across].sum()
-                color = criterion.color * np.linalg.norm(colors[0] - colors[1])
-                cost = (mean + color) * (min(areas) / (area / 100)) ** criterion.size
+                colour = criterion.color * np.linalg.norm(colours[0] - colours[1])
+                cost = (mean + colour) * (min(areas) / (area / 100)) ** criterion.size
                 if best is None or cost < best[0]:
                     best = (cost, a, b)
         cost, a, b = best

@@ -207,9 +207,15 @@ def test_box_mode_of_detectron2_needs_no_detectron2(tmp_path: Path, monkeypatch:
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     monkeypatch.setitem(sys.modules, module.__name__, module)
     content = {"boxes": [np.array(BOXES)], "scores": [SCORES], "ids": ["a"], "bbox_mode": mode.XYXY_ABS}
-    (tmp_path / "p.pkl").write_bytes(pickle.dumps(content))
+    written = [pickle.dumps(content)]
+    mode.__reduce_ex__ = lambda self, protocol: (getattr, (mode, self.name))  # type: ignore[method-assign,assignment,misc]
+    written.append(pickle.dumps(content))  # as the first releases of Python 3.11 write it
+    assert written[0] != written[1] or sys.version_info < (3, 11, 4)
     monkeypatch.delitem(sys.modules, module.__name__)
-    assert ProposalFiles(str(tmp_path / "p.pkl")).lookup("a", SIZE)[0].tolist() == SORTED
+    for number, content_of_file in enumerate(written):
+        path = tmp_path / f"{number}.pkl"
+        path.write_bytes(content_of_file)
+        assert ProposalFiles(str(path)).lookup("a", SIZE)[0].tolist() == SORTED
 
 
 class Malicious:

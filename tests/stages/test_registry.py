@@ -5,12 +5,14 @@ import pickle
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from data.errors import InputError
 from pipeline.spec import identify
 from stages import STAGE_NAMES, build_stage, compute_image
 from tests.stages.test_mcg import scene
+from tests.test_imports import MODULES, imports
 
 
 @pytest.mark.parametrize("name", STAGE_NAMES)
@@ -117,6 +119,22 @@ def test_a_stage_on_one_image() -> None:
     assert rows["grabcut/mask"][: int(rows["grabcut/count"])].any((1, 2)).all()
     with pytest.raises(InputError, match="run stage 'proposals' first"):
         compute_image("iou-graph", image)
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((4, 5), np.uint8), np.zeros((4, 5, 3), np.float32), np.zeros((3, 0, 3), "B")]
+)
+def test_a_stage_on_what_is_no_image(image: np.ndarray) -> None:
+    with pytest.raises(InputError, match=r"image: .*must be \(height, width, 3\) uint8 RGB"):
+        compute_image("proposals", image)
+
+
+def test_no_stage_reaches_into_the_room_of_another() -> None:
+    rooms = {"stages.proposals", "stages.iou_graph", "stages.grabcut"}
+    for module, path in MODULES.items():
+        if (room := ".".join(module.split(".")[:2])) in rooms | {"stages.regions", "stages.contours"}:
+            reached = {".".join(name.split(".")[:2]) for name in imports(path, lazy=True)}
+            assert not reached & (rooms - {room}), module
 
 
 def test_the_door_is_light() -> None:

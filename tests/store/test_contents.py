@@ -11,7 +11,8 @@ from pipeline.spec import ImageFailure, Stage, StageInput
 from stages.registry import build_stage
 from store import contents
 from store.create import create_or_open
-from store.store import IncompleteStoreError, Store, open_store
+from store.errors import IncompleteStoreError
+from store.store import Store, open_store
 
 BOXES = np.array([[0, 0, 9, 9], [0, 0, 9, 8], [20, 20, 30, 30]], np.float32)
 

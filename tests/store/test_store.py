@@ -15,8 +15,9 @@ from data.records import ImageRecord
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from store.create import create_or_open
+from store.errors import DamagedStoreError, IncompleteStoreError
 from store.remote import RemoteObjects
-from store.store import DamagedStoreError, IncompleteStoreError, open_store
+from store.store import open_store
 
 
 def test_schema_is_that_of_the_design(url: str) -> None:

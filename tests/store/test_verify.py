@@ -9,7 +9,8 @@ from benchmarks.engine.toy import chunk_bytes, first_stage, image_list, second_s
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from store.create import create_or_open
-from store.store import DamagedStoreError, open_store
+from store.errors import DamagedStoreError
+from store.store import open_store
 from store.verify import damaged_rows, repair_images, verify_store, withdraw_unreadable
 
 IMAGES = image_list(70)

@@ -39,7 +39,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch, image_id: str | None) -> list[str]:
 def test_update_is_left_out_and_image_and_term_are_named(
     store: str, config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    one_step = ["optimizer.images_per_step=1", "steps=9", "log_every=9", "checkpoint_every=1"]
+    one_step = ["optimizer.images_per_step=1", "steps=9", "log_every=9", "checkpoint_every=1", "checkpoints_kept=0"]
     seen = spoil(monkeypatch, "train_000004")
     run(store, config, tmp_path / "run", *one_step)
     step = seen.index("train_000004") + 1

@@ -14,9 +14,10 @@ from tests import needs
 
 
 @pytest.mark.gpu
-def test_a_step_never_synchronises(store: str, config: str) -> None:
+@pytest.mark.parametrize("overrides", [[], ["model.correlation.enabled=false"]], ids=["plain", "no correlation"])
+def test_a_step_never_synchronises(store: str, config: str, overrides: list[str]) -> None:
     needs.CUDA.or_skip()
-    settled = load_config(config, ["device=cuda", ("data.stores", [store])])
+    settled = load_config(config, [*overrides, "device=cuda", ("data.stores", [store])])
     world = World(0, 1, torch.device("cuda", 0))
     cache = open_cache(settled.data, settled.classes)
     model = build_model(settled.model, len(cache.class_names), 0).to(world.device).train()

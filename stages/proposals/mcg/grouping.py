@@ -44,7 +44,7 @@ def _group(child: np.ndarray, shared: np.ndarray, limits: np.ndarray) -> np.ndar
                 singles[used[0], 0] = x
                 used[0] += 1
             seen[sibling] = x  # x with its sibling is the node just split
-            count = _neighbors(x, partition[:parts], shared, seen, near)
+            count = _neighbours(x, partition[:parts], shared, seen, near)
             used[1] = _add_pairs(pairs, used[1], x, near[:count])
             used[2] = _add_triplets(triplets, used[2], x, near[:count], partition[:parts], shared, seen)
             used[3] = _add_quadruplets(quadruplets, used[3], x, near[:count])
@@ -52,7 +52,7 @@ def _group(child: np.ndarray, shared: np.ndarray, limits: np.ndarray) -> np.ndar
 
 
 @numba.njit(cache=True)
-def _neighbors(x: int, partition: np.ndarray, shared: np.ndarray, seen: np.ndarray, near: np.ndarray) -> int:
+def _neighbours(x: int, partition: np.ndarray, shared: np.ndarray, seen: np.ndarray, near: np.ndarray) -> int:
     """Write the parts that touch x to `near`; mark them and x in `seen` with x. Returns their number."""
     count = 0
     seen[x] = x

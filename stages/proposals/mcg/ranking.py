@@ -109,6 +109,6 @@ def box_agreement(box: np.ndarray, cell: float) -> np.ndarray:
     Sides are binned by half octaves, centres by `cell` times the binned side.
     """
     level = np.round(2 * np.log2(np.maximum(box[:, 2:] - box[:, :2], 1e-3)))
-    center = np.round((box[:, :2] + box[:, 2:]) / 2 / (cell * 2 ** (level / 2)))
-    _, group, count = np.unique(row_keys(np.concatenate([level, center], 1)), return_inverse=True, return_counts=True)
+    centre = np.round((box[:, :2] + box[:, 2:]) / 2 / (cell * 2 ** (level / 2)))
+    _, group, count = np.unique(row_keys(np.concatenate([level, centre], 1)), return_inverse=True, return_counts=True)
     return count[group]
