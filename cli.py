@@ -184,11 +184,12 @@ def train(**options: Any) -> None:
 @option_data("Images with ground truth")
 @click.option("--split", help="Split of the data set.")
 @click.option("--store", metavar="URL", help="Store with proposals for that split.")
-@click.option("--results", metavar="FILE.json", help="Anyone's COCO results, instead of --run and --store.")
+@click.option("--results", metavar="FILE", help="Anyone's results, COCO's JSON or VOC's comp3/4 text (file or folder).")
 @click.option("--tta", is_flag=True, help="Test-time augmentation: scales and flips.")
 @click.option("--out", metavar="DIR", help="Where metrics go (default: the run folder).")
+@click.option("--voc-results", metavar="DIR", help="Write the boxes there as VOC's comp4 files, too.")
 def evaluate(**options: Any) -> None:
-    """COCO and VOC metrics of a run, or of results in COCO format."""
+    """COCO and VOC metrics of a run, or of anyone's results."""
     from commands import evaluate as command
 
     finish(command.run(**Workspace.find().eval_options(**options)))

@@ -28,7 +28,7 @@ def run(*, store: str, image: str, out: str, data: str | None) -> int:
     row = stored.ids.index(image)
     record = opened.align(load_images(data or stored.spec, stored.split)).records[row]
     try:
-        pixels = decode_record(record, exif=bool(opened.attributes["exif"]))
+        pixels = decode_record(record, **opened.decoding)
     except DecodeError as error:
         raise InputError(f"{record.path}: {error}; if the images have moved, say where with --data SPEC") from error
     present = ", ".join(name for name, on in zip(stored.class_names, stored.labels[row], strict=True) if on)

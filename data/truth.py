@@ -1,12 +1,10 @@
 """Ground truth, for evaluation and pictures only: no stage and no trainer imports this module (a test holds that)."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-RLE = dict[str, Any]
-"""COCO run-length encoding: {"size": [height, width], "counts": bytes}; decode with pycocotools.mask."""
+from data.rle import RLE as RLE
 
 
 @dataclass(frozen=True)

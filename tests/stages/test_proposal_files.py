@@ -63,6 +63,69 @@ def test_without_scores_the_order_is_the_ranking(tmp_path: Path) -> None:
     assert (np.diff(scores) < 0).all()
 
 
+def cells(*values: Any) -> np.ndarray:
+    """A MATLAB cell array of one row."""
+    row = np.empty((1, len(values)), object)
+    for place, value in enumerate(values):
+        row[0, place] = value
+    return row
+
+
+OTHER = np.array([[2, 2, 39, 59]], np.float64)
+
+
+@pytest.mark.parametrize(
+    ("content", "image_id", "boxes"),
+    [
+        ({"boxes": cells(MCG, OTHER), "images": cells("000005", "000007")}, "000005", BOXES),
+        ({"boxes": cells(MCG, OTHER), "images": cells("000005", "000007")}, "000007", [[1, 1, 59, 39]]),
+        ({"boxes": cells(MCG, OTHER).T, "images": cells("a", "b").T}, "b", [[1, 1, 59, 39]]),
+        ({"boxes": cells(MCG.astype(np.uint16)), "images": cells("000005")}, "000005", BOXES),
+        ({"boxes": cells(OTHER), "images": cells("000005")}, "000005", [[1, 1, 59, 39]]),
+        ({"boxes": cells(OTHER, OTHER), "images": cells("x/000005.jpg", "x/7.jpg")}, "000005", [[1, 1, 59, 39]]),
+        (
+            {"boxes": cells(MCG, OTHER), "scores": cells(SCORES, np.ones(1)), "images": cells("a", "b")},
+            "a",
+            SORTED,
+        ),
+    ],
+)
+def test_a_mat_file_of_a_whole_data_set(
+    tmp_path: Path, content: dict[str, Any], image_id: str, boxes: list[list[int]]
+) -> None:
+    """Selective search as Fast R-CNN's and its successors' users publish it: cells boxes and images."""
+    write_mat(tmp_path / "voc_2007_train.mat", content)
+    files = pickle.loads(pickle.dumps(ProposalFiles(str(tmp_path / "voc_2007_train.mat"))))
+    found, scores = files.lookup(image_id, SIZE)
+    assert found.tolist() == boxes and (np.diff(scores) <= 0).all()
+    with pytest.raises(ImageFailure, match=r"^not in file$"):
+        files.lookup("000099", SIZE)
+    assert files.missing([image_id, "000099"])[0] == ["000099"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"boxes": cells(MCG, OTHER)}, "boxes of 2 images but no cell 'images'"),
+        ({"boxes": cells(MCG, OTHER), "images": cells("a")}, "1 names in 'images', but not as many"),
+        ({"boxes": cells(MCG, OTHER), "scores": cells(SCORES), "images": cells("a", "b")}, "not as many cells"),
+        ({"boxes": cells(MCG, "x"), "images": cells("a", "b")}, "image b: boxes or scores are not numbers"),
+        ({"boxes": cells(MCG, OTHER), "images": cells("a", "a")}, "image a occurs twice"),
+    ],
+)
+def test_bad_mat_files_of_a_whole_data_set(tmp_path: Path, content: dict[str, Any], message: str) -> None:
+    write_mat(tmp_path / "a.mat", content)
+    with pytest.raises(InputError, match=rf"a\.mat: .*{message}"):
+        ProposalFiles(str(tmp_path / "a.mat"))
+
+
+def test_upper_case_suffixes(tmp_path: Path) -> None:
+    write_mat(tmp_path / "a.mat")
+    (tmp_path / "a.mat").rename(tmp_path / "000012.MAT")
+    for place in (tmp_path, tmp_path / "000012.MAT"):
+        assert ProposalFiles(str(place)).lookup("000012", SIZE)[0].tolist() == SORTED
+
+
 def test_a_single_box(tmp_path: Path) -> None:
     write_mat(tmp_path / "a.mat", {"boxes": MCG[:1], "scores": 0.5})
     assert ProposalFiles(str(tmp_path)).lookup("a", SIZE)[0].tolist() == BOXES[:1]
@@ -104,8 +167,31 @@ def test_pickle_with_its_variants(tmp_path: Path) -> None:
         files.lookup("140", SIZE)
 
 
+def test_pickle_without_scores_keeps_its_order(tmp_path: Path) -> None:
+    boxes, scores = write_pickle(tmp_path / "p.pkl", objectness_logits=None).lookup("139", SIZE)
+    assert boxes.tolist() == BOXES and (np.diff(scores) < 0).all()
+
+
+def test_names_that_several_entries_could_mean_are_nobodys(tmp_path: Path) -> None:
+    twice = {"boxes": [np.array(BOXES)] * 2, "objectness_logits": [SCORES] * 2}
+    files = write_pickle(tmp_path / "p.pkl", ids=["dog/1.jpg", "cat/1.jpg"], **twice)
+    assert files.lookup("dog/1", SIZE)[0].tolist() == SORTED
+    lacking, names = files.missing(["dog/1", "cat/1", "1"])
+    assert lacking == ["1"] and names[:2] == ["dog/1.jpg", "cat/1.jpg"]
+
+
 @pytest.mark.parametrize(
-    ("stored", "image_id"), [("2007_000032", "2007_000032"), (2007000032, "2007_000032"), (5, "000005")]
+    ("stored", "image_id"),
+    [
+        ("2007_000032", "2007_000032"),
+        (2007000032, "2007_000032"),
+        (5, "000005"),
+        ("000005.jpg", "000005"),
+        ("JPEGImages/000005.jpg", "000005"),
+        ("train2014\\COCO_train2014_000000000009.jpg", "9"),
+        (np.array([5]), "000005"),
+        (np.int64(5), "5"),
+    ],
 )
 def test_pickle_ids_of_voc(tmp_path: Path, stored: Any, image_id: str) -> None:
     assert write_pickle(tmp_path / "p.pkl", ids=[stored]).lookup(image_id, SIZE)[0].tolist() == SORTED
