@@ -90,7 +90,8 @@ def prediction_shape(prediction: Prediction, kind: Kind) -> Any:
 def _by_class(image: ImageTruth, kind: Kind) -> dict[int, list[Target]]:
     found: dict[int, list[Target]] = defaultdict(list)
     for item in image.objects:
-        found[item.class_id].append(_target(item, image.size, kind))
+        if kind == "mask" or item.has_box:
+            found[item.class_id].append(_target(item, image.size, kind))
     return dict(found)
 
 
