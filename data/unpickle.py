@@ -140,4 +140,6 @@ def load_plain(
         stream.seek(0)
         return _PlainUnpickler(stream, stand_ins or {}).load()
     except Exception as error:  # a damaged pickle can raise anything
-        raise InputError(f"{where}: refused, not a pickle of plain values and numpy arrays ({error})") from error
+        raise InputError(
+            f"{where}: refused, not a pickle of plain values and numpy arrays ({str(error) or type(error).__name__})"
+        ) from error
