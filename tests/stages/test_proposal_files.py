@@ -347,3 +347,13 @@ def test_the_stage_travels_light(tmp_path: Path) -> None:
     pickle.dump(stage, buffer)
     assert buffer.tell() < 5000
     assert stage.source == ProposalFiles(str(tmp_path / "p.pkl")).fingerprint
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\x80\x02]r\xff\xff\xff\x7f.", b"]p2000000000\n.", b"\x80\x05\x96" + b"\xff" * 5 + b"\0\0\0."],
+)
+def test_a_few_bytes_can_not_ask_for_gigabytes(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "p.pkl").write_bytes(content)
+    with pytest.raises(InputError, match=r"p\.pkl: refused.*(places in memory|bytes in a bytearray8|MemoryError)"):
+        ProposalFiles(str(tmp_path / "p.pkl"))
