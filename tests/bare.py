@@ -39,7 +39,7 @@ def main() -> int:
         user = pwd.getpwnam("nobody") if os.getuid() == 0 else None
         python = given.python or (str(given.venv.resolve() / "bin/python") if given.venv else _interpreter(user))
         if not _may_use(python, None):
-            print(f"{python}: can not make an environment (on Debian that needs the package python3-venv)", flush=True)
+            print(f"{python}: can not be run by this user, or lacks venv (on Debian: install python3-venv)", flush=True)
             return 2
         if user is not None and not _may_use(python, user):
             print(f"{python}: user nobody may not use it; running as root", flush=True)
