@@ -175,6 +175,11 @@ def train(**options: Any) -> None:
 @click.option("--store", metavar="URL", help="Store with proposals for that split.")
 @click.option("--results", metavar="FILE.json", help="Anyone's COCO results, instead of --run and --store.")
 @click.option("--tta", is_flag=True, help="Test-time augmentation: scales and flips.")
+@click.option(
+    "--protocol",
+    type=click.Choice(["coco", "voc-instance", "voc-detection", "strict"]),
+    help="What counts as an object.  [default: voc-instance for VOC, coco for COCO]",
+)
 @click.option("--out", metavar="DIR", help="Where metrics go (default: the run folder).")
 def evaluate(**options: Any) -> None:
     """COCO and VOC metrics of a run, or of results in COCO format."""

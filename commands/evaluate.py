@@ -5,7 +5,8 @@ from pathlib import Path
 from rich.console import Console
 
 from data.errors import InputError
-from pdsl.evaluate.evaluation_set import read_evaluation_set
+from pdsl.evaluate.evaluation_set import EvaluationSet, read_evaluation_set
+from pdsl.evaluate.protocols import ProtocolName
 from pdsl.evaluate.results import read_results, write_json
 from pdsl.evaluate.summary import evaluate_predictions, print_metrics
 from pdsl.report.run import report_run
@@ -13,7 +14,15 @@ from pdsl.run.names import METRICS
 
 
 def run(
-    *, run: str | None, data: str, split: str, store: str | None, results: str | None, tta: bool, out: str | None
+    *,
+    run: str | None,
+    data: str,
+    split: str,
+    store: str | None,
+    results: str | None,
+    tta: bool,
+    out: str | None,
+    protocol: ProtocolName | None = None,
 ) -> int:
     """Evaluate on `split` of `data`; print the figures; returns the exit status, 3 if images could not be looked at.
 
@@ -22,16 +31,16 @@ def run(
     """
     folder = Path(out) if out else None
     if results:
-        return _evaluate_results(results, data, split, folder)
+        return _evaluate_results(results, read_evaluation_set(data, split, None, protocol), folder)
     if not run:
         raise InputError("--run: name the folder of a trained run, or give --results FILE.json")
-    evaluation = report_run(Path(run), read_evaluation_set(data, split, store), tta=tta, out=folder)
+    evaluation = report_run(Path(run), read_evaluation_set(data, split, store, protocol), tta=tta, out=folder)
     return 3 if evaluation.metrics["failed"] else 0
 
 
-def _evaluate_results(results: str, data: str, split: str, out: Path | None) -> int:
+def _evaluate_results(results: str, dataset: EvaluationSet, out: Path | None) -> int:
     """Anyone's COCO results: the figures on the terminal, and in `out` if it is given."""
-    dataset = read_evaluation_set(data, split, None)
+    data, split = dataset.images.spec, dataset.images.split
     predictions = read_results(results, dataset.images)
     metrics = evaluate_predictions(predictions, dataset.truth, dataset.images.class_names)
     print_metrics(metrics, Console(), f"{results}: {data} {split}")
