@@ -186,6 +186,11 @@ def train(**options: Any) -> None:
 @click.option("--store", metavar="URL", help="Store with proposals for that split.")
 @click.option("--results", metavar="FILE", help="Anyone's results, COCO's JSON or VOC's comp3/4 text (file or folder).")
 @click.option("--tta", is_flag=True, help="Test-time augmentation: scales and flips.")
+@click.option(
+    "--protocol",
+    type=click.Choice(["coco", "voc-instance", "voc-detection", "strict"]),
+    help="What counts as an object.  [default: voc-instance for VOC, coco for COCO]",
+)
 @click.option("--out", metavar="DIR", help="Where metrics go (default: the run folder).")
 @click.option("--voc-results", metavar="DIR", help="Write the boxes there as VOC's comp4 files, too.")
 def evaluate(**options: Any) -> None:

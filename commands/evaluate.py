@@ -7,8 +7,9 @@ from rich.console import Console
 
 from data.errors import InputError
 from data.records import ImageList
-from pdsl.evaluate.evaluation_set import read_evaluation_set
+from pdsl.evaluate.evaluation_set import EvaluationSet, read_evaluation_set
 from pdsl.evaluate.predictions import Prediction
+from pdsl.evaluate.protocols import ProtocolName
 from pdsl.evaluate.results import read_results, write_json
 from pdsl.evaluate.summary import evaluate_predictions, print_metrics
 from pdsl.evaluate.voc_results import file_name, write_voc_results
@@ -26,6 +27,7 @@ def run(
     tta: bool,
     out: str | None,
     voc_results: str | None = None,
+    protocol: ProtocolName | None = None,
 ) -> int:
     """Evaluate on `split` of `data`; print the figures; returns the exit status, 3 if images could not be looked at.
 
@@ -35,10 +37,11 @@ def run(
     """
     folder = Path(out) if out else None
     if results:
-        return _evaluate_results(results, data, split, folder, voc_results)
+        dataset = read_evaluation_set(data, split, None, protocol)
+        return _evaluate_results(results, dataset, folder, voc_results)
     if not run:
         raise InputError("--run: name the folder of a trained run, or give --results FILE.json")
-    dataset = read_evaluation_set(data, split, store)
+    dataset = read_evaluation_set(data, split, store, protocol)
     evaluation = report_run(Path(run), dataset, tta=tta, out=folder)
     _write_voc(voc_results, evaluation.predictions, dataset.images)
     return 3 if evaluation.metrics["failed"] else 0
@@ -50,9 +53,9 @@ def _write_voc(folder: str | None, predictions: Sequence[Prediction], images: Im
         print(f"written: {folder}: one {file_name(images, 'CLASS')} a class")
 
 
-def _evaluate_results(results: str, data: str, split: str, out: Path | None, voc_results: str | None) -> int:
+def _evaluate_results(results: str, dataset: EvaluationSet, out: Path | None, voc_results: str | None) -> int:
     """Anyone's results: the figures on the terminal, and in `out` if it is given."""
-    dataset = read_evaluation_set(data, split, None)
+    data, split = dataset.images.spec, dataset.images.split
     predictions = read_results(results, dataset.images)
     metrics = evaluate_predictions(predictions, dataset.truth, dataset.images.class_names)
     print_metrics(metrics, Console(), f"{results}: {data} {split}")

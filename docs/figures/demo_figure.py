@@ -10,7 +10,9 @@ from data.catalog import load_images
 from data.decode import decode_record
 from data.truth_reader import load_truth
 from pdsl.evaluate.predictions import by_image
+from pdsl.evaluate.protocols import default_protocol
 from pdsl.evaluate.results import read_results
+from pdsl.evaluate.targets import ImageTargets
 from pdsl.report.evidence import proposals_picture, read_evidence, seeds_picture
 from pdsl.report.gallery import pictures, shown
 from pdsl.report.panels import side_by_side
@@ -42,7 +44,8 @@ def test_row(demo: Path, row: int) -> list[tuple[str, Image.Image]]:
     found = by_image(read_results(demo / "run" / PREDICTIONS, images))
     record = images.records[row]
     pixels = decode_record(record, exif=False)
-    true, predicted = pictures(pixels, truth[row], shown(found.get(record.id, [])), images.class_names)
+    targets = ImageTargets(truth[row], default_protocol(spec))
+    true, predicted = pictures(pixels, targets, shown(found.get(record.id, [])), images.class_names)
     return [("unseen scene", Image.fromarray(pixels)), ("predicted", predicted), ("true", true)]
 
 

@@ -7,6 +7,7 @@ from data.catalog import load_images
 from data.errors import InputError
 from data.records import ImageList
 from data.truth_reader import load_truth
+from pdsl.evaluate.protocols import PROTOCOLS, ProtocolName, default_protocol
 from pdsl.evaluate.targets import ImageTargets
 from store.store import Store, open_store
 
@@ -27,14 +28,18 @@ class EvaluationSet:
         return self.store
 
 
-def read_evaluation_set(data: str, split: str, store: str | None) -> EvaluationSet:
+def read_evaluation_set(
+    data: str, split: str, store: str | None, protocol: ProtocolName | None = None
+) -> EvaluationSet:
     """Images and truth of a split of `data` ("voc:DIR", "coco:DIR"), in the order of the store at URL `store`.
 
+    protocol: what counts as an object; by default that of the published figures of such data (`protocols`).
     Raises InputError for bad input, for data without ground truth, and if the store holds other images.
     """
     images, opened = load_images(data, split), None
     if store is not None:
         opened = open_store(store)
         images = opened.align(images)
-    by_id = {truth.id: ImageTargets(truth) for truth in load_truth(data, split)}
+    counted = PROTOCOLS[protocol] if protocol else default_protocol(data)
+    by_id = {truth.id: ImageTargets(truth, counted) for truth in load_truth(data, split)}
     return EvaluationSet(images, [by_id[record.id] for record in images.records], opened)

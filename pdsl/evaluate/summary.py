@@ -10,6 +10,7 @@ from rich.table import Table
 
 from pdsl.evaluate.metrics import NAMED, SIZES, coco_metrics
 from pdsl.evaluate.predictions import Prediction
+from pdsl.evaluate.protocols import PROTOCOLS
 from pdsl.evaluate.targets import ImageTargets
 from pdsl.evaluate.voc_metrics import corloc, voc_metrics
 from pdsl.figures import percent
@@ -20,9 +21,10 @@ COLUMNS = ("AP", *NAMED, *SIZES)
 def evaluate_predictions(
     predictions: Sequence[Prediction], truth: Sequence[ImageTargets], class_names: Sequence[str]
 ) -> dict[str, Any]:
-    """The content of metrics.json, all in percent: COCO's "mask" and "box", "voc", "corloc", and counts of "images",
-    "mask_images" (annotated with masks) and "detections"."""
+    """The content of metrics.json, all in percent: the name of the "protocol" by which the truth is counted, COCO's
+    "mask" and "box", "voc", "corloc", and counts of "images", "mask_images" (annotated with masks) and "detections"."""
     return {
+        "protocol": truth[0].protocol.name if truth else None,
         **coco_metrics(predictions, truth, class_names),
         "voc": voc_metrics(predictions, truth, class_names),
         "corloc": corloc(predictions, truth, class_names),
@@ -42,6 +44,8 @@ def print_metrics(metrics: Mapping[str, Any], console: Console, title: str) -> N
         table.add_row(kind, *(percent(metrics[kind].get(name)) for name in COLUMNS))
     console.print(table)
     voc, mask = metrics["voc"]["box"], metrics["voc"]["mask"]
+    if metrics["protocol"]:
+        console.print(f"protocol {metrics['protocol']}: {PROTOCOLS[metrics['protocol']].meaning}", highlight=False)
     console.print(
         f"VOC: box mAP@50 {percent(voc['AP50'])} (11-point {percent(voc['AP50_11point'])}), mask mAP@25/50/70/75 "
         f"{' / '.join(percent(mask[name]) for name in NAMED)}; CorLoc {percent(metrics['corloc']['mean'])}; "

@@ -13,6 +13,7 @@ from data.boxes import area as box_area
 from data.boxes import xyxy_to_xywh
 from data.truth import ImageTruth, TruthObject
 from pdsl.evaluate.predictions import Prediction, box_mask
+from pdsl.evaluate.protocols import Protocol
 
 Kind = Literal["box", "mask"]
 Role = Literal["object", "difficult", "crowd", "void"]
@@ -37,10 +38,12 @@ class Target:
 
 
 class ImageTargets:
-    """The truth of one image with its targets, which are made once, when first asked for: every figure takes them."""
+    """The truth of one image with its targets under a protocol, which are made once, when first asked for: every
+    figure takes them."""
 
-    def __init__(self, truth: ImageTruth) -> None:
+    def __init__(self, truth: ImageTruth, protocol: Protocol) -> None:
         self.truth = truth
+        self.protocol = protocol
 
     @property
     def id(self) -> str:
@@ -53,17 +56,24 @@ class ImageTargets:
 
     @cached_property
     def void(self) -> Target | None:
-        """The pixels without a verdict as a mask target of every class, or None where there are none."""
-        area = 0.0 if self.truth.void is None else float(rle_tools.area(self.truth.void))
+        """The pixels without a verdict as a mask target of every class, or None where the protocol knows none."""
+        area = (
+            0.0 if self.truth.void is None or not self.protocol.no_verdict else float(rle_tools.area(self.truth.void))
+        )
         return Target(self.truth.void, area, "void") if area else None
 
     @cached_property
     def _boxes(self) -> dict[int, list[Target]]:
-        return _by_class(self.truth, "box")
+        return _by_class(self, "box")
 
     @cached_property
     def _masks(self) -> dict[int, list[Target]]:
-        return _by_class(self.truth, "mask") if self.truth.has_masks else {}
+        return _by_class(self, "mask") if self.truth.has_masks else {}
+
+    def role(self, item: TruthObject, kind: Kind) -> Role:
+        """What the protocol makes of an annotated object."""
+        counts = self.protocol.difficult_boxes if kind == "box" else self.protocol.difficult_masks
+        return "crowd" if item.crowd else "difficult" if item.difficult and not counts else "object"
 
 
 def overlap(predictions: Sequence[Prediction], targets: Sequence[Target], kind: Kind) -> np.ndarray:
@@ -87,23 +97,23 @@ def prediction_shape(prediction: Prediction, kind: Kind) -> Any:
     return prediction.mask if kind == "mask" else [float(v) for v in xyxy_to_xywh(prediction.box)]
 
 
-def _by_class(image: ImageTruth, kind: Kind) -> dict[int, list[Target]]:
+def _by_class(image: ImageTargets, kind: Kind) -> dict[int, list[Target]]:
     found: dict[int, list[Target]] = defaultdict(list)
-    for item in image.objects:
-        if kind == "mask" or item.has_box:
-            found[item.class_id].append(_target(item, image.size, kind))
+    for item in image.truth.objects:
+        if item.has_box if kind == "box" else item.mask is not None:
+            found[item.class_id].append(_target(item, image.role(item, kind), kind))
+        elif kind == "mask" and image.protocol.no_verdict:  # has a box but no mask in an image that has masks
+            role: Role = "crowd" if item.crowd else "difficult"
+            found[item.class_id].append(Target(box_mask(item.box, image.truth.size), _area(item), role))
     return dict(found)
 
 
-def _target(item: TruthObject, size: tuple[int, int], kind: Kind) -> Target:
-    role: Role = "crowd" if item.crowd else "difficult" if item.difficult else "object"
-    area = item.area if item.area is not None else _area(item)
-    if kind == "box":
-        return Target([float(v) for v in xyxy_to_xywh(item.box.astype(np.float64))], area, role)
-    if item.mask is None:  # has a box but no mask in an image that has masks: no verdict on what is found there
-        return Target(box_mask(item.box, size), area, "crowd" if role == "crowd" else "difficult")
-    return Target(item.mask, area, role)
+def _target(item: TruthObject, role: Role, kind: Kind) -> Target:
+    shape = item.mask if kind == "mask" else [float(v) for v in xyxy_to_xywh(item.box.astype(np.float64))]
+    return Target(shape, _area(item), role)
 
 
 def _area(item: TruthObject) -> float:
+    if item.area is not None:
+        return item.area
     return float(box_area(item.box)) if item.mask is None else float(rle_tools.area(item.mask))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from data.truth import ImageTruth
 from pdsl.evaluate.predictions import Prediction
 from pdsl.evaluate.targets import ImageTargets, Kind, overlap
 from pdsl.report.overlay import Colour, Shape, draw
@@ -78,22 +77,22 @@ def judge(predictions: Sequence[Prediction], truth: ImageTargets) -> Verdict:
 
 
 def pictures(
-    image: np.ndarray, truth: ImageTruth, predictions: Sequence[Prediction], class_names: Sequence[str]
+    image: np.ndarray, truth: ImageTargets, predictions: Sequence[Prediction], class_names: Sequence[str]
 ) -> tuple[Image.Image, Image.Image]:
     """(ground truth, prediction) of `image` (H, W, 3) uint8; a class has the same colour in both."""
-    colours = class_colours([item.class_id for item in truth.objects] + [p.class_id for p in predictions])
+    colours = class_colours([item.class_id for item in truth.truth.objects] + [p.class_id for p in predictions])
     return truth_picture(image, truth, class_names, colours), prediction_picture(
         image, predictions, class_names, colours
     )
 
 
 def truth_picture(
-    image: np.ndarray, truth: ImageTruth, class_names: Sequence[str], colours: Mapping[int, Colour]
+    image: np.ndarray, truth: ImageTargets, class_names: Sequence[str], colours: Mapping[int, Colour]
 ) -> Image.Image:
-    """Annotated objects: masks where there are some, boxes otherwise; difficult ones and crowds in grey."""
+    """Annotated objects: masks where there are some, boxes otherwise; in grey those that the protocol ignores."""
     shapes = []
-    for item in sorted(truth.objects, key=lambda o: float(np.prod(o.box[2:] - o.box[:2]))):
-        ignored = item.difficult or item.crowd
+    for item in sorted(truth.truth.objects, key=lambda o: float(np.prod(o.box[2:] - o.box[:2]))):
+        ignored = truth.role(item, "box" if item.mask is None else "mask") != "object"
         name = class_names[item.class_id]
         colour = IGNORED if ignored else colours[item.class_id]
         shapes.append(Shape(colour, item.box, item.mask, f"{name} (ignored)" if ignored else name))

@@ -16,6 +16,7 @@ from data.whole_file import write_whole
 from pdsl.evaluate.evaluation import COMPARED, Evaluation
 from pdsl.evaluate.evaluation_set import EvaluationSet
 from pdsl.evaluate.predictions import Prediction, by_image
+from pdsl.evaluate.protocols import PROTOCOLS
 from pdsl.evaluate.summary import COLUMNS, class_rows
 from pdsl.figures import percent
 from pdsl.report import html
@@ -64,6 +65,8 @@ def _head(title: str, evaluation: Evaluation) -> list[str]:
         f"Instance segmentation learnt from image-level labels only. Evaluated {step}on {metrics['images']} images of "
         f"{evaluation.dataset.images.spec} {evaluation.dataset.images.split}{views}. All figures in percent."
     )
+    if metrics["protocol"]:
+        about += f" Protocol {metrics['protocol']}: {PROTOCOLS[metrics['protocol']].meaning}."
     rows = [
         [f"<b>{kind}</b>", *(html.escape(percent(metrics[kind].get(name))) for name in COLUMNS)]
         for kind in ("mask", "box")
@@ -141,7 +144,7 @@ def _pair(
     """Ground truth and prediction."""
     truth, names = dataset.truth[row], dataset.images.class_names
     verdict = caption or judge(predictions, truth).text(names)
-    annotated, found = pictures(image, truth.truth, predictions, names)
+    annotated, found = pictures(image, truth, predictions, names)
     return [html.picture(annotated, f"ground truth: image {truth.id}"), html.picture(found, f"prediction: {verdict}")]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from data.records import ImageList, ImageRecord
 from data.truth import ImageTruth, TruthObject
 from pdsl.evaluate.predictions import Prediction, box_mask
+from pdsl.evaluate.protocols import PROTOCOLS
 from pdsl.evaluate.targets import ImageTargets
 
 SIZE = (100, 120)
@@ -21,10 +22,12 @@ def truth_object(
     return TruthObject(class_id, corners, box_mask(corners, SIZE) if mask else None, difficult, crowd)
 
 
-def image_truth(image_id: str, *objects: TruthObject, has_masks: bool = True, void: Box | None = None) -> ImageTargets:
+def image_truth(
+    image_id: str, *objects: TruthObject, has_masks: bool = True, void: Box | None = None, protocol: str = "strict"
+) -> ImageTargets:
     """An image's truth as the figures take it."""
     blank = None if void is None else box_mask(np.array(void), SIZE)
-    return ImageTargets(ImageTruth(image_id, SIZE, objects, blank, has_masks))
+    return ImageTargets(ImageTruth(image_id, SIZE, objects, blank, has_masks), PROTOCOLS[protocol])
 
 
 def detection(image_id: str, class_id: int, score: float, box: Box, *, mask: bool = True) -> Prediction:

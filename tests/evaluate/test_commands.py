@@ -14,14 +14,13 @@ from commands import evaluate, export, inspect, predict
 from data.catalog import load_images
 from data.errors import InputError
 from data.records import ImageList
-from data.truth import ImageTruth
 from pdsl.classes import class_ids
 from pdsl.config.inference import InferenceConfig
 from pdsl.evaluate import targets
 from pdsl.evaluate.evaluation import evaluate_model
 from pdsl.evaluate.evaluation_set import read_evaluation_set
 from pdsl.evaluate.results import read_results
-from pdsl.evaluate.targets import Kind, Target
+from pdsl.evaluate.targets import ImageTargets, Kind, Target
 from pdsl.report.report import write_report
 from pdsl.report.run import report_run
 from pdsl.run.trained import load_trained, untrained
@@ -193,7 +192,7 @@ def test_targets_are_made_once(scenes: Path, run_folder: Path, tmp_path: Path, m
     made: list[tuple[str, str]] = []
     by_class = targets._by_class
 
-    def recorded(image: ImageTruth, kind: Kind) -> dict[int, list[Target]]:
+    def recorded(image: ImageTargets, kind: Kind) -> dict[int, list[Target]]:
         made.append((image.id, kind))
         return by_class(image, kind)
 

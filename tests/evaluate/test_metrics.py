@@ -15,6 +15,7 @@ from pycocotools.cocoeval import COCOeval
 from data.records import ImageList, ImageRecord
 from data.truth import ImageTruth, TruthObject
 from pdsl.evaluate.metrics import coco_metrics
+from pdsl.evaluate.protocols import PROTOCOLS
 from pdsl.evaluate.results import from_coco
 from pdsl.evaluate.summary import evaluate_predictions
 from pdsl.evaluate.targets import ImageTargets
@@ -189,7 +190,8 @@ def _as_truth(annotations: dict[str, Any]) -> tuple[ImageList, list[ImageTargets
         box = np.array([x, y, x + w, y + h])
         item = TruthObject(classes[a["category_id"]], box, rle, crowd=bool(a["iscrowd"]), area=a["area"])
         objects[a["image_id"]].append(item)
-    truth = [ImageTargets(ImageTruth(str(i), sizes[i], tuple(objects[i]), has_masks=True)) for i in sizes]
+    coco = PROTOCOLS["coco"]
+    truth = [ImageTargets(ImageTruth(str(i), sizes[i], tuple(objects[i]), has_masks=True), coco) for i in sizes]
     records = tuple(ImageRecord(str(i), "", sizes[i], ()) for i in sizes)
     names = tuple(c["name"] for c in annotations["categories"])
     return ImageList("coco:", "val2017", names, tuple(classes), records), truth
