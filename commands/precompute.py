@@ -135,14 +135,21 @@ def run(
         accept_packages=request.store_settings.accept_packages,
         listener=display,
     )
+    return _work(chain, target, image_list, executor, display)
+
+
+def _work(chain: Chain, target: Store, images: ImageList, executor: DeferredExecutor, display: ProgressDisplay) -> int:
+    """Run the stages, tell of each, give the workers back; the exit status."""
     summaries = []
     with closing(executor), terminate_as_interrupt():
         try:
-            for summary in chain.run(target, image_list, executor):
+            for summary in chain.run(target, images, executor):
                 print(summary_text(summary))
                 summaries.append(summary)
         except KeyboardInterrupt:
-            display.note(f"interrupted; finished shards are kept in {store}. Run the same command again to continue.")
+            display.note(
+                f"interrupted; finished shards are kept in {target.url}. Run the same command again to continue."
+            )
             return INTERRUPTED
     return max((summary.exit_status for summary in summaries), default=0)
 
