@@ -7,6 +7,7 @@ from rich.console import Console
 from commands.workspace import FILE, TEMPLATE
 from data.catalog import default_splits, load_images, parse_spec
 from data.errors import InputError
+from data.voc import PAPER_SPLIT
 
 
 def run(*, data: str, train: str | None, val: str | None) -> int:
@@ -20,7 +21,14 @@ def run(*, data: str, train: str | None, val: str | None) -> int:
     for split in dict.fromkeys([train, val]):
         images = load_images(data, split)
         console.print(f"{data} {split}: {len(images)} images, {len(images.class_names)} classes")
-    config = "coco-official" if parse_spec(data).scheme == "coco" else "voc-official"
+    config = shipped_configuration(data, train)
     path.write_text(TEMPLATE.format(data=data, train=train, val=val, config=config))
     console.print(f"wrote {path}; next: pdsl precompute --stage all")
     return 0
+
+
+def shipped_configuration(data: str, train: str) -> str:
+    """The shipped configuration that was published with such data and such a training split."""
+    if parse_spec(data).scheme == "coco":
+        return "coco-official"
+    return "voc-paper" if train == PAPER_SPLIT else "voc-official"
