@@ -8,6 +8,7 @@ from rich.console import Console
 from commands.workspace import FILE, TEMPLATE
 from data.catalog import default_splits, load_images, parse_spec
 from data.errors import InputError
+from data.voc import PAPER_SPLIT
 from data.whole_file import write_whole
 
 
@@ -22,8 +23,15 @@ def run(*, data: str, train: str | None, val: str | None) -> int:
     for split in dict.fromkeys([train, val]):
         images = load_images(data, split)
         console.print(f"{data} {split}: {len(images)} images, {len(images.class_names)} classes")
-    config = "coco-official" if parse_spec(data).scheme == "coco" else "voc-official"
+    config = shipped_configuration(data, train)
     data, train, val = (json.dumps(text, ensure_ascii=False) for text in (data, train, val))  # quoted, as YAML reads it
     write_whole(path, TEMPLATE.format(data=data, train=train, val=val, config=config))
     console.print(f"wrote {path}; next: pdsl precompute --stage all")
     return 0
+
+
+def shipped_configuration(data: str, train: str) -> str:
+    """The shipped configuration that was published with such data and such a training split."""
+    if parse_spec(data).scheme == "coco":
+        return "coco-official"
+    return "voc-paper" if train == PAPER_SPLIT else "voc-official"
