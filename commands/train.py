@@ -51,7 +51,7 @@ def _lasting(key: str, value: Any) -> Any:
     """A configuration value that means the same in every folder: the run may be continued from another."""
     if key == "data.stores" and isinstance(value, list):
         return [absolute(str(store)) for store in value]
-    if key == "validation.store" and isinstance(value, str):
+    if key in ("validation.store", "features.cache") and isinstance(value, str):
         return absolute(value)
     if key in ("data.images", "validation.images") and isinstance(value, str):
         return absolute_spec(value)

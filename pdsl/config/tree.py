@@ -45,6 +45,31 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class FeaturesConfig:
+    """Feature maps kept on disk, for a backbone that is frozen as a whole and trained on a CPU.
+
+    Later epochs, other runs and evaluations read what the same backbone made of the same pixels: the results have the
+    same bits, and pay where an image is seen often in few views (`augment` without crop and colours, few scales).
+    cache: folder of the maps; null: none are kept. Not used on a GPU.
+    limit_gb: what the maps of one backbone may take of the disk.
+    """
+
+    cache: str | None = None
+    limit_gb: float = 50.0
+
+    @property
+    def limit(self) -> int:
+        """In bytes."""
+        return int(self.limit_gb * 1e9)
+
+    def __post_init__(self) -> None:
+        if self.cache is not None and "://" in self.cache:
+            raise ValueError(f"cache: '{self.cache}' is not a folder of this machine, where maps are read fast enough")
+        if self.limit_gb < 0:
+            raise ValueError(f"limit_gb: {self.limit_gb} is negative")
+
+
+@dataclass(frozen=True)
 class AugmentConfig:
     """Random transformations of a training image.
 
@@ -180,6 +205,7 @@ class Config:
     classes: dict[str, str | None] = field(default_factory=dict)
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)

@@ -41,7 +41,7 @@ def load_trained(run: str | Path) -> TrainedModel:
     except RuntimeError as error:
         raise InputError(f"{run}: its weights do not fit its configuration ({str(error).splitlines()[0]})") from error
     step, proposals = int(checkpoint["step"]), checkpoint.get("proposals")
-    return TrainedModel(model.to(_device(config)).eval(), config, class_names, step, proposals)
+    return TrainedModel(_ready(model, config), config, class_names, step, proposals)
 
 
 def untrained(trained: TrainedModel) -> TrainedModel:
@@ -50,7 +50,17 @@ def untrained(trained: TrainedModel) -> TrainedModel:
     model = build_model(config.model, len(trained.class_names), config.seed)
     if config.model.backbone.weights:
         load_backbone_weights(model, config.model.backbone.weights)
-    return TrainedModel(model.to(_device(config)).eval(), config, trained.class_names, 0)
+    return TrainedModel(_ready(model, config), config, trained.class_names, 0)
+
+
+def _ready(model: PDSL, config: Config) -> PDSL:
+    """In eval mode, on its device; with the features that the training kept, if they are on this machine."""
+    device = _device(config)
+    model = model.to(device).eval()
+    kept = config.features.cache
+    if kept and device.type == "cpu" and model.backbone.frozen == "all" and Path(kept).is_dir():
+        model.backbone.keep_features(Path(kept), config.features.limit)
+    return model
 
 
 def _device(config: Config) -> torch.device:

@@ -96,6 +96,7 @@ def train(
         start = _restore(checkpoint, model, optimizer, cache) if checkpoint else 0
         owed = checkpoint is not None and world.any(_owes_figures(checkpoint, run))
         world.broadcast(model.state_dict().values())
+        _keep_features(model, config, world)
         if world.is_first:
             open_run(run, config, start)
         return _Session(config, run, world, cache, model, optimizer, stop, validate).train(start, owed)
@@ -133,6 +134,18 @@ def _build(config: Config, cache: CacheReader, *, with_weights: bool, tell: bool
             print(f"{report}; frozen: {model.backbone.frozen}", file=sys.stderr)
     settled = {"freeze": model.backbone.frozen, "weights": weights}
     return model, replace(config, {"model": {"backbone": settled}})
+
+
+def _keep_features(model: PDSL, config: Config, world: World) -> None:
+    """Let a frozen backbone keep its feature maps, where the configuration names a folder for them."""
+    if config.features.cache is None or world.device.type != "cpu":
+        return
+    if model.backbone.frozen != "all":
+        raise InputError(
+            f"features.cache: only a backbone that is frozen as a whole can keep its features, this one's frozen part "
+            f"is: {model.backbone.frozen}; set model.backbone.freeze=all (with weights), or features.cache=null"
+        )
+    model.backbone.keep_features(Path(config.features.cache), config.features.limit)
 
 
 def _restore(checkpoint: Checkpoint, model: PDSL, optimizer: torch.optim.Optimizer, cache: CacheReader) -> int:
