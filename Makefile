@@ -22,6 +22,7 @@ test-bare:  # `make test` in a fresh clone and environment, with nothing else in
 	$(PYTHON) tests/bare.py $(BARE)
 
 test-torch:  # the trainer's tests with another torch: make test-torch TORCH=2.8.0 TORCHVISION=0.23.0
+	test -n "$(TORCH)" -a -n "$(TORCHVISION)"  # both are to be given
 	$(PYTHON) -m venv $(VENV)-torch-$(TORCH)
 	sed '/^torch/d' constraints.txt > $(VENV)-torch-$(TORCH)/constraints.txt
 	$(VENV)-torch-$(TORCH)/bin/python -m pip install --quiet --disable-pip-version-check \
@@ -43,7 +44,7 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(VENV)-torch-* build dist *.egg-info
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

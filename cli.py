@@ -7,7 +7,7 @@ import click
 
 from commands.terminal import guarded
 from commands.workspace import Workspace
-from data.errors import InputError
+from data.errors import InputError, system_advice
 from pdsl import __version__
 
 
@@ -30,14 +30,25 @@ class Program(click.Group):
         except KeyboardInterrupt:
             click.echo("interrupted; the same command continues where this one stopped", err=True)
             ctx.exit(130)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
+        except OSError as error:
+            advice = system_advice(error)
+            if advice is None or ctx.params.get("debug"):
+                return self._unexpected(ctx, error)
+            click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+            click.echo(f"{error.filename or 'the disk'}: {advice}", err=True)
+            ctx.exit(2)
         except Exception as error:
-            if ctx.params.get("debug"):
-                raise
-            click.secho("unexpected error: ", fg="red", bold=True, nl=False, err=True)
-            click.echo(f"{type(error).__name__}: {error} (pdsl --debug ... shows where)", err=True)
-            ctx.exit(1)
+            self._unexpected(ctx, error)
+
+    def _unexpected(self, ctx: click.Context, error: Exception) -> None:
+        """A fault of ours."""
+        if ctx.params.get("debug"):
+            raise error
+        click.secho("unexpected error: ", fg="red", bold=True, nl=False, err=True)
+        click.echo(f"{type(error).__name__}: {error} (pdsl --debug ... shows where)", err=True)
+        ctx.exit(1)
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -173,7 +184,7 @@ def train(**options: Any) -> None:
 @option_data("Images with ground truth")
 @click.option("--split", help="Split of the data set.")
 @click.option("--store", metavar="URL", help="Store with proposals for that split.")
-@click.option("--results", metavar="FILE.json", help="Anyone's COCO results, instead of --run and --store.")
+@click.option("--results", metavar="FILE", help="Anyone's results, COCO's JSON or VOC's comp3/4 text (file or folder).")
 @click.option("--tta", is_flag=True, help="Test-time augmentation: scales and flips.")
 @click.option(
     "--protocol",
@@ -181,8 +192,9 @@ def train(**options: Any) -> None:
     help="What counts as an object.  [default: voc-instance for VOC, coco for COCO]",
 )
 @click.option("--out", metavar="DIR", help="Where metrics go (default: the run folder).")
+@click.option("--voc-results", metavar="DIR", help="Write the boxes there as VOC's comp4 files, too.")
 def evaluate(**options: Any) -> None:
-    """COCO and VOC metrics of a run, or of results in COCO format."""
+    """COCO and VOC metrics of a run, or of anyone's results."""
     from commands import evaluate as command
 
     finish(command.run(**Workspace.find().eval_options(**options)))

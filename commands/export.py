@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,16 @@ def pseudo_labels(predictions: list[Prediction]) -> list[Prediction]:
     return kept
 
 
+def file_names(paths: Sequence[str]) -> list[str]:
+    """The files' names where all differ, else their paths below the folder that holds them all."""
+    names = [path.rpartition("/")[2] for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    parts = [path.split("/")[:-1] for path in paths]
+    shared = next(n for n in range(len(parts[0]), -1, -1) if all(p[:n] == parts[0][:n] for p in parts))
+    return ["/".join(path.split("/")[shared:]) for path in paths]
+
+
 def annotations(labels: list[Prediction], images: ImageList, run: str) -> dict[str, Any]:
     """The content of a COCO instances file; `score` is an extra field of each annotation.
 
@@ -72,8 +83,8 @@ def annotations(labels: list[Prediction], images: ImageList, run: str) -> dict[s
     return {
         "info": {"description": f"pseudo labels by {run} from image-level labels of {images.spec} {images.split}"},
         "images": [
-            {"id": number[r.id], "file_name": r.path.rsplit("/", 1)[-1], "height": r.size[0], "width": r.size[1]}
-            for r in images.records
+            {"id": number[r.id], "file_name": name, "height": r.size[0], "width": r.size[1]}
+            for r, name in zip(images.records, file_names([r.path for r in images.records]), strict=True)
         ],
         "categories": [
             {"id": category, "name": name}

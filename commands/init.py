@@ -1,5 +1,6 @@
 """`init`: write a workspace file."""
 
+import json
 from pathlib import Path
 
 from rich.console import Console
@@ -8,6 +9,7 @@ from commands.workspace import FILE, TEMPLATE
 from data.catalog import default_splits, load_images, parse_spec
 from data.errors import InputError
 from data.voc import PAPER_SPLIT
+from data.whole_file import write_whole
 
 
 def run(*, data: str, train: str | None, val: str | None) -> int:
@@ -22,7 +24,8 @@ def run(*, data: str, train: str | None, val: str | None) -> int:
         images = load_images(data, split)
         console.print(f"{data} {split}: {len(images)} images, {len(images.class_names)} classes")
     config = shipped_configuration(data, train)
-    path.write_text(TEMPLATE.format(data=data, train=train, val=val, config=config))
+    data, train, val = (json.dumps(text, ensure_ascii=False) for text in (data, train, val))  # quoted, as YAML reads it
+    write_whole(path, TEMPLATE.format(data=data, train=train, val=val, config=config))
     console.print(f"wrote {path}; next: pdsl precompute --stage all")
     return 0
 

@@ -10,7 +10,7 @@ from data.decode import DecodeError, decode_record
 from data.errors import InputError, nearest
 from pdsl.report import evidence as ev
 from pdsl.report.overlay import draw
-from pdsl.report.panels import side_by_side
+from pdsl.report.panels import save_picture, side_by_side
 from store.contents import PROPOSALS, is_done
 from store.store import Store, open_store
 
@@ -28,7 +28,7 @@ def run(*, store: str, image: str, out: str, data: str | None) -> int:
     row = stored.ids.index(image)
     record = opened.align(load_images(data or stored.spec, stored.split)).records[row]
     try:
-        pixels = decode_record(record, exif=bool(opened.attributes["exif"]))
+        pixels = decode_record(record, **opened.decoding)
     except DecodeError as error:
         raise InputError(f"{record.path}: {error}; if the images have moved, say where with --data SPEC") from error
     present = ", ".join(name for name, on in zip(stored.class_names, stored.labels[row], strict=True) if on)
@@ -36,8 +36,7 @@ def run(*, store: str, image: str, out: str, data: str | None) -> int:
     path = Path(out)
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise InputError(f"--out {out}: the picture's name has to end in .png or .jpg")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    side_by_side(panels, min(len(panels), 2)).save(path)
+    save_picture(side_by_side(panels, min(len(panels), 2)), path)
     return 0
 
 

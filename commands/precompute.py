@@ -18,7 +18,8 @@ from pipeline.executors.choose import DeferredExecutor
 from pipeline.interrupt import terminate_as_interrupt
 from pipeline.progress import ProgressDisplay, duration, summary_text
 from pipeline.spec import Stage
-from stages.registry import STAGE_NAMES, canonical_name, check_settings, stage_for, stored_stage
+from stages.proposals.stage import refuse_foreign_files
+from stages.registry import STAGE_NAMES, build_stage, canonical_name, check_settings, stage_for, stored_stage
 from store.create import create_or_open, only_stored
 from store.identity import group_of
 from store.labels import label_changes
@@ -107,6 +108,8 @@ def run(
     listed = read_listed(images) if images and Path(images).is_file() else None
     image_range = parse_range(images, len(image_list)) if images and listed is None else None
     display = ProgressDisplay()
+    if proposals_from is not None:
+        _tell_missing_proposals(request, image_list, display)
     executor = DeferredExecutor(workers=workers, scheduler=scheduler, cluster=cluster, announce=display.note)
     if dry_run:
         names = (*request.upstream(), *request.stages)
@@ -132,16 +135,31 @@ def run(
         accept_packages=request.store_settings.accept_packages,
         listener=display,
     )
+    return _work(chain, target, image_list, executor, display)
+
+
+def _work(chain: Chain, target: Store, images: ImageList, executor: DeferredExecutor, display: ProgressDisplay) -> int:
+    """Run the stages, tell of each, give the workers back; the exit status."""
     summaries = []
     with closing(executor), terminate_as_interrupt():
         try:
-            for summary in chain.run(target, image_list, executor):
+            for summary in chain.run(target, images, executor):
                 print(summary_text(summary))
                 summaries.append(summary)
         except KeyboardInterrupt:
-            display.note(f"interrupted; finished shards are kept in {store}. Run the same command again to continue.")
+            display.note(
+                f"interrupted; finished shards are kept in {target.url}. Run the same command again to continue."
+            )
             return INTERRUPTED
     return max((summary.exit_status for summary in summaries), default=0)
+
+
+def _tell_missing_proposals(request: _Request, images: ImageList, display: ProgressDisplay) -> None:
+    """Of which images the given files know nothing. Raises InputError if they know none: nothing was made yet."""
+    settings = request.settings.get(STAGE_NAMES[0])
+    stage = build_stage(STAGE_NAMES[0], settings, proposals_from=request.proposals_from)
+    if told := refuse_foreign_files(stage, [record.id for record in images.records]):
+        display.note(told)
 
 
 def _tell_new_labels(store: Store, images: ImageList, display: ProgressDisplay) -> None:

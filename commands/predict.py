@@ -10,15 +10,17 @@ from rich.progress import track
 
 from data.decode import decode_image
 from data.errors import InputError
-from data.records import ImageList, ImageRecord
+from data.records import Decoding, ImageList, ImageRecord
 from pdsl.evaluate.infer import predict_image
 from pdsl.evaluate.predictions import Prediction
 from pdsl.evaluate.results import to_coco, write_json
 from pdsl.report.gallery import prediction_picture, shown
 from pdsl.report.palette import class_colours
+from pdsl.report.panels import save_picture
 from pdsl.run.names import PREDICTIONS
 from pdsl.run.trained import TrainedModel, load_trained
 from pipeline.spec import Stage, StageInput
+from stages.proposals.params import FROM_FILES
 from stages.registry import build_stage
 from store.contents import PROPOSAL_BOX, PROPOSAL_COUNT, PROPOSAL_SCORE, PROPOSALS
 from store.store import open_store
@@ -33,7 +35,7 @@ def run(*, run: str, images: list[str], out: str, proposals: str | None = None) 
     is named with the reason, the rest goes on; the exit status is then 3.
     """
     trained = load_trained(run)
-    stage = proposal_stage(trained, proposals)
+    stage, decoding = proposal_stage(trained, proposals), training_decoding(trained)
     names = picture_names(images)
     _refuse_overwriting(images, names, Path(out))
     folder = Path(out)
@@ -42,7 +44,7 @@ def run(*, run: str, images: list[str], out: str, proposals: str | None = None) 
     records: list[ImageRecord] = []
     for path, name in track(list(zip(images, names, strict=True)), "predict", console=Console(stderr=True)):
         try:
-            pixels = decode_image(path, exif=True)
+            pixels = decode_image(path, **decoding)
             record = ImageRecord(name, path, (pixels.shape[0], pixels.shape[1]), ())
             predictions = predict_one(trained, stage, record, pixels)
         except Exception as error:  # one image may break a stage or not fit the device: the others go on
@@ -84,7 +86,7 @@ def proposal_stage(trained: TrainedModel, method: str | None = None) -> Stage:
         raise InputError(
             "--run: does not say how its proposals were made, and its stores are gone; name --proposals METHOD"
         )
-    if params.get("method") == "files":
+    if params.get("method") in FROM_FILES:
         raise InputError(
             "--run: was trained with ready proposals, which a new image has not; name --proposals METHOD to make some "
             "(expect other figures than with those of the training)"
@@ -102,6 +104,15 @@ def _stored_params(trained: TrainedModel) -> dict[str, Any] | None:
     return dict(identity.params) if identity else None
 
 
+def training_decoding(trained: TrainedModel) -> Decoding:
+    """How images are decoded: upright, with the limit and the bits of the run's first training store if it is there."""
+    try:
+        learnt = open_store(trained.config.data.stores[0]).decoding
+    except (InputError, IndexError):
+        learnt = ImageList("", "", (), (), ()).decoding
+    return {**learnt, "exif": True}
+
+
 def picture_names(paths: list[str]) -> list[str]:
     """A name for each file: its own without suffix, numbered where files of several folders share it."""
     names: list[str] = []
@@ -116,4 +127,5 @@ def picture_names(paths: list[str]) -> list[str]:
 
 def _draw(path: Path, pixels: np.ndarray, predictions: list[Prediction], class_names: tuple[str, ...]) -> None:
     best = shown(predictions)
-    prediction_picture(pixels, best, class_names, class_colours(p.class_id for p in best)).save(path)
+    picture = prediction_picture(pixels, best, class_names, class_colours(p.class_id for p in best))
+    save_picture(picture, path)

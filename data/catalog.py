@@ -1,65 +1,110 @@
 """From what a user types (`voc:DIR`, `coco:DIR`, `folder:DIR`) to a list of images with image-level labels.
 
+Options stand behind a `?`: `voc:DIR?sbd=DIR2&exif=true`. All schemes know `exif` (whether images are turned upright),
+`max_pixels` (the largest image that is decoded) and `grey_bits` (bits that 16-bit grey samples use).
+
 Ground truth has its own entrance, data/truth_reader.py.
 """
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qs
 
 from data import coco, plain_folder, voc
+from data.decode import allow_pixels
 from data.errors import InputError, nearest
 from data.files import absolute
-from data.records import ImageList
+from data.records import GREY_BITS, MAX_PIXELS, ImageList
 
+OPTIONS = re.compile(r"\?(?=\w+=)")
+"""Where the options begin; any other `?` belongs to a folder's name."""
 SCHEMES = ("voc", "coco", "folder")
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A parsed SPEC: scheme, folder or URL, and for VOC the folder of SBD if one is named."""
+    """A parsed SPEC: scheme, folder or URL, for VOC the folder of SBD if one is named, how images are decoded.
+
+    options: name and value of each option, as typed.
+    """
 
     text: str
     scheme: str
     place: str
     sbd: str | None = None
+    exif: bool = False
+    max_pixels: int = MAX_PIXELS
+    grey_bits: int = GREY_BITS
+    options: tuple[tuple[str, str], ...] = ()
 
     def voc(self) -> voc.VocLayout:
-        return voc.VocLayout.at(self.place, self.sbd)
+        return replace(voc.VocLayout.at(self.place, self.sbd), exif=self.exif)
 
     def coco(self) -> coco.CocoLayout:
         return coco.CocoLayout.at(self.place)
 
 
 def parse_spec(text: str) -> Spec:
-    """`scheme:DIR`, where DIR may be an fsspec URL; for VOC `?sbd=DIR2` may follow. InputError otherwise."""
+    """`scheme:DIR`, where DIR may be an fsspec URL and options may follow (see above). InputError otherwise."""
     scheme, separator, place = text.partition(":")
     if not separator or not place:
         raise InputError(f"data '{text}': expected SCHEME:DIR, for example voc:{text.rstrip(':') or 'DIR'}")
     if scheme not in SCHEMES:
         hint = f"; did you mean 'folder:{text}'?" if place.startswith("//") else nearest(scheme, SCHEMES)
         raise InputError(f"data '{text}': unknown scheme '{scheme}'{hint}")
-    place, _, query = place.partition("?") if scheme == "voc" else (place, "", "")
-    options = parse_qs(query, keep_blank_values=True)
-    if unknown := set(options) - {"sbd"}:
-        raise InputError(f"data '{text}': unknown option '{min(unknown)}'; known: sbd")
-    return Spec(text, scheme, place, options["sbd"][-1] if "sbd" in options else None)
+    place, query = (*OPTIONS.split(place, maxsplit=1), "")[:2]
+    options = {name: values[-1] for name, values in parse_qs(query, keep_blank_values=True).items()}
+    known = [*(["sbd"] if scheme == "voc" else []), "exif", "max_pixels", "grey_bits"]
+    if unknown := set(options) - set(known):
+        raise InputError(f"data '{text}': unknown option '{min(unknown)}'; known: {', '.join(known)}")
+    return Spec(
+        text,
+        scheme,
+        place,
+        options.get("sbd"),
+        _option(text, options, "exif", {"true": True, "false": False}, default=scheme == "folder"),
+        _number(text, options, "max_pixels", 1, 10**10, MAX_PIXELS),
+        _number(text, options, "grey_bits", 9, 16, GREY_BITS),
+        tuple(options.items()),
+    )
+
+
+def _option(text: str, options: Mapping[str, str], name: str, values: Mapping[str, bool], *, default: bool) -> bool:
+    value = options.get(name)
+    if value is not None and value not in values:
+        raise InputError(f"data '{text}': {name} is '{value}'; it is one of {', '.join(values)}")
+    return default if value is None else values[value]
+
+
+def _number(text: str, options: Mapping[str, str], name: str, least: int, most: int, default: int) -> int:
+    value = options.get(name, str(default))
+    if not (value.isascii() and value.isdecimal() and len(value) < 12 and least <= int(value) <= most):
+        raise InputError(f"data '{text}': {name} is '{value}'; it is a whole number from {least} to {most}")
+    return int(value)
 
 
 def absolute_spec(text: str) -> str:
     """A SPEC whose folders are absolute: for what is kept and read from another folder later."""
     spec = parse_spec(text)
-    sbd = f"?sbd={absolute(spec.sbd)}" if spec.sbd else ""
-    return f"{spec.scheme}:{absolute(spec.place)}{sbd}"
+    options = dict(spec.options)
+    if spec.sbd:
+        options["sbd"] = absolute(spec.sbd)
+    query = "&".join(f"{name}={value}" for name, value in options.items())
+    return f"{spec.scheme}:{absolute(spec.place)}{f'?{query}' if query else ''}"
 
 
 def load_images(spec: str, split: str) -> ImageList:
     """Ids, paths, sizes and image-level labels of a split, in the data set's order. Raises InputError for bad input."""
     parsed = parse_spec(spec)
+    allow_pixels(parsed.max_pixels)
     if parsed.scheme == "voc":
-        return voc.load_images(parsed.voc(), spec, split)
-    if parsed.scheme == "coco":
-        return coco.load_images(parsed.coco(), spec, split)
-    return plain_folder.load_images(parsed.place, spec, split)
+        images = voc.load_images(parsed.voc(), spec, split)
+    elif parsed.scheme == "coco":
+        images = coco.load_images(parsed.coco(), spec, split)
+    else:
+        images = plain_folder.load_images(parsed.place, spec, split, exif=parsed.exif)
+    return replace(images, exif=parsed.exif, max_pixels=parsed.max_pixels, grey_bits=parsed.grey_bits)
 
 
 def splits_of(spec: str) -> list[str]:

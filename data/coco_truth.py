@@ -34,8 +34,7 @@ def _object(item: Mapping[str, Any], size: tuple[int, int], class_of: Mapping[in
     try:
         box = _box(item["bbox"])
         mask = rle.from_coco(item.get("segmentation"), size)
-        area = float(item["area"]) if "area" in item else None
-        return TruthObject(class_of[item["category_id"]], box, mask, crowd=bool(item.get("iscrowd", 0)), area=area)
+        return TruthObject(class_of[item["category_id"]], box, mask, crowd=_crowd(item), area=_area(item))
     except (KeyError, OverflowError, TypeError, ValueError) as error:
         name = f"annotation {item.get('id', '?')} of image {item['image_id']}"
         raise InputError(f"{where}: {name} cannot be read ({error}); restore the file") from error
@@ -44,4 +43,20 @@ def _object(item: Mapping[str, Any], size: tuple[int, int], class_of: Mapping[in
 def _box(bbox: Any) -> np.ndarray:
     if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(is_finite_number, bbox)):
         raise ValueError(f"bbox: {bbox!r:.60} is not [x, y, width, height]")
-    return xywh_to_xyxy(np.array(bbox, np.float64)).astype(np.float32)
+    if min(bbox[2:]) < 0:
+        raise ValueError(f"bbox: {bbox} has a negative width or height; COCO's order is [x, y, width, height]")
+    return xywh_to_xyxy(np.array(bbox, np.float64))  # as precise as the file: an IoU may lie just at a threshold
+
+
+def _area(item: Mapping[str, Any]) -> float | None:
+    area = item.get("area")
+    if area is not None and not (is_finite_number(area) and area >= 0):
+        raise ValueError(f"area: {area!r:.60} is not a number of pixels")
+    return None if area is None else float(area)
+
+
+def _crowd(item: Mapping[str, Any]) -> bool:
+    crowd = item.get("iscrowd", 0)
+    if crowd not in (0, 1):
+        raise ValueError(f"iscrowd: {crowd!r:.60} is neither 0 nor 1")
+    return bool(crowd)

@@ -1,6 +1,7 @@
 """The one decoder of both halves: any image file to RGB uint8, or a DecodeError that says why not."""
 
 import io
+import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +14,8 @@ from PIL import Image, UnidentifiedImageError
 
 from data.errors import InputError
 from data.files import is_url, read_remote
-from data.records import ImageRecord
+from data.records import GREY_BITS, MAX_PIXELS, ImageRecord
 
-MAX_PIXELS = 100_000_000
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000", "AVIF")
 """Raster formats only: Pillow would start an external interpreter for PostScript."""
 for _format in ("Jpeg", "Png", "Bmp", "Gif", "Ppm", "Tiff", "WebP", "Jpeg2K", "Avif"):
@@ -40,15 +40,17 @@ class DecodeError(Exception):
     """An image cannot be decoded. The message is a short reason without the path: the caller knows which image."""
 
 
-def decode_image(source: Source, *, exif: bool, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def decode_image(source: Source, *, exif: bool, max_pixels: int = MAX_PIXELS, grey_bits: int = GREY_BITS) -> np.ndarray:
     """Pixels of an image: (H, W, 3) uint8 RGB.
 
     source: local path, fsspec URL, the file's bytes or a binary file object.
     exif: apply the EXIF orientation (a TIFF file's own orientation tag is always applied).
-    max_pixels: limit on height x width, checked before pixels are decoded (at most Pillow's own hard limit, 178 M).
+    max_pixels: limit on height x width, checked before pixels are decoded; decoding takes about 10 bytes a pixel.
+    grey_bits: bits, 9 to 16, that 16-bit grey samples use: 12 for the 12-bit data of many cameras and scanners.
 
-    Grey and 1-bit are repeated over the channels, palettes looked up, 16-bit samples scaled by their full range (the
-    high byte), CMYK and YCCK converted without a colour profile, alpha dropped, of an animation the first frame taken.
+    Grey and 1-bit are repeated over the channels, palettes looked up, 16-bit samples scaled by the range of `grey_bits`
+    (their upper 8 bits), CMYK and YCCK converted without a colour profile, alpha dropped, of an animation the first
+    frame taken.
 
     Raises DecodeError (missing, unreadable, empty, not an image, truncated, too large) and InputError where a URL's
     protocol is unknown, its package is not installed, or its store does not answer for a minute: that says nothing of
@@ -56,17 +58,37 @@ def decode_image(source: Source, *, exif: bool, max_pixels: int = MAX_PIXELS) ->
     """
     with _opened(source, max_pixels) as image:
         turn = TRANSPOSITIONS.get(_orientation(image)) if exif else None
-        rgb = _to_rgb(image)
+        rgb = _to_rgb(image, grey_bits)
         return np.array(rgb if turn is None else rgb.transpose(turn))
 
 
-def decode_record(record: ImageRecord, *, exif: bool, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def decode_record(
+    record: ImageRecord, *, exif: bool, max_pixels: int = MAX_PIXELS, grey_bits: int = GREY_BITS
+) -> np.ndarray:
     """Pixels of a listed image: (H, W, 3) uint8 RGB; a size other than the record's is a DecodeError as well."""
-    image = decode_image(record.path, exif=exif, max_pixels=max_pixels)
+    image = decode_image(record.path, exif=exif, max_pixels=max_pixels, grey_bits=grey_bits)
     if (height_width := image.shape[:2]) != tuple(record.size):
         found, listed = (f"{w} x {h}" for h, w in (height_width, record.size))
-        raise DecodeError(f"the file is {found} pixels (width x height), the data set says {listed}")
+        cure = _cure_for_size(record, exif)
+        raise DecodeError(f"the file is {found} pixels (width x height), the data set says {listed}{cure}")
     return image
+
+
+def _cure_for_size(record: ImageRecord, exif: bool) -> str:
+    """What explains another size than the record's, where something does."""
+    if image_size(record.path, exif=not exif) == tuple(record.size):
+        if exif:
+            return "; its EXIF rotation was applied: annotations of the unrotated picture need ?exif=false in the SPEC"
+        return "; it is EXIF-rotated: for annotations drawn on the upright picture add ?exif=true to the SPEC"
+    if image_size(record.path, exif=exif)[::-1] == tuple(record.size):
+        return "; width and height seem to be exchanged there"
+    return ""
+
+
+def allow_pixels(limit: int) -> None:
+    """Let Pillow open images of `limit` pixels: its own bound, 178 million, holds for the whole process."""
+    if Image.MAX_IMAGE_PIXELS is not None and limit > 2 * Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = -(-limit // 2)
 
 
 def image_size(source: Source, *, exif: bool) -> tuple[int, int]:
@@ -79,6 +101,8 @@ def image_size(source: Source, *, exif: bool) -> tuple[int, int]:
 @contextmanager
 def _opened(source: Source, max_pixels: int | None) -> Iterator[Image.Image]:
     """The lazily opened image; whatever goes wrong inside the block becomes a DecodeError."""
+    if max_pixels is not None:
+        allow_pixels(max_pixels)
     try:
         # Pillow's warnings concern its own pixel limit and damaged metadata: ours is `max_pixels`.
         with warnings.catch_warnings(action="ignore"), _stream(source) as stream:
@@ -88,7 +112,10 @@ def _opened(source: Source, max_pixels: int | None) -> Iterator[Image.Image]:
             with Image.open(stream, formats=FORMATS) as image:
                 width, height = image.size
                 if max_pixels is not None and width * height > max_pixels:
-                    raise DecodeError(f"{width} x {height} pixels exceed the limit of {max_pixels:,} pixels")
+                    raise DecodeError(
+                        f"{width} x {height} pixels exceed the limit of {max_pixels:,} pixels; ?max_pixels=N in the "
+                        "SPEC raises it"
+                    )
                 yield image
     except (DecodeError, InputError):
         raise
@@ -109,10 +136,19 @@ def _stream(source: Source) -> Iterator[IO[bytes]]:
     if isinstance(source, bytes | bytearray | memoryview):
         yield io.BytesIO(source)
     elif isinstance(source, str | Path):
-        with io.BytesIO(read_remote(str(source))) if is_url(source) else Path(source).open("rb") as stream:
+        with io.BytesIO(read_remote(str(source))) if is_url(source) else _open_regular(Path(source)) as stream:
             yield stream
     else:
         yield source
+
+
+def _open_regular(path: Path) -> IO[bytes]:
+    """A file opened; a named pipe would wait for ever, a device may never end. Raises OSError as `open` does."""
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        kind = "named pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "device"
+        raise DecodeError(f"a {kind}, not a file")
+    return path.open("rb")
 
 
 def _orientation(image: Image.Image) -> int:
@@ -124,18 +160,20 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and value in TRANSPOSITIONS else 1
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image, grey_bits: int) -> Image.Image:
     """Any Pillow mode to RGB."""
     if image.mode.startswith("I") or image.mode == "F":
-        return _wide_grey(image)
+        return _wide_grey(image, grey_bits)
     if image.mode in ("P", "PA", "RGBa", "La"):  # directly to RGB would apply or warn of the transparency
         image = image.convert({"RGBa": "RGBA", "La": "LA"}.get(image.mode, "RGBA"))
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _wide_grey(image: Image.Image) -> Image.Image:
-    """16-bit grey (Pillow's modes I;16… and, for some formats, I): the high byte, repeated over the channels."""
+def _wide_grey(image: Image.Image, bits: int) -> Image.Image:
+    """16-bit grey (Pillow's modes I;16… and, for some formats, I): the upper 8 of `bits`, in every channel."""
     values = np.asarray(image)
     if image.mode == "F" or values.min() < 0 or values.max() > 0xFFFF:
         raise DecodeError("32-bit samples have no stated range; convert the image to 8 or 16 bits")
-    return Image.fromarray((values.astype(np.uint16) >> 8).astype(np.uint8)).convert("RGB")
+    if values.max() >> bits:
+        raise DecodeError(f"a sample is {values.max()}, more than {bits} bits hold; correct ?grey_bits in the SPEC")
+    return Image.fromarray((values.astype(np.uint16) >> (bits - 8)).astype(np.uint8)).convert("RGB")

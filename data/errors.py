@@ -1,6 +1,7 @@
 """The one error that a user's input can cause, and the words that make it helpful."""
 
 import difflib
+import errno
 from collections.abc import Collection, Iterable
 
 
@@ -23,3 +24,25 @@ def some(names: Collection[str], limit: int = 5) -> str:
     """The first few of many names for a message: "a, b, c and 12 more"."""
     shown = ", ".join(list(names)[:limit])
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+
+
+_ADVICE = {
+    errno.ENOSPC: "no space left; free some, then run the same command again to continue",
+    errno.EDQUOT: "the disk quota is used up; free some space, then run the same command again to continue",
+    errno.EFBIG: "the file would be larger than the limit for files; raise it (ulimit -f), then run again to continue",
+    errno.EROFS: "the file system is read-only; make it writable or choose another place",
+    errno.EACCES: "permission denied; make it accessible for this user or choose another place",
+    errno.EPERM: "not permitted; make it accessible for this user or choose another place",
+    errno.EMFILE: "too many open files; raise the limit (ulimit -n) or take fewer workers and loaders",
+    errno.ENFILE: "the system has too many open files; end other programs, then run again to continue",
+    errno.EIO: "the device reported an input/output error; check the disk, and `verify` stores on it",
+    errno.ENAMETOOLONG: "the name is too long for the file system; choose a shorter one",
+    errno.EISDIR: "it is a folder; name a file",
+    errno.ENOTDIR: "part of the path is a file; name a folder",
+    errno.EEXIST: "it exists and is no folder; choose another place",
+}
+
+
+def system_advice(error: OSError) -> str | None:
+    """What to do about an error of the operating system that a user can mend; None for others."""
+    return _ADVICE.get(error.errno or 0)

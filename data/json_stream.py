@@ -81,6 +81,10 @@ class _Reader:
             except json.JSONDecodeError as error:
                 if self.ended:
                     raise self.error(error.msg) from error
+            except RecursionError as error:
+                raise self.error("nested too deeply") from error
+            except ValueError as error:  # a number of thousands of digits
+                raise self.error("a number too long to be one") from error
             self._refill(size)
             size *= 2  # so that a file without end of a value costs linear time, too
 

@@ -16,6 +16,7 @@ import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
 
 from data.decode import DecodeError, image_size
@@ -41,8 +42,8 @@ class _Row:
     split: str
 
 
-def load_images(place: str, spec: str, split: str) -> ImageList:
-    """The records of a split in the order of labels.csv; sizes from the images' headers, EXIF rotation applied.
+def load_images(place: str, spec: str, split: str, *, exif: bool = True) -> ImageList:
+    """The records of a split in the order of labels.csv; sizes from the images' headers, upright with `exif`.
 
     Raises InputError, naming file and line, for a missing column, a missing image, one that is listed twice or not at
     all, and a label that classes.txt does not know.
@@ -56,11 +57,11 @@ def load_images(place: str, spec: str, split: str) -> ImageList:
     paths = _image_paths(folder, rows)
     chosen = [k for k, row in enumerate(rows) if split in (ALL, row.split)]
     with ThreadPoolExecutor(HEADER_THREADS if is_url(folder.url) else 1) as pool:
-        sizes = list(pool.map(_size, [paths[k] for k in chosen]))
+        sizes = list(pool.map(partial(_size, exif=exif), [paths[k] for k in chosen]))
     records = tuple(
         ImageRecord(_image_id(rows[k].image), paths[k], size, labels[k]) for k, size in zip(chosen, sizes, strict=True)
     )
-    return ImageList(spec, split, names, tuple(range(1, len(names) + 1)), records, exif=True)
+    return ImageList(spec, split, names, tuple(range(1, len(names) + 1)), records, exif=exif)
 
 
 def splits(place: str) -> list[str]:
@@ -157,8 +158,8 @@ def _image_id(image: str) -> str:
     return str(PurePosixPath(image).with_suffix(""))
 
 
-def _size(path: str) -> tuple[int, int]:
+def _size(path: str, exif: bool) -> tuple[int, int]:
     try:
-        return image_size(path, exif=True)
+        return image_size(path, exif=exif)
     except DecodeError:
         return 0, 0  # the stages record the reason when they decode it

@@ -3,8 +3,22 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
+
+MAX_PIXELS = 100_000_000
+"""Largest image that is decoded, height x width, where the SPEC names no other limit."""
+GREY_BITS = 16
+"""Bits of a 16-bit sample that are used, where the SPEC names no other number."""
+
+
+class Decoding(TypedDict):
+    """How the images of a data set are decoded: the keyword arguments of `data.decode.decode_record`."""
+
+    exif: bool
+    max_pixels: int
+    grey_bits: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +45,7 @@ class ImageList:
     class_names: C names; class ids inside the project are indices into it (0-based, foreground only).
     category_ids: C ids by which the data set's own files call the classes (COCO: 1..90 with gaps).
     exif: whether the decoder applies the EXIF rotation (folder: yes; VOC and COCO: no, as their annotations assume).
+    max_pixels, grey_bits: the decoder's limit, and how many bits of 16-bit samples hold the picture.
     """
 
     spec: str
@@ -39,9 +54,16 @@ class ImageList:
     category_ids: tuple[int, ...]
     records: tuple[ImageRecord, ...]
     exif: bool = False
+    max_pixels: int = MAX_PIXELS
+    grey_bits: int = GREY_BITS
 
     def __len__(self) -> int:
         return len(self.records)
+
+    @property
+    def decoding(self) -> Decoding:
+        """How its images are decoded."""
+        return {"exif": self.exif, "max_pixels": self.max_pixels, "grey_bits": self.grey_bits}
 
     def label_matrix(self) -> np.ndarray:
         """Image-level labels t: (N, C) bool."""

@@ -7,7 +7,9 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from data.json_stream import is_finite_number
-from data.truth import RLE
+
+RLE = dict[str, Any]
+"""COCO run-length encoding: {"size": [height, width], "counts": bytes}; decode with pycocotools.mask."""
 
 OUTSIDE_TOLERANCE = 8.0
 """Pixels by which a polygon may leave its image: rounding, and sloppy clicks of labelling tools. What lies further out

@@ -1,12 +1,10 @@
 """Ground truth, for evaluation and pictures only: no stage and no trainer imports this module (a test holds that)."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-RLE = dict[str, Any]
-"""COCO run-length encoding: {"size": [height, width], "counts": bytes}; decode with pycocotools.mask."""
+from data.rle import RLE as RLE
 
 
 @dataclass(frozen=True)
@@ -14,10 +12,11 @@ class TruthObject:
     """One annotated object.
 
     class_id: 0-based index into the class names.
-    box: (4,) float32, xyxy, half-open, absolute pixels.
+    box: (4,) float32 or, where the data set is that precise (COCO), float64; xyxy, half-open, absolute pixels.
     mask: full-image RLE, or None where the data set has boxes only.
     difficult: VOC's flag; crowd: COCO's iscrowd. Both are ignored in matching, neither hit nor miss.
     area: square pixels as the data set gives them (COCO: of the polygon), None where it does not.
+    has_box: whether the data set has a box of it; False: a mask alone, no object of the boxes' truth.
     """
 
     class_id: int
@@ -26,6 +25,7 @@ class TruthObject:
     difficult: bool = False
     crowd: bool = False
     area: float | None = None
+    has_box: bool = True
 
 
 @dataclass(frozen=True)

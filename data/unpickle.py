@@ -3,6 +3,7 @@ or have memory read under a false type."""
 
 import math
 import pickle
+import pickletools
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from enum import EnumMeta
@@ -116,6 +117,16 @@ class _PlainUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it asks for {module}.{name}; only plain values and numpy arrays are admitted")
 
 
+def _refuse_false_sizes(stream: IO[bytes]) -> None:
+    """The unpickler makes room for whatever number stands in a few bytes: for memory places, and for byte arrays.
+
+    Places are counted up, one after the other; lengths are held against what follows by the reader of the opcodes.
+    """
+    for count, (opcode, value, _) in enumerate(pickletools.genops(stream), 1):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and isinstance(value, int) and value > count:
+            raise pickle.UnpicklingError(f"it asks for {value} places in memory")
+
+
 def load_plain(
     stream: IO[bytes], where: str, stand_ins: Mapping[tuple[str, str], Callable[..., Any]] | None = None
 ) -> Any:
@@ -125,6 +136,10 @@ def load_plain(
     Raises InputError if it is damaged or asks for anything else.
     """
     try:
+        _refuse_false_sizes(stream)
+        stream.seek(0)
         return _PlainUnpickler(stream, stand_ins or {}).load()
     except Exception as error:  # a damaged pickle can raise anything
-        raise InputError(f"{where}: refused, not a pickle of plain values and numpy arrays ({error})") from error
+        raise InputError(
+            f"{where}: refused, not a pickle of plain values and numpy arrays ({str(error) or type(error).__name__})"
+        ) from error

@@ -39,10 +39,14 @@ CLASS_LIST_SUFFIXES = ("_train", "_val", "_trainval", "_test")
 
 @dataclass(frozen=True)
 class VocLayout:
-    """Where things lie in a VOC folder; shared by the readers of labels and of truth."""
+    """Where things lie in a VOC folder; shared by the readers of labels and of truth.
+
+    exif: whether sizes that headers tell are those of the upright picture.
+    """
 
     folder: Folder
     sbd: Folder | None = None
+    exif: bool = False
 
     @classmethod
     def at(cls, place: str, sbd_place: str | None) -> "VocLayout":
@@ -159,10 +163,11 @@ def _record(layout: VocLayout, image_id: str, from_sbd: bool) -> ImageRecord:
     if from_sbd and layout.sbd is not None:
         categories = sbd.categories(layout.sbd, image_id)
         label = {layout.class_id(CLASSES[c - 1], image_id) for c in categories}
-        return ImageRecord(image_id, path, _header_size(path), tuple(sorted(label)))
+        return ImageRecord(image_id, path, _header_size(path, layout.exif), tuple(sorted(label)))
     root = layout.annotation(image_id)
     label = {layout.class_id(item.findtext("name"), image_id) for item in root.findall("object")}
-    return ImageRecord(image_id, path, _annotated_size(root) or _header_size(path), tuple(sorted(label)))
+    size = _annotated_size(root) or _header_size(path, layout.exif)
+    return ImageRecord(image_id, path, size, tuple(sorted(label)))
 
 
 def _annotated_size(root: ElementTree.Element) -> tuple[int, int] | None:
@@ -173,9 +178,9 @@ def _annotated_size(root: ElementTree.Element) -> tuple[int, int] | None:
     return (height, width) if height > 0 and width > 0 else None
 
 
-def _header_size(path: str) -> tuple[int, int]:
+def _header_size(path: str, exif: bool) -> tuple[int, int]:
     try:
-        return image_size(path, exif=False)
+        return image_size(path, exif=exif)
     except DecodeError:
         return 0, 0  # the stages record the reason when they decode it
 

@@ -1,13 +1,13 @@
 """Ground truth of the VOC layout.
 
 Boxes come from the XML (1-based, inclusive) and become 0-based half-open: (xmin - 1, ymin - 1, xmax, ymax). Masks come
-from SegmentationObject / SegmentationClass, or from SBD where VOC has none. Each mask belongs to the annotated object
-of its class whose box overlaps its tight box most (IoU >= 0.5, best pairs first); a mask without such an object becomes
-an object of its own with its tight box. In an image with masks, an annotated object that gets none has `mask=None`: VOC
-paints what is too difficult to segment as void.
+from SegmentationObject / SegmentationClass, or from SBD where VOC has none. Instance k belongs to the k-th object that
+has a mask (`data.mask_owners`). A mask that is nobody's is an object of the masks alone: it adds nothing to the truth
+of boxes, unless the image has no XML at all (SBD). In an image with masks, an annotated object that gets none has
+`mask=None`: VOC paints what is too difficult to segment as void.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from xml.etree import ElementTree
 
@@ -15,15 +15,14 @@ import numpy as np
 from PIL import Image
 
 from data import rle, sbd
-from data.boxes import pairwise_iou
 from data.errors import InputError
+from data.mask_owners import owners
 from data.masks import tight_box
 from data.records import ImageList, ImageRecord
 from data.truth import RLE, ImageTruth, TruthObject
 from data.voc import CLASSES, VocLayout
 
 VOID = 255
-MATCH_IOU = 0.5
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -40,10 +39,11 @@ def load_truth(layout: VocLayout, images: ImageList) -> list[ImageTruth]:
         objects = _annotated_objects(layout, record.id) if record.id in annotated else []
         if record.id in segmented:
             masks, void = _voc_masks(layout, record)
-            truths.append(ImageTruth(record.id, record.size, _join(objects, masks), void, has_masks=True))
+            joined = _join(objects, masks, record.id in annotated)
+            truths.append(ImageTruth(record.id, record.size, joined, void, has_masks=True))
         elif record.id in in_sbd:
-            masks = _sbd_masks(layout, record)
-            truths.append(ImageTruth(record.id, record.size, _join(objects, masks), has_masks=True))
+            joined = _join(objects, _sbd_masks(layout, record), record.id in annotated)
+            truths.append(ImageTruth(record.id, record.size, joined, has_masks=True))
         else:
             truths.append(ImageTruth(record.id, record.size, tuple(objects)))
     return truths
@@ -61,19 +61,23 @@ def _annotated_objects(layout: VocLayout, image_id: str) -> list[TruthObject]:
 
 
 def _box(item: ElementTree.Element, path: str) -> np.ndarray:
+    name = item.findtext("name")
     try:
         box = np.array([float(item.findtext(f"bndbox/{side}", "")) for side in SIDES], np.float32)
     except ValueError as error:
-        raise InputError(f"{path}: an object '{item.findtext('name')}' has no usable bndbox ({error})") from error
+        raise InputError(f"{path}: an object '{name}' has no usable bndbox ({error})") from error
     box[:2] -= 1
+    if not (np.isfinite(box).all() and box[2] > box[0] and box[3] > box[1]):
+        sides = ", ".join(f"{side} {item.findtext(f'bndbox/{side}')}" for side in SIDES)
+        raise InputError(f"{path}: an object '{name}' has no usable bndbox ({sides}); correct it")
     return box
 
 
-def _voc_masks(layout: VocLayout, record: ImageRecord) -> tuple[list[TruthObject], RLE | None]:
-    """Instances of the two PNGs as objects with their tight boxes, and the void pixels."""
+def _voc_masks(layout: VocLayout, record: ImageRecord) -> tuple[dict[int, TruthObject], RLE | None]:
+    """Instances of the two PNGs, by number, as objects with their tight boxes; and the void pixels."""
     numbers = _palette_image(layout, "SegmentationObject", record)
     classes = _palette_image(layout, "SegmentationClass", record)
-    masks = []
+    masks = {}
     for number in np.unique(numbers):
         if number in (0, VOID):
             continue
@@ -82,7 +86,7 @@ def _voc_masks(layout: VocLayout, record: ImageRecord) -> tuple[list[TruthObject
         if class_id >= len(layout.class_names) or not (classes[mask] == class_id + 1).any():
             path = layout.folder.path("SegmentationClass", f"{record.id}.png")
             raise InputError(f"{path}: instance {number} of SegmentationObject has no class here; restore the files")
-        masks.append(TruthObject(class_id, tight_box(mask), rle.encode(mask)))
+        masks[int(number)] = TruthObject(class_id, tight_box(mask), rle.encode(mask))
     void = (numbers == VOID) | (classes == VOID)
     return masks, rle.encode(void) if void.any() else None
 
@@ -101,33 +105,28 @@ def _palette_image(layout: VocLayout, kind: str, record: ImageRecord) -> np.ndar
     return indices.astype(np.uint8)
 
 
-def _sbd_masks(layout: VocLayout, record: ImageRecord) -> list[TruthObject]:
+def _sbd_masks(layout: VocLayout, record: ImageRecord) -> dict[int, TruthObject]:
     if layout.sbd is None:
-        return []
+        return {}
     numbers = np.asarray(sbd.read(layout.sbd, record.id).Segmentation)
     if numbers.shape != tuple(record.size):
         path = layout.sbd.path("inst", f"{record.id}.mat")
         raise InputError(f"{path}: {numbers.shape} pixels where the image has {record.size}; restore the file")
-    masks = []
+    masks = {}
     for number, category in enumerate(sbd.categories(layout.sbd, record.id), start=1):
         if (mask := numbers == number).any():
             class_id = layout.class_id(CLASSES[category - 1], record.id)
-            masks.append(TruthObject(class_id, tight_box(mask), rle.encode(mask)))
+            masks[number] = TruthObject(class_id, tight_box(mask), rle.encode(mask))
     return masks
 
 
-def _join(objects: Sequence[TruthObject], masks: Sequence[TruthObject]) -> tuple[TruthObject, ...]:
+def _join(objects: Sequence[TruthObject], masks: Mapping[int, TruthObject], annotated: bool) -> tuple[TruthObject, ...]:
     """Annotated objects with the masks that are theirs, followed by the masks that are nobody's."""
-    joined, left = list(objects), list(masks)
-    if objects and masks:
-        iou = pairwise_iou(np.stack([o.box for o in objects]), np.stack([m.box for m in masks]))
-        same = np.equal.outer([o.class_id for o in objects], [m.class_id for m in masks])
-        iou = np.where(same, iou, 0)
-        taken: set[int] = set()
-        while (best := iou.max()) >= MATCH_IOU:
-            row, column = (int(i) for i in np.argwhere(iou == best)[0])
-            joined[row] = replace(objects[row], mask=masks[column].mask)
-            taken.add(column)
-            iou[row], iou[:, column] = 0, 0
-        left = [mask for k, mask in enumerate(masks) if k not in taken]
+    joined = list(objects)
+    left = []
+    for mask, owner in zip(masks.values(), owners(objects, list(masks.values()), list(masks)), strict=True):
+        if owner is None:
+            left.append(replace(mask, has_box=not annotated))
+        else:
+            joined[owner] = replace(objects[owner], mask=mask.mask)
     return (*joined, *left)

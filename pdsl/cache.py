@@ -143,7 +143,7 @@ class CacheReader:
         source = self.sources[place]
         record = source.images.records[row]
         try:
-            image = decode_record(record, exif=source.images.exif)
+            image = decode_record(record, **source.store.decoding)
         except DecodeError as error:
             raise InputError(
                 f"{record.path}: {error}; restore the file, or give --data where the images lie"

@@ -85,7 +85,7 @@ def run_stage(
         plan = make_plan(store, identity, shards, everything=overwrite, retry_failed=retry_failed, repair=repair)
         _sweep(store, stage, plan)
         summary = RunSummary(stage.name, stop - first if repair is None else plan.images(store), plan.kept)
-        job = Job(uuid.uuid4().hex, store.url, stage, identity.fingerprint, store.attributes["exif"])
+        job = Job(uuid.uuid4().hex, store.url, stage, identity.fingerprint, store.decoding)
         _work(store, images, job, plan, executor, summary, listener)
     return summary
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from data.decode import DecodeError, decode_record
 from data.errors import InputError
-from data.records import ImageRecord, image_digest
+from data.records import Decoding, ImageRecord, image_digest
 from pipeline.spec import ImageFailure, Stage, StageInput, stage_layouts
 from store.completion import UPSTREAM, Completion, ImageOutcome, WrittenObject, record_key, recorded_shards
 from store.layout import DONE, FAILED, STATUS, ArrayLayout
@@ -41,14 +41,14 @@ class StageContractError(Exception):
 class Job:
     """What all tasks of a run share.
 
-    run: unique name of the run. fingerprint: of the stage's identity. exif: whether the decoder turns images.
+    run: unique name of the run. fingerprint: of the stage's identity. decoding: how images are decoded.
     """
 
     run: str
     url: str
     stage: Stage
     fingerprint: str
-    exif: bool
+    decoding: Decoding
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _compute(
         return failed(UPSTREAM)
     arrays = {name: store.read(name, row) for name in stage.reads}
     try:
-        image = decode_record(record, exif=job.exif) if stage.needs_image else None
+        image = decode_record(record, **job.decoding) if stage.needs_image else None
         rows = stage.compute(StageInput(record, image, arrays))
     except (DecodeError, ImageFailure) as error:
         return failed(str(error) or type(error).__name__)

@@ -12,7 +12,7 @@ from data.errors import InputError, nearest
 from data.records import ImageRecord
 from pipeline.spec import Stage, StageInput
 from stages.proposals.params import LARGEST_CAPACITY, proposals_params
-from store.contents import PROPOSAL_BOX
+from store.contents import PROPOSAL_BOX, PROPOSAL_MASK
 from store.errors import IncompleteStoreError
 from store.store import Store
 
@@ -104,9 +104,15 @@ def compute_image(
 def stage_for(
     store: Store, name: str, settings: Mapping[str, Any] | None = None, *, proposals_from: str | None = None
 ) -> Stage:
-    """`build_stage` for the proposals that `store` has."""
+    """`build_stage` for the proposals that `store` has. Raises InputError also where they lack the masks it reads."""
     capacity = store.layout(PROPOSAL_BOX).row_shape[0] if store.has(PROPOSAL_BOX) else None
-    return build_stage(name, settings, proposals_from=proposals_from, capacity=capacity)
+    stage = build_stage(name, settings, proposals_from=proposals_from, capacity=capacity)
+    if PROPOSAL_MASK in stage.reads and not store.has(PROPOSAL_MASK):
+        raise InputError(
+            f"{store.url}: its proposals have no masks, which grabcut.method=proposal-masks needs; run stage "
+            "'proposals' with --set proposals.masks=true, or with masks of a segmenter by --proposals-from"
+        )
+    return stage
 
 
 def stored_stage(store: Store, group: str) -> Stage:

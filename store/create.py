@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from data.errors import InputError
-from data.records import ImageList, ImageRecord
+from data.records import GREY_BITS, MAX_PIXELS, ImageList, ImageRecord
 from store.documents import group_document
 from store.identity import DOCUMENTS, stage_documents
 from store.images import label_digest
@@ -112,6 +112,7 @@ def write_root(objects: Objects, layouts: Sequence[ArrayLayout], attributes: dic
 
 
 def _image_attributes(images: ImageList) -> dict[str, Any]:
+    others = {"max_pixels": (images.max_pixels, MAX_PIXELS), "grey_bits": (images.grey_bits, GREY_BITS)}
     return {
         "spec": images.spec,
         "split": images.split,
@@ -121,6 +122,7 @@ def _image_attributes(images: ImageList) -> dict[str, Any]:
         "n_images": len(images),
         "digest": images.digest(),
         "label_digest": label_digest(images.label_matrix()),
+        **{name: value for name, (value, default) in others.items() if value != default},
     }
 
 
@@ -156,6 +158,8 @@ def _compare(store: Store, images: ImageList, shard: int | None) -> tuple[list[I
         now = _image_attributes(images)[name]
         if attributes[name] != now:
             differences.append(f"{name}: {attributes[name]} stored, {now} now")
+    if (was := store.decoding["grey_bits"]) != images.grey_bits:
+        differences.append(f"grey_bits: {was} stored, {images.grey_bits} now")
     by_id = {record.id: record for record in images.records}
     gone = [i for i in stored.ids if i not in by_id]
     if gone:
@@ -210,7 +214,8 @@ def relabel(store: Store, images: ImageList) -> Store:
     store's images.
     """
     aligned = store.align(images)
-    attributes = {k: v for k, v in store.attributes.items() if k != LABELS} | _image_attributes(aligned)
+    kept = {k: v for k, v in store.attributes.items() if k not in (LABELS, "max_pixels")}
+    attributes = kept | _image_attributes(aligned)
     changed = bool(label_changes(store, aligned))
     if not changed and attributes == store.attributes:
         return store

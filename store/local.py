@@ -1,23 +1,13 @@
 """Objects as files of a folder, written by `data.whole_file`: whole, and on the disk, or not at all."""
 
-import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from data.errors import system_advice
 from data.whole_file import write_whole
 from store.objects import Objects, StorageError
-
-_ADVICE = {
-    errno.ENOSPC: "no space left; free some, then run the same command again to continue",
-    errno.EDQUOT: "the disk quota is used up; free some space, then run the same command again to continue",
-    errno.EFBIG: "the file would be larger than the limit for files; raise it (ulimit -f), then run again to continue",
-    errno.EROFS: "the file system is read-only; make it writable or choose another --store",
-    errno.EACCES: "permission denied; make the store writable for this user or choose another --store",
-    errno.EPERM: "not permitted; make the store writable for this user or choose another --store",
-    errno.EIO: "the device reported an input/output error; check the disk, then run `verify` on the store",
-}
 
 
 class LocalObjects(Objects):
@@ -72,7 +62,7 @@ class LocalObjects(Objects):
         return sorted(entry.name for entry in top.iterdir() if entry.is_dir()) if top.is_dir() else []
 
     def explained(self, error: OSError, key: str, verb: str) -> StorageError:
-        advice = _ADVICE.get(error.errno or 0, f"{error.strerror or error}")
+        advice = system_advice(error) or error.strerror or error
         return StorageError(f"{self.root / key}: could not {verb} it: {advice}")
 
 

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from data.errors import InputError
+from data.records import GREY_BITS, MAX_PIXELS, Decoding
 from store.documents import DocumentError, group_attributes, parse_object
+from store.errors import IncompleteStoreError
 from store.layout import FORMAT
 from store.objects import Objects
 
@@ -60,10 +62,29 @@ def _refuse_others(attributes: Mapping[str, Any], objects: Objects) -> None:
         raise InputError(f"{objects.url}: store format {found!r} is {age} than this program's ({FORMAT}); {advice}")
 
 
+def whole_root(objects: Objects) -> dict[str, Any]:
+    """The root of a store whose making has ended. Raises InputError, with what to do, where there is none."""
+    attributes = read_root(objects)
+    if attributes is None:
+        raise InputError(f"{objects.url}: there is no store; {lost_root(objects) or 'create one with precompute'}")
+    if is_unfinished(attributes):
+        raise IncompleteStoreError(f"{objects.url}: its making was interrupted; run precompute again")
+    return attributes
+
+
 def is_whole_store(objects: Objects) -> bool:
     """Whether there is a store whose making has ended. Raises as `read_root`."""
     attributes = read_root(objects)
     return attributes is not None and not is_unfinished(attributes)
+
+
+def decoding_of(attributes: Mapping[str, Any]) -> Decoding:
+    """How the images of a store are decoded: the root names what is not usual."""
+    return {
+        "exif": attributes["exif"],
+        "max_pixels": attributes.get("max_pixels", MAX_PIXELS),
+        "grey_bits": attributes.get("grey_bits", GREY_BITS),
+    }
 
 
 def unfinished_root() -> dict[str, Any]:

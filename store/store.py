@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from data.errors import InputError
-from data.records import ImageList, image_digest
+from data.records import Decoding, ImageList, image_digest
 from store.completion import Completion, read_completions, record_key, recorded_shards
 from store.documents import group_attributes
 from store.errors import DamagedStoreError, IncompleteStoreError
@@ -19,7 +19,7 @@ from store.identity import StageIdentity
 from store.images import ListedImages, StoredImages, label_digest
 from store.layout import PENDING, ArrayLayout, image_layouts, parse_array
 from store.objects import Objects
-from store.root import LABELS, ROOT, UNFINISHED, is_unfinished, lost_root, read_root
+from store.root import LABELS, ROOT, UNFINISHED, decoding_of, whole_root
 from store.shard_reader import ShardReader
 from store.shards import DamagedError
 from store.storage import open_objects
@@ -30,7 +30,8 @@ SHARDS_TOGETHER = 256  # of a long read, fetched at a time
 class Store:
     """A store opened for reading. Made by `open_store`; written by `store.create` and `pipeline.runner`.
 
-    attributes: the root group's: format, spec, split, exif, n_images, shard, digest, class_names, category_ids.
+    attributes: the root group's: format, spec, split, exif, n_images, shard, digest, class_names, category_ids, and
+    max_pixels, grey_bits where they are not the usual ones.
     """
 
     def __init__(self, objects: Objects, attributes: dict[str, Any]) -> None:
@@ -65,6 +66,11 @@ class Store:
     def bounds(self, index: int) -> tuple[int, int]:
         """First and last-plus-one image of shard `index`."""
         return index * self.shard, min((index + 1) * self.shard, self.n_images)
+
+    @property
+    def decoding(self) -> Decoding:
+        """How the images are decoded, for the stages and for the trainer alike."""
+        return decoding_of(self.attributes)
 
     def listed(self) -> ListedImages:
         """Ids and sizes of the images; read once."""
@@ -291,9 +297,4 @@ class Store:
 def open_store(url: str) -> Store:
     """A store at a local path or fsspec URL. Raises InputError if there is none, or if it is not a whole one."""
     objects = open_objects(url)
-    attributes = read_root(objects)
-    if attributes is None:
-        raise InputError(f"{url}: there is no store; {lost_root(objects) or 'create one with precompute'}")
-    if is_unfinished(attributes):
-        raise IncompleteStoreError(f"{url}: its making was interrupted; run precompute again")
-    return Store(objects, attributes)
+    return Store(objects, whole_root(objects))

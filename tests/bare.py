@@ -37,13 +37,16 @@ def main() -> int:
         place = Path(folder)
         place.chmod(0o755)
         user = pwd.getpwnam("nobody") if os.getuid() == 0 else None
-        python = given.python or _interpreter(user)
+        python = given.python or (str(given.venv.resolve() / "bin/python") if given.venv else _interpreter(user))
+        if not _may_use(python, None):
+            print(f"{python}: can not be run by this user, or lacks venv (on Debian: install python3-venv)", flush=True)
+            return 2
         if user is not None and not _may_use(python, user):
             print(f"{python}: user nobody may not use it; running as root", flush=True)
             user = None
         clone = _clone(place / "pdsl")
         if given.venv:
-            (clone / ".venv").symlink_to(given.venv.resolve())
+            _reuse(given.venv.resolve(), clone)
         _lay_out(place, python)
         if user is not None:
             _give(place, user)
@@ -91,6 +94,16 @@ def _become(user: pwd.struct_passwd | None) -> Callable[[], None]:
 def _clone(target: Path) -> Path:
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(target)], check=True)
     return target
+
+
+def _reuse(venv: Path, clone: Path) -> None:
+    """Let the clone's make take this environment as it is: what is older than its stamp is not installed again."""
+    stamp = venv / ".installed"
+    if not stamp.exists():
+        raise SystemExit(f"--venv {venv}: has no .installed, so `make` did not finish making it; run `make lint` there")
+    (clone / ".venv").symlink_to(venv)
+    for name in ("pyproject.toml", "constraints.txt"):
+        os.utime(clone / name, (0, 0))
 
 
 def _lay_out(place: Path, python: str) -> None:

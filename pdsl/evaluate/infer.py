@@ -82,7 +82,7 @@ def detect_images(
     for record in images.records:
         row = rows[record.id]
         try:
-            image = decode_record(record, exif=images.exif)
+            image = decode_record(record, **store.decoding)
         except DecodeError as error:
             yield record, str(error)
             continue

@@ -1,4 +1,4 @@
-"""COCO results files: detections as the world exchanges them."""
+"""Results files: detections as the world exchanges them, COCO's JSON here, VOC's text in `voc_results`."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,11 +11,13 @@ from pycocotools import mask as rle_tools
 from data import rle
 from data.boxes import xyxy_to_xywh
 from data.errors import InputError
+from data.json_file import read_json
 from data.json_stream import is_finite_number
 from data.records import ImageList
 from data.truth import RLE
 from data.whole_file import write_whole
 from pdsl.evaluate.predictions import Prediction
+from pdsl.evaluate.voc_results import read_voc_results
 
 
 def to_coco(predictions: Iterable[Prediction], images: ImageList) -> list[dict[str, Any]]:
@@ -44,17 +46,14 @@ def has_numeric_ids(images: ImageList) -> bool:
 
 
 def read_results(path: str | Path, images: ImageList) -> list[Prediction]:
-    """Predictions from anyone's COCO results file.
+    """Predictions from anyone's results: a COCO results file, or VOC's text files (one, or a folder of them).
 
-    Rows need image_id, category_id, score and bbox or segmentation (RLE as text or numbers, or polygons). A missing
-    bbox is taken from the mask. Raises InputError that names the row and the field.
+    Rows of COCO's need image_id, category_id, score and bbox or segmentation (RLE as text or numbers, or polygons). A
+    missing or empty bbox is taken from the mask. Raises InputError that names the row and the field.
     """
-    try:
-        rows = json.loads(Path(path).read_text())
-    except OSError as error:
-        raise InputError(f"{path}: can not be read ({error.strerror}); --results takes a JSON file") from error
-    except ValueError as error:  # no JSON, no UTF-8, or a number of thousands of digits
-        raise InputError(f"{path}: is not JSON ({error}); --results takes a COCO results file") from error
+    if Path(path).is_dir() or Path(path).suffix == ".txt":
+        return read_voc_results(Path(path), images)
+    rows = read_json(path, "--results takes a COCO results file, or VOC's comp4_det_….txt")
     if not isinstance(rows, list):
         hint = "; give its list 'annotations' alone" if isinstance(rows, dict) and "annotations" in rows else ""
         raise InputError(f"{path}: has to be a list of detections, not {type(rows).__name__}{hint}")
@@ -98,6 +97,7 @@ class _RowReader:
         class_id = self._class_id(row["category_id"])
         score = _number(row["score"], "score")
         segmentation, bbox = row.get("segmentation"), row.get("bbox")
+        bbox = None if bbox == [] and segmentation else bbox
         if not segmentation and bbox is None:
             raise _RowError("bbox and segmentation: both are missing; one of them is needed")
         mask = _mask(segmentation, self.sizes[image_id]) if segmentation else None

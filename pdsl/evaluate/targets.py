@@ -100,9 +100,9 @@ def prediction_shape(prediction: Prediction, kind: Kind) -> Any:
 def _by_class(image: ImageTargets, kind: Kind) -> dict[int, list[Target]]:
     found: dict[int, list[Target]] = defaultdict(list)
     for item in image.truth.objects:
-        if kind == "box" or item.mask is not None:
+        if item.has_box if kind == "box" else item.mask is not None:
             found[item.class_id].append(_target(item, image.role(item, kind), kind))
-        elif image.protocol.no_verdict:  # has a box but no mask in an image that has masks
+        elif kind == "mask" and image.protocol.no_verdict:  # has a box but no mask in an image that has masks
             role: Role = "crowd" if item.crowd else "difficult"
             found[item.class_id].append(Target(box_mask(item.box, image.truth.size), _area(item), role))
     return dict(found)

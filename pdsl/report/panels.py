@@ -1,8 +1,11 @@
 """Several pictures in one image file, each with a line of text above it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
+
+from data.whole_file import whole_file
 
 GAP = 16
 PAPER = (255, 255, 255)
@@ -24,3 +27,9 @@ def side_by_side(panels: Sequence[tuple[str, Image.Image]], columns: int) -> Ima
         pen.text((x, y + font_size // 4), title, fill=INK, font=font)
         sheet.paste(picture, (x, y + head))
     return sheet
+
+
+def save_picture(image: Image.Image, path: Path) -> None:
+    """Write a picture whole or not at all, in the format of its suffix (.png or .jpg)."""
+    with whole_file(path) as file:
+        image.save(file, "PNG" if path.suffix.lower() == ".png" else "JPEG")

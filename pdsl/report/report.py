@@ -204,6 +204,6 @@ def _configuration(text: str) -> str:
 
 def _pixels(images: ImageList, row: int) -> np.ndarray | None:
     try:
-        return decode_record(images.records[row], exif=images.exif)
+        return decode_record(images.records[row], **images.decoding)
     except DecodeError:
         return None

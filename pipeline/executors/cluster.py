@@ -105,7 +105,9 @@ def start_cluster(wanted: ClusterFile, path: str) -> Any:
         return _jobqueue_cluster(wanted)
     except ImportError as error:
         package = "asyncssh" if wanted.kind == "ssh" else "dask-jobqueue"
-        raise InputError(f"--cluster {path}: kind {wanted.kind} needs the package {package} ({error})") from error
+        raise InputError(
+            f"--cluster {path}: kind {wanted.kind} needs the package {package}: pip install {package} ({error})"
+        ) from error
     except (TypeError, ValueError, OSError, RuntimeError) as error:
         raise InputError(f"--cluster {path}: {wanted.kind} cluster did not start: {error}") from error
 

@@ -73,14 +73,15 @@ class OpenCVParams:
 class GrabcutParams:
     """Seeds and their masks.
 
-    method: `colour-cut`, better and faster, or `opencv`, the paper's own.
+    method: `colour-cut`, better and faster; `opencv`, the paper's own; or `proposal-masks`, the masks that came with
+        the proposals (method `masks`, or `mcg` with `masks`), without looking at pixels.
     seeds: `cover` (greedy: every proposal has a seed with IoU >= cover_iou) or `all` proposals.
     cover_iou: t of the cover.
     capacity: Q, rows of the arrays; None: DEFAULT_COVER_CAPACITY for `cover`, P for `all`. Where a cover needs more
         seeds, those that cover most proposals are kept.
     """
 
-    method: Literal["colour-cut", "opencv"] = "colour-cut"
+    method: Literal["colour-cut", "opencv", "proposal-masks"] = "colour-cut"
     seeds: Literal["cover", "all"] = "cover"
     cover_iou: float = 0.8
     capacity: int | None = None

@@ -14,6 +14,8 @@ from stages.grabcut.parameters import GrabcutParams
 from store import contents
 
 STAGE = "grabcut"
+PROPOSAL_MASKS = "proposal-masks"
+"""The method that takes the masks of the proposals as they are; an empty one becomes the whole box."""
 VERSION = 1
 
 FARTHEST = 4.0
@@ -38,13 +40,19 @@ class ComputeGrabcut:
         else:
             neighbor = given.arrays[contents.GRAPH_NEIGHBOR][:count]
             seeds = greedy_cover(boxes[:count], neighbor, self.params.cover_iou, capacity)
-        if given.image is None:
-            raise ValueError("stage grabcut needs the image's pixels")
-        masks = seed_masks(given.image, boxes[seeds], self.params)
         rows[contents.SEED_INDEX][: len(seeds)] = seeds
-        rows[contents.SEED_MASK][: len(seeds)] = pack(masks)
+        rows[contents.SEED_MASK][: len(seeds)] = self._packed_masks(given, boxes[seeds], seeds)
         rows[contents.SEED_COUNT] = np.asarray(len(seeds), np.int32)
         return rows
+
+    def _packed_masks(self, given: StageInput, boxes: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        """(q, 56, 7) uint8, none of them empty."""
+        if self.params.method == PROPOSAL_MASKS:
+            packed = given.arrays[contents.PROPOSAL_MASK][seeds]
+            return np.where(packed.any((1, 2), keepdims=True), packed, np.uint8(255))
+        if given.image is None:
+            raise ValueError("stage grabcut needs the image's pixels")
+        return pack(seed_masks(given.image, boxes, self.params))
 
 
 def seed_masks(image: np.ndarray, boxes: np.ndarray, params: GrabcutParams) -> np.ndarray:
@@ -82,12 +90,15 @@ def _arrays(params: GrabcutParams, capacity: int) -> tuple[ArraySpec, ...]:
 def grabcut_stage(settings: Mapping[str, Any], capacity: int) -> Stage:
     """The stage for proposals of capacity P. Raises InputError for unknown keys and bad values."""
     params = replace(GrabcutParams(), settings, STAGE)
+    by_others = params.method == PROPOSAL_MASKS
+    reads = (contents.PROPOSAL_BOX, contents.PROPOSAL_COUNT, contents.GRAPH_NEIGHBOR)
     return Stage(
         name=STAGE,
         version=VERSION,
         params=params,
         arrays=_arrays(params, capacity),
         compute=ComputeGrabcut(params),
-        reads=(contents.PROPOSAL_BOX, contents.PROPOSAL_COUNT, contents.GRAPH_NEIGHBOR),
-        packages=("numpy", "numba", "opencv-contrib-python-headless"),
+        reads=(*reads, contents.PROPOSAL_MASK) if by_others else reads,
+        needs_image=not by_others,
+        packages=("numpy", "numba") if by_others else ("numpy", "numba", "opencv-contrib-python-headless"),
     )

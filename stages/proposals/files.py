@@ -1,12 +1,12 @@
 """Method `files` of stage `proposals`: proposals that others published, looked up by image id.
 
-A folder of MCG `.mat` files, one an image, flat or in sub-folders, or one detectron2 proposal pickle. A pickle is read
-whole, once per process; for large sets on many workers `.mat` files need less memory.
+A folder of MCG `.mat` files, one an image, flat or in sub-folders; or one file of a whole data set, a `.mat` as
+selective search publishes it or a detectron2 proposal pickle. Such a file is read whole, once per process; for large
+sets on many workers a folder of `.mat` files needs less memory.
 """
 
 import hashlib
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -16,20 +16,23 @@ from data.boxes import area, clip, xywh_to_xyxy
 from data.errors import InputError
 from data.files import Folder
 from pipeline.spec import ImageFailure
-from stages.proposals.formats import PICKLE_SUFFIXES, BadProposals, read_mat, read_pickle
+from stages.proposals.formats import PICKLE_SUFFIXES, BadProposals, read_mat, read_mat_table, read_pickle
+from stages.proposals.image_names import by_image_name, find, missing
 
 MAT = ".mat"
-NOT_IN_FILE = "not in file"
+FEW = 3
+"""Names of a file that a message shows."""
 OUTSIDE_TOLERANCE = 2.0
 """Pixels by which a box may leave its image before it counts as outside: rounding of other tools."""
 LARGEST_SHARE, SUSPICIOUS_SHARE = 0.25, 0.05
 """Shares of boxes that do not fit: more than the first is refused, more than the second if another reading fits all."""
-COCO_STEM = re.compile(r"(?:COCO_\w+_)?(\d{12})")
 
 
 @dataclass(frozen=True)
 class ProposalFiles:
     """Published proposals at `path`: a folder of .mat files, a .mat file or a pickle; local or an fsspec URL.
+
+    mat_table: whether `path` is a .mat file of a whole data set.
 
     fingerprint: identity of what is read, SHA-256 over a file's content, or over names and sizes of the .mat files.
     Travels to workers as absolute path and fingerprint; they read when needed and keep the content per process.
@@ -39,13 +42,14 @@ class ProposalFiles:
     path: str
     url: str = field(init=False)
     fingerprint: str = field(init=False)
+    mat_table: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         folder = Folder.at(self.path)
         if not folder.has():
             raise InputError(f"{self.path}: no such folder or file; give the proposals' folder or pickle")
-        is_file = self._is_pickle or self.path.endswith(MAT)
-        fingerprint = _digest_of_content(folder) if is_file else _digest_of_listing(folder)
+        is_file = self._is_pickle or self.path.lower().endswith(MAT)
+        fingerprint = digest_of_content(folder) if is_file else digest_of_listing(_mat_sizes(folder))
         object.__setattr__(self, "url", folder.url)
         object.__setattr__(self, "fingerprint", fingerprint)
         self._check_readable()
@@ -58,24 +62,32 @@ class ProposalFiles:
         the image; InputError if a pickle as a whole cannot be read.
         """
         try:
-            if self._is_pickle:
-                table = _pickle_table(self.url, self.fingerprint)
-                boxes, scores = table[_find(table, image_id)]
+            if self._is_table:
+                boxes, scores = find(_table(self.url, self.fingerprint), image_id)
             else:
-                index = _index(self.url, self.fingerprint)
-                boxes, scores = read_mat(index[_find(index, image_id)])
-            return _checked(boxes, scores, size)
+                boxes, scores = read_mat(find(_index(self.url, self.fingerprint), image_id))
+            boxes, rows = fitting(boxes, scores, size)
+            return boxes, scores[rows].astype(np.float32)
         except BadProposals as error:
             raise ImageFailure(str(error)) from error
 
+    def missing(self, image_ids: Sequence[str]) -> tuple[list[str], list[str]]:
+        """(those of the images that the files lack, how the files call their images: the first few names)."""
+        table = _table(self.url, self.fingerprint) if self._is_table else _index(self.url, self.fingerprint)
+        return missing(table, image_ids), list(table)[:FEW]
+
     def _check_readable(self) -> None:
         """InputError now rather than a failure of every image later."""
-        if self._is_pickle:
-            _pickle_table(self.url, self.fingerprint)
+        if self._is_pickle or self.path.lower().endswith(MAT):
+            table = _table(self.url, self.fingerprint)
+            object.__setattr__(self, "mat_table", bool(table) and not self._is_pickle)
+        if self._is_table:
             return
         index = _index(self.url, self.fingerprint)
         if not index:
-            raise InputError(f"{self.path}: no .mat file in it and no pickle (.pkl, .pickle); give the right path")
+            raise InputError(
+                f"{self.path}: no .mat file in it, no masks (.json) and no pickle (.pkl, .pickle); give the right path"
+            )
         first = next(iter(index.values()))
         try:
             read_mat(first)
@@ -83,11 +95,15 @@ class ProposalFiles:
             raise InputError(f"{first}: {error}") from error
 
     @property
+    def _is_table(self) -> bool:
+        return self._is_pickle or self.mat_table
+
+    @property
     def _is_pickle(self) -> bool:
         return self.path.lower().endswith(PICKLE_SUFFIXES)
 
 
-def _digest_of_content(file: Folder) -> str:
+def digest_of_content(file: Folder) -> str:
     digest = hashlib.sha256()
     with file.open() as stream:
         while block := stream.read(1 << 22):
@@ -95,50 +111,46 @@ def _digest_of_content(file: Folder) -> str:
     return digest.hexdigest()
 
 
-def _digest_of_listing(folder: Folder) -> str:
-    listing = "".join(f"{name}\0{size}\n" for name, size in folder.sizes(MAT).items())
+def digest_of_listing(sizes: Mapping[str, int]) -> str:
+    """SHA-256 over names and sizes of files."""
+    listing = "".join(f"{name}\0{size}\n" for name, size in sizes.items())
     return hashlib.sha256(listing.encode()).hexdigest()
+
+
+def _mat_sizes(folder: Folder) -> dict[str, int]:
+    """Bytes of the .mat files below a folder by relative path, sorted."""
+    return dict(sorted((folder.sizes(MAT) | folder.sizes(MAT.upper())).items()))
 
 
 @lru_cache(maxsize=4)
 def _index(url: str, fingerprint: str) -> dict[str, str]:
     """Path of every .mat file by its stem; `fingerprint` tells changed content at the same place apart."""
     folder = Folder(url)
-    paths = [url] if url.endswith(MAT) else [folder.path(name) for name in folder.sizes(MAT)]
+    paths = [url] if url.lower().endswith(MAT) else [folder.path(name) for name in _mat_sizes(folder)]
     index: dict[str, str] = {}
     for path in paths:
-        stem = path.replace("\\", "/").rpartition("/")[2].removesuffix(MAT)
+        stem = path.replace("\\", "/").rpartition("/")[2][: -len(MAT)]
         if stem in index:
             raise InputError(f"{path}: the same image as {index[stem]}; keep one of them")
         index[stem] = path
-    for stem in list(index):  # COCO: files are named by the padded id, images by the integer
-        if match := COCO_STEM.fullmatch(stem):
-            index.setdefault(str(int(match.group(1))), index[stem])
-    return index
+    return by_image_name(index)
 
 
 @lru_cache(maxsize=2)
-def _pickle_table(url: str, fingerprint: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """(boxes, scores) by image id; `fingerprint` as above."""
+def _table(url: str, fingerprint: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """(boxes, scores) by image id of a file of a whole data set, {} of one image's; `fingerprint` as above."""
+    if url.lower().endswith(MAT):
+        return by_image_name(read_mat_table(url) or {})
     with Folder(url).open() as stream:
-        return read_pickle(stream, url)
+        return by_image_name(read_pickle(stream, url))
 
 
-def _find(table: Mapping[str, object], image_id: str) -> str:
-    """The key of an image: its id, or for ids that others turned into integers ("2007_000032", "000005") the number."""
-    if image_id in table:
-        return image_id
-    digits = image_id.replace("_", "")
-    if digits.isdecimal() and (key := str(int(digits))) in table:
-        return key
-    raise ImageFailure(NOT_IN_FILE)
-
-
-def _checked(boxes: np.ndarray, scores: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Sorted, clipped and free of empty boxes; BadProposals if too many do not fit the image."""
+def fitting(boxes: np.ndarray, scores: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes (n, 4) float32 of (m, 4) with scores (m,), clipped to the image and free of empty ones, best first, ties in
+    the order given; and the row (n,) of each. BadProposals if too many do not fit the image of `size`."""
     if min(size) < 1:
         raise BadProposals("the image's size is unknown: its header cannot be read")
-    usable = np.isfinite(boxes).all(1) & np.isfinite(scores)
+    usable = np.flatnonzero(np.isfinite(boxes).all(1) & (np.abs(scores) <= np.finfo(np.float32).max))
     boxes, scores = boxes[usable], scores[usable]
     if not len(boxes):
         raise BadProposals("no boxes for this image in the file")
@@ -150,7 +162,7 @@ def _checked(boxes: np.ndarray, scores: np.ndarray, size: tuple[int, int]) -> tu
     boxes = clip(boxes, size)
     order = np.argsort(-scores, kind="stable")
     order = order[area(boxes[order]) > 0]
-    return boxes[order].astype(np.float32), scores[order].astype(np.float32)
+    return boxes[order].astype(np.float32), usable[order]
 
 
 def _share_outside(boxes: np.ndarray, size: tuple[int, int]) -> float:

@@ -1,6 +1,8 @@
-"""The formats of published proposals: MCG's .mat and detectron2's pickle. Boxes become xyxy, half-open, 0-based."""
+"""The formats of published proposals: MCG's and selective search's .mat, detectron2's pickle. Boxes become xyxy,
+half-open, 0-based."""
 
-from collections.abc import Mapping
+import io
+from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
 from typing import IO, Any
 
@@ -10,8 +12,12 @@ from data.boxes import xywh_to_xyxy
 from data.errors import InputError
 from data.files import open_binary
 from data.unpickle import load_plain
+from stages.proposals.mat_structure import check_structure
 
 PICKLE_SUFFIXES = (".pkl", ".pickle")
+VARIABLES = ("proposals", "boxes", "bboxes", "scores", "bboxes_scores", "boxScores", "images")
+"""Variables of .mat files that are read."""
+SCORES = ("objectness_logits", "scores")
 
 
 class BoxMode(IntEnum):
@@ -34,15 +40,58 @@ def read_mat(path: str) -> tuple[np.ndarray, np.ndarray]:
     The file has `boxes` and `scores`, or `bboxes` and `bboxes_scores`, at the top or in a struct `proposals`; rows are
     (y1, x1, y2, x2), 1-based and inclusive. Without scores the order is the ranking. Raises BadProposals.
     """
-    content = _mat_content(path)
+    _, boxes, scores = _mat_fields(_mat_content(path))
+    return _from_matlab(boxes, scores)
+
+
+def read_mat_table(path: str) -> dict[str, tuple[np.ndarray, np.ndarray]] | None:
+    """(boxes, scores) by image of a .mat file of a whole data set, as selective search and its users publish them.
+
+    It has cells `boxes`, perhaps `scores`, and `images` with the images' names; rows as in `read_mat`. None for a file
+    of one image.
+
+    Raises InputError, naming the image.
+    """
+    try:
+        names, boxes, scores = _mat_fields(_mat_content(path))
+    except BadProposals as error:
+        raise InputError(f"{path}: {error}") from error
+    if names is None:
+        if isinstance(boxes, np.ndarray) and boxes.dtype == object:
+            raise InputError(f"{path}: has boxes of {len(boxes)} images but no cell 'images' that names them; add it")
+        return None
+    ids = [str(name).strip() for name in np.atleast_1d(names).ravel()]
+    cells, rankings = _cells(boxes, len(ids)), _cells(scores, len(ids))
+    if cells is None or (scores is not None and rankings is None):
+        raise InputError(f"{path}: {len(ids)} names in 'images', but not as many cells of boxes and scores")
+    rows = zip(ids, cells, rankings or [None] * len(ids), strict=True)
+    return _collected(((key, box, score) for key, box, score in rows), path, _from_matlab)
+
+
+def _mat_fields(content: Mapping[str, Any]) -> tuple[Any | None, Any, Any | None]:
+    """(names of images, boxes, scores) of a .mat file, as they lie there, at the top or in a struct `proposals`."""
     fields = content
     if "proposals" in content:
         struct = content["proposals"]
         fields = {name: getattr(struct, name) for name in getattr(struct, "_fieldnames", ())}
     boxes = next((fields[name] for name in ("boxes", "bboxes") if name in fields), None)
-    scores = next((fields[name] for name in ("scores", "bboxes_scores") if name in fields), None)
+    scores = next((fields[name] for name in ("scores", "bboxes_scores", "boxScores") if name in fields), None)
     if boxes is None:
         raise BadProposals(f"no MCG proposals: it holds {', '.join(sorted(fields)) or 'nothing'}, not boxes or bboxes")
+    return fields.get("images"), boxes, scores
+
+
+def _cells(values: Any | None, n: int) -> list[Any] | None:
+    """The n cells of a MATLAB cell array, as scipy squeezes it; None if there are not as many."""
+    if values is None:
+        return None
+    if n == 1 and not (isinstance(values, np.ndarray) and values.dtype.hasobject):
+        return [values]
+    return list(values) if hasattr(values, "__len__") and len(values) == n else None
+
+
+def _from_matlab(boxes: Any, scores: Any | None) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (y1, x1, y2, x2), 1-based and inclusive, as xyxy."""
     corners, ranking = _table(boxes, scores)
     return corners[:, [1, 0, 3, 2]] - np.array([1, 1, 0, 0]), ranking
 
@@ -50,29 +99,47 @@ def read_mat(path: str) -> tuple[np.ndarray, np.ndarray]:
 def read_pickle(stream: IO[bytes], where: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """(boxes, scores) by image id of a detectron2 proposal file, in the file's order.
 
-    A dict of equally long lists: `boxes`, `scores` or `objectness_logits`, `ids` or `indexes`; perhaps `bbox_mode`
-    (XYXY_ABS, the default, or XYWH_ABS). Raises InputError for anything else, and for an id that occurs twice.
+    A dict of equally long lists: `boxes`, `ids` or `indexes`, perhaps `scores` or `objectness_logits` (without them the
+    order is the ranking) and `bbox_mode` (XYXY_ABS, the default, or XYWH_ABS). Raises InputError for anything else, and
+    for an id that occurs twice.
     """
     content = load_plain(stream, where, {("detectron2.structures.boxes", "BoxMode"): BoxMode})
     if not isinstance(content, Mapping):
         raise InputError(f"{where}: holds a {type(content).__name__}, not the dict of a detectron2 proposal file")
     boxes = _field(content, ("boxes",), where)
-    scores = _field(content, ("objectness_logits", "scores"), where)
     ids = _field(content, ("ids", "indexes"), where)
+    named = any(name in content for name in SCORES)
+    scores = _field(content, SCORES, where) if named else [None] * len(boxes)
     if not len(boxes) == len(scores) == len(ids):
         raise InputError(f"{where}: {len(boxes)} boxes, {len(scores)} scores, {len(ids)} ids; expected as many of each")
     mode = content.get("bbox_mode", BoxMode.XYXY_ABS)
     if mode not in (BoxMode.XYXY_ABS, BoxMode.XYWH_ABS):
         raise InputError(f"{where}: bbox_mode {mode!r} is not supported; write absolute XYXY (0) or XYWH (1) boxes")
+
+    def read(some_boxes: Any, some_scores: Any | None) -> tuple[np.ndarray, np.ndarray]:
+        corners, ranking = _table(some_boxes, some_scores)
+        return (xywh_to_xyxy(corners) if mode == BoxMode.XYWH_ABS else corners), ranking
+
+    return _collected(((_text(i), *rows) for i, *rows in zip(ids, boxes, scores, strict=True)), where, read)
+
+
+def _text(image_id: Any) -> str:
+    """An id as text; a number or name may be wrapped in an array of one element."""
+    return str(image_id.item() if isinstance(image_id, np.ndarray) and image_id.size == 1 else image_id)
+
+
+def _collected(
+    rows: Iterable[tuple[Any, ...]], where: str, read: Callable[[Any, Any | None], tuple[np.ndarray, np.ndarray]]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """(boxes, scores) by image of rows (id, boxes, scores); InputError for an id that occurs twice."""
     table: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    for image_id, some_boxes, some_scores in zip(ids, boxes, scores, strict=True):
-        if (key := str(image_id)) in table:
+    for key, boxes, scores in rows:
+        if key in table:
             raise InputError(f"{where}: image {key} occurs twice; keep one of them")
         try:
-            corners, ranking = _table(some_boxes, some_scores)
+            table[key] = read(boxes, scores)
         except BadProposals as error:
             raise InputError(f"{where}: image {key}: {error}") from error
-        table[key] = (xywh_to_xyxy(corners) if mode == BoxMode.XYWH_ABS else corners), ranking
     return table
 
 
@@ -81,7 +148,11 @@ def _mat_content(path: str) -> dict[str, Any]:
 
     try:
         with open_binary(path) as stream:
-            content: dict[str, Any] = scipy.io.loadmat(stream, squeeze_me=True, struct_as_record=False)
+            data = stream.read()
+        names = check_structure(data, VARIABLES)
+        content: dict[str, Any] = scipy.io.loadmat(
+            io.BytesIO(data), squeeze_me=True, struct_as_record=False, variable_names=names and VARIABLES
+        )
     except InputError:
         raise
     except FileNotFoundError:
@@ -90,7 +161,8 @@ def _mat_content(path: str) -> dict[str, Any]:
         raise BadProposals("MATLAB 7.3 (HDF5) files are not supported; save with -v7") from None
     except Exception as error:  # damaged .mat files raise anything
         raise BadProposals(f"not a readable .mat file ({error})") from error
-    return {name: value for name, value in content.items() if not name.startswith("__")}
+    others = dict.fromkeys(names or ())  # not read, but named where what is needed is not among them
+    return {**others, **{name: value for name, value in content.items() if not name.startswith("__")}}
 
 
 def _table(boxes: Any, scores: Any | None) -> tuple[np.ndarray, np.ndarray]:

@@ -34,9 +34,24 @@ class FilesParams:
     max_proposals: int = 2000
 
 
-Params = McgParams | SelectiveSearchParams | FilesParams
-METHODS: dict[str, Params] = {p.method: p for p in (McgParams(), SelectiveSearchParams(), FilesParams())}
+@dataclass(frozen=True)
+class MasksParams:
+    """Method `masks`: the first `max_proposals` of each image's masks by any segmenter, with their boxes."""
+
+    method: Literal["masks"] = "masks"
+    max_proposals: int = 2000
+
+
+Params = McgParams | SelectiveSearchParams | FilesParams | MasksParams
+METHODS: dict[str, Params] = {p.method: p for p in (McgParams(), SelectiveSearchParams(), FilesParams(), MasksParams())}
 """Default parameters of each method."""
+FROM_FILES = ("files", "masks")
+"""Methods that read what others made."""
+
+
+def keeps_masks(params: Params) -> bool:
+    """Whether the method writes region masks beside the boxes."""
+    return isinstance(params, MasksParams) or (isinstance(params, McgParams) and params.masks)
 
 
 def proposals_params(settings: Mapping[str, Any], proposals_from: str | None) -> Params:
@@ -47,9 +62,9 @@ def proposals_params(settings: Mapping[str, Any], proposals_from: str | None) ->
     method = str(settings.get("method", "mcg" if proposals_from is None else "files")).replace("_", "-")
     if method not in METHODS:
         raise InputError(f"proposals.method: unknown method '{method}'{nearest(method, METHODS)}")
-    if method == "files" and proposals_from is None:
-        raise InputError("proposals.method: 'files' needs the folder or file; give --proposals-from DIR|FILE")
-    if method != "files" and proposals_from is not None:
+    if method in FROM_FILES and proposals_from is None:
+        raise InputError(f"proposals.method: '{method}' needs the folder or file; give --proposals-from DIR|FILE")
+    if method not in FROM_FILES and proposals_from is not None:
         raise InputError(
             f"proposals.method: '{method}' reads no files; leave out --proposals-from or use method 'files'"
         )

@@ -1,24 +1,33 @@
-"""Stage `proposals`: n^P object proposals per image, by one of three methods behind the same arrays.
+"""Stage `proposals`: n^P object proposals per image, by one of four methods behind the same arrays.
 
 `mcg` makes them from pixels, with region masks if asked for; `selective-search` is OpenCV's; `files` converts published
-ones. The modules of a method are imported when it first runs.
+ones, `masks` those of a segmenter, with the masks. The modules of a method are imported when it first runs.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from data.errors import InputError, some
 from data.files import Folder
 from data.masks import MASK_SIDE
 from pipeline.spec import ArraySpec, Stage, StageInput
 from stages.proposals.mcg.params import McgParams
-from stages.proposals.params import FilesParams, Params, SelectiveSearchParams, proposals_params
+from stages.proposals.params import (
+    FROM_FILES,
+    MasksParams,
+    Params,
+    SelectiveSearchParams,
+    keeps_masks,
+    proposals_params,
+)
 from store import contents
 
 if TYPE_CHECKING:
     from stages.proposals.files import ProposalFiles
+    from stages.proposals.mask_files import MaskFiles
     from stages.proposals.stored import ProposalStore
 
 STAGE = "proposals"
@@ -53,10 +62,10 @@ class ComputeSelectiveSearch:
 
 @dataclass(frozen=True)
 class ComputeFiles:
-    """Rows of one image from published proposals; an image that they lack raises `ImageFailure`."""
+    """Rows of one image from published proposals or masks; an image that they lack raises `ImageFailure`."""
 
-    params: FilesParams
-    files: "ProposalFiles | ProposalStore"
+    params: Params
+    files: "ProposalFiles | ProposalStore | MaskFiles"
 
     def __call__(self, given: StageInput) -> dict[str, np.ndarray]:
         return _rows(self.params, *self.files.lookup(given.record.id, given.record.size))
@@ -65,7 +74,7 @@ class ComputeFiles:
 def proposals_stage(settings: Mapping[str, Any], proposals_from: str | None = None) -> Stage:
     """The stage for `settings`, e.g. {"method": "mcg", "max_proposals": 2000}; the other keys depend on the method.
 
-    proposals_from: folder or file of ready proposals; it implies method `files`, which needs it.
+    proposals_from: folder or file of ready proposals; it implies method `files`, or `masks` where masks lie there.
     Raises InputError for unknown methods, keys and values, and for files that can not be read.
     """
     params = proposals_params(settings, proposals_from)
@@ -75,17 +84,43 @@ def proposals_stage(settings: Mapping[str, Any], proposals_from: str | None = No
         return _stage(params, ComputeMcg(params), packages)
     if isinstance(params, SelectiveSearchParams):
         return _stage(params, ComputeSelectiveSearch(params), ("numpy", "opencv-contrib-python-headless"))
+    from stages.proposals.mask_files import MaskFiles
+
     path = Folder.at(proposals_from or "").url  # absolute: workers and repairs have other working folders
-    files = _open_files(path)
+    files = _open_files(path, masks=isinstance(params, MasksParams))
+    if not isinstance(params, MasksParams) and isinstance(files, MaskFiles):
+        params = MasksParams(max_proposals=params.max_proposals)
     return _stage(params, ComputeFiles(params, files), ("numpy",), source=files.fingerprint, source_path=path)
 
 
-def _open_files(path: str) -> "ProposalFiles | ProposalStore":
-    """Published files, or a store of this program."""
-    from stages.proposals.files import ProposalFiles
+def refuse_foreign_files(stage: Stage, image_ids: Sequence[str]) -> str | None:
+    """What to tell of images that a stage's files lack, with the names that the files have; None if they lack none.
+
+    Raises InputError if they have none of the images, or are of another data set altogether.
+    """
     from stages.proposals.stored import ProposalStore
 
-    return ProposalStore(path) if Folder.at(path).has("zarr.json") else ProposalFiles(path)
+    if not isinstance(stage.compute, ComputeFiles) or isinstance(stage.compute.files, ProposalStore):
+        return None
+    lacking, names = stage.compute.files.missing(image_ids)
+    if not lacking:
+        return None
+    told = f"{stage.source_path}: has nothing for {len(lacking)} of {len(image_ids)} images ({some(lacking, 3)})"
+    told += f"; it knows images like {', '.join(repr(name) for name in names)}"
+    if len(lacking) == len(image_ids):
+        raise InputError(f"{told}; give the files of this data set, or name their images by its ids")
+    return told
+
+
+def _open_files(path: str, masks: bool) -> "ProposalFiles | ProposalStore | MaskFiles":
+    """Published files, masks, or a store of this program."""
+    from stages.proposals.files import ProposalFiles
+    from stages.proposals.mask_files import MaskFiles
+    from stages.proposals.stored import ProposalStore
+
+    if Folder.at(path).has("zarr.json") and not masks:
+        return ProposalStore(path)
+    return MaskFiles(path) if masks or MaskFiles.at(path) else ProposalFiles(path)
 
 
 def _stage(
@@ -101,7 +136,7 @@ def _stage(
         params=params,
         arrays=_arrays(params),
         compute=compute,
-        needs_image=not isinstance(params, FilesParams),
+        needs_image=params.method not in FROM_FILES,
         packages=packages,
         source=source,
         source_path=source_path,
@@ -115,7 +150,7 @@ def _arrays(params: Params) -> tuple[ArraySpec, ...]:
         ArraySpec(contents.PROPOSAL_SCORE, (capacity,), "float32"),
         ArraySpec(contents.PROPOSAL_COUNT, (), "int32"),
     )
-    if isinstance(params, McgParams) and params.masks:
+    if keeps_masks(params):
         arrays += (ArraySpec(contents.PROPOSAL_MASK, (capacity, MASK_SIDE, MASK_SIDE // 8), "uint8"),)
     return arrays
 

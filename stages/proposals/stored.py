@@ -7,7 +7,7 @@ import numpy as np
 
 from data.errors import InputError
 from pipeline.spec import ImageFailure
-from stages.proposals.files import NOT_IN_FILE
+from stages.proposals.image_names import NOT_IN_FILE
 from store import contents
 from store.store import Store, open_store
 

@@ -2,11 +2,15 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from data.catalog import parse_spec
+from data.catalog import absolute_spec, load_images, parse_spec
+from data.decode import DecodeError, decode_record
 from data.errors import InputError
+from tests.data.layouts import voc_xml, write_folder, write_image, write_voc
 
 
 @pytest.mark.parametrize(
@@ -31,11 +35,64 @@ def test_good_specs(text: str, scheme: str, place: str, sbd: str | None) -> None
         ("vok:/data", "unknown scheme 'vok'; did you mean 'voc'"),
         ("s3://bucket/images", "did you mean 'folder:s3://bucket/images'"),
         ("voc:/data?sdb=/x", "unknown option 'sdb'"),
+        ("coco:/data?sbd=/x", "unknown option 'sbd'; known: exif, max_pixels, grey_bits"),
+        ("voc:/data?exif=yes", "exif is 'yes'; it is one of true, false"),
+        ("voc:/data?max_pixels=1e9", "max_pixels is '1e9'; it is a whole number from 1"),
+        ("folder:/data?grey_bits=8", "grey_bits is '8'; it is a whole number from 9 to 16"),
     ],
 )
 def test_bad_specs(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         parse_spec(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "expected"),
+    [
+        ("voc:/d", "/d", (False, 100_000_000, 16)),
+        ("folder:/d", "/d", (True, 100_000_000, 16)),
+        ("folder:/d?exif=false", "/d", (False, 100_000_000, 16)),
+        ("voc:/d?sbd=/s&exif=true&max_pixels=200000000", "/d", (True, 200_000_000, 16)),
+        ("coco:/a?b/c?grey_bits=12", "/a?b/c", (False, 100_000_000, 12)),
+    ],
+)
+def test_options_of_the_decoder(text: str, place: str, expected: tuple[bool, int, int]) -> None:
+    spec = parse_spec(text)
+    assert (spec.place, (spec.exif, spec.max_pixels, spec.grey_bits)) == (place, expected)
+
+
+def test_an_absolute_spec_keeps_its_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = Path.cwd()
+    assert absolute_spec("voc:a?exif=true&sbd=b&grey_bits=12") == f"voc:{here}/a?exif=true&sbd={here}/b&grey_bits=12"
+    assert absolute_spec("folder:a") == f"folder:{here}/a"
+    assert absolute_spec("coco:s3://b/a?exif=true") == "coco:s3://b/a?exif=true"
+
+
+@pytest.mark.parametrize("annotated", [True, False])
+def test_annotations_of_the_upright_picture(tmp_path: Path, annotated: bool) -> None:
+    """An EXIF-rotated file of 30 x 20 pixels whose annotation says 20 x 30, or no size at all."""
+    spec = write_voc(tmp_path, {"a": [("dog", (1, 1, 20, 30), False)]}, {"Main/train": ["a"]})
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    write_image(tmp_path / "JPEGImages/a.jpg", exif=exif)
+    xml = voc_xml([("dog", (1, 1, 20, 30), False)], (30, 20) if annotated else None)
+    (tmp_path / "Annotations/a.xml").write_text(xml)
+    images = load_images(f"{spec}?exif=true", "train")
+    assert images.records[0].size == (30, 20) and images.decoding["exif"]
+    assert decode_record(images.records[0], **images.decoding).shape == (30, 20, 3)
+    if annotated:
+        unturned = load_images(spec, "train")
+        with pytest.raises(DecodeError, match=r"add \?exif=true"):
+            decode_record(unturned.records[0], **unturned.decoding)
+
+
+def test_a_folder_without_rotation(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    spec = write_folder(tmp_path, "image,labels\na.jpg,dog\n", ["a.jpg"], exif=exif)
+    assert load_images(spec, "all").records[0].size == (30, 20)
+    assert load_images(f"{spec}?exif=false", "all").records[0].size == (20, 30)
 
 
 def test_reading_images_imports_neither_truth_nor_heavy_packages() -> None:

@@ -1,6 +1,7 @@
 """The decoder on files of every mode, made by hand, and on everything that can be wrong with a file."""
 
 import io
+import os
 import struct
 import warnings
 import zlib
@@ -134,6 +135,34 @@ def test_broken_content_is_a_decode_error_with_a_reason(kind: str) -> None:
         decode_image(content, exif=True)
 
 
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+@pytest.mark.parametrize(
+    ("bits", "values", "expected"),
+    [(12, [0, 15, 16, 2048, 4095], [0, 0, 1, 128, 255]), (10, [0, 4, 1023], [0, 1, 255]), (16, [4095], [15])],
+)
+def test_bits_of_grey_samples(form: str, bits: int, values: list[int], expected: list[int]) -> None:
+    content = encoded(Image.fromarray(np.array([values], np.uint16)), form)
+    assert decode_image(content, exif=False, grey_bits=bits)[0, :, 0].tolist() == expected
+    with pytest.raises(DecodeError, match=f"a sample is {values[-1]}, more than 9 bits hold"):
+        decode_image(content, exif=False, grey_bits=9)
+
+
+def test_pipes_sockets_and_devices_are_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for path, kind in ((tmp_path / "pipe.jpg", "named pipe"), (Path("/dev/zero"), "device")):
+        with pytest.raises(DecodeError, match=f"a {kind}, not a file"):
+            decode_image(path, exif=False)
+        with pytest.raises(DecodeError, match=kind):
+            image_size(path, exif=True)
+
+
+def test_the_pixel_limit_may_pass_pillows_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    with pytest.raises(DecodeError, match="too many pixels"):
+        decode_image(PNG, exif=False, max_pixels=40)
+    assert decode_image(PNG, exif=False, max_pixels=48).shape == (6, 8, 3)
+
+
 def test_missing_files_folders_and_sizes(tmp_path: Path) -> None:
     with pytest.raises(DecodeError, match="file not found"):
         decode_image(tmp_path / "absent.jpg", exif=False)
@@ -141,7 +170,7 @@ def test_missing_files_folders_and_sizes(tmp_path: Path) -> None:
         decode_image("memory://decode/absent.jpg", exif=False)
     with pytest.raises(DecodeError, match="cannot be read"):
         decode_image(tmp_path, exif=False)
-    with pytest.raises(DecodeError, match="8 x 6 pixels exceed the limit of 47"):
+    with pytest.raises(DecodeError, match=r"8 x 6 pixels exceed the limit of 47 pixels; \?max_pixels=N"):
         decode_image(encoded(Image.fromarray(COLOUR)), exif=False, max_pixels=47)
 
 
@@ -157,6 +186,23 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded() -> None:
 def test_unknown_protocol_is_an_input_error() -> None:
     with pytest.raises(InputError, match="nonsense://"):
         decode_image("nonsense://bucket/a.jpg", exif=False)
+
+
+def test_an_exif_rotation_that_explains_the_size_is_named(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (tmp_path / "turned.png").write_bytes(encoded(Image.fromarray(COLOUR), "PNG", exif=exif))
+    (tmp_path / "plain.png").write_bytes(PNG)
+    upright, plain = str(tmp_path / "turned.png"), str(tmp_path / "plain.png")
+    assert decode_record(ImageRecord("a", upright, (8, 6), ()), exif=True).shape == (8, 6, 3)
+    for path, size, applied, cure in (
+        (upright, (8, 6), False, r"EXIF-rotated: .* add \?exif=true"),
+        (upright, (6, 8), True, r"was applied: .* \?exif=false"),
+        (plain, (8, 6), False, "seem to be exchanged"),
+        (plain, (7, 7), False, "the data set says 7 x 7$"),
+    ):
+        with pytest.raises(DecodeError, match=cure):
+            decode_record(ImageRecord("a", path, size, ()), exif=applied)
 
 
 def test_a_record_must_have_the_size_of_its_file(tmp_path: Path) -> None:

@@ -42,3 +42,13 @@ def test_box_frame_masks_keep_coco_objects(shared: Path) -> None:
             again = paste(to_box_frame(full, item.box), item.box, truth.size)
             overlaps.append((full & again).sum() / (full | again).sum())
     assert np.mean(overlaps) > 0.95
+
+
+def test_masks_of_voc_add_no_objects(shared: Path) -> None:
+    """What the devkit counts: the objects of the XML files. Instance k is the k-th of them, whatever it overlaps."""
+    spec = f"voc:{shared / 'data/voc2007'}"
+    truth = load_truth(spec, "val")
+    annotations = shared / "data/voc2007/Annotations"
+    annotated = sum((annotations / f"{t.id}.xml").read_text().count("<object>") for t in truth)
+    assert sum(len(t.objects) for t in truth) == annotated == 787
+    assert sum(item.mask is not None for t in truth for item in t.objects) == 55

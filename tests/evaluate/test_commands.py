@@ -235,3 +235,17 @@ def test_an_untrained_model_is_not_the_trained_one_retold(run_folder: Path) -> N
 def test_settings_without_sense(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         InferenceConfig(**values)
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["/a/x/1.jpg", "/a/y/2.jpg"], ["1.jpg", "2.jpg"]),
+        (["/a/x/1.jpg", "/a/y/1.jpg", "/a/y/2.jpg"], ["x/1.jpg", "y/1.jpg", "y/2.jpg"]),
+        (["/a/1.jpg", "/a/y/1.jpg"], ["1.jpg", "y/1.jpg"]),
+        (["s3://b/x/1.jpg", "s3://b/y/1.jpg"], ["x/1.jpg", "y/1.jpg"]),
+        ([], []),
+    ],
+)
+def test_export_tells_files_of_one_name_apart(paths: list[str], names: list[str]) -> None:
+    assert export.file_names(paths) == names

@@ -53,9 +53,17 @@ def test_a_missing_box_is_taken_from_the_mask() -> None:
     assert from_coco([row], IMAGES, "rows")[0].box.tolist() == [10, 20, 40, 60]
 
 
+def test_an_empty_box_beside_a_mask_and_a_byte_order_mark_are_taken(tmp_path: Path) -> None:
+    row = {**GOOD, "bbox": [], "segmentation": [[10, 20, 40, 20, 40, 60, 10, 60]]}
+    for encoding in ("utf-8-sig", "utf-16"):
+        (tmp_path / "r.json").write_text(json.dumps([row]), encoding=encoding)
+        assert read_results(tmp_path / "r.json", IMAGES)[0].box.tolist() == [10, 20, 40, 60]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"bbox": []}, "bbox: [] is not"),
         ({"image_id": 7}, "image_id: 7 is not an image of coco:here val, whose ids look like '139'"),
         ({"category_id": 0}, "category_id: 0 is not a class"),
         ({"category_id": "dog"}, "category_id: 'dog'"),
@@ -101,6 +109,8 @@ def test_some_rows_with_and_some_without_masks() -> None:
         ('{"annotations": []}', "'annotations' alone"),
         ("3", "has to be a list"),
         ("[1]", "row 0"),
+        ("[" * 100_000, "nested too deeply"),
+        ("[" + "9" * 5000 + "]", "is not JSON"),
     ],
 )
 def test_files_that_are_no_results(tmp_path: Path, text: str, message: str) -> None:

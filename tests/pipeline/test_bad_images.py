@@ -2,16 +2,20 @@
 
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from benchmarks.engine.toy import pixel_stage
+from data.errors import InputError
 from data.records import ImageList, ImageRecord
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from store.create import create_or_open
+from store.store import open_store
 
 
 def huge_png(path: Path) -> None:
@@ -51,6 +55,23 @@ def write_zoo(folder: Path) -> tuple[dict[str, Path], dict[str, tuple[float, flo
     colour = dict.fromkeys(("rgb.png", "palette.png", "cmyk.jpg", "dot.png"), (200.0, 100.0, 50.0))
     grey = dict.fromkeys(("grey.png", "deep.png"), (77.0, 77.0, 77.0))
     return {name: folder / name for name in (*good, *bad)}, {**colour, **grey}
+
+
+def test_options_of_the_decoder_reach_the_workers(tmp_path: Path, url: str) -> None:
+    """A limit that was too low may be raised later; other grey bits would make other pixels."""
+    Image.fromarray(np.full((12, 20), 2048, np.uint16)).save(tmp_path / "a.png")
+    record = ImageRecord("a", str(tmp_path / "a.png"), (12, 20), (0,))
+    images = ImageList("folder:x", "all", ("thing",), (1,), (record,), max_pixels=200, grey_bits=12)
+    store = create_or_open(url, images)
+    assert run_stage(store, images, pixel_stage(), SerialExecutor()).tally.reasons.total() == 1
+    raised = replace(images, max_pixels=240)
+    store = create_or_open(url, raised)
+    assert open_store(url).decoding == raised.decoding
+    assert run_stage(store, raised, pixel_stage(), SerialExecutor(), retry_failed=True).tally.done == 1
+    assert store.read("pixels/mean", 0).tolist() == [128, 128, 128]
+    assert create_or_open(url, replace(images, max_pixels=100_000_000)).decoding["max_pixels"] == 100_000_000
+    with pytest.raises(InputError, match="grey_bits: 12 stored, 16 now"):
+        create_or_open(url, replace(images, grey_bits=16))
 
 
 def test_a_zoo_of_images(tmp_path: Path, url: str) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +43,12 @@ def test_cluster_files(tmp_path: Path) -> None:
                 start_cluster(load_cluster_file(str(file)), str(file))
     with pytest.raises(InputError, match="can not be read"):
         load_cluster_file(str(tmp_path / "missing.yaml"))
+
+
+def test_a_cluster_whose_package_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dask_jobqueue", None)
+    with pytest.raises(InputError, match=r"c\.yaml: kind slurm needs the package dask-jobqueue: pip install dask-job"):
+        start_cluster(ClusterFile("slurm", 1, 1, 1.0, {}), "c.yaml")
 
 
 def test_the_job_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

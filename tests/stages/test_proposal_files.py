@@ -63,6 +63,13 @@ def test_without_scores_the_order_is_the_ranking(tmp_path: Path) -> None:
     assert (np.diff(scores) < 0).all()
 
 
+def test_upper_case_suffixes(tmp_path: Path) -> None:
+    write_mat(tmp_path / "a.mat")
+    (tmp_path / "a.mat").rename(tmp_path / "000012.MAT")
+    for place in (tmp_path, tmp_path / "000012.MAT"):
+        assert ProposalFiles(str(place)).lookup("000012", SIZE)[0].tolist() == SORTED
+
+
 def test_a_single_box(tmp_path: Path) -> None:
     write_mat(tmp_path / "a.mat", {"boxes": MCG[:1], "scores": 0.5})
     assert ProposalFiles(str(tmp_path)).lookup("a", SIZE)[0].tolist() == BOXES[:1]
@@ -104,8 +111,31 @@ def test_pickle_with_its_variants(tmp_path: Path) -> None:
         files.lookup("140", SIZE)
 
 
+def test_pickle_without_scores_keeps_its_order(tmp_path: Path) -> None:
+    boxes, scores = write_pickle(tmp_path / "p.pkl", objectness_logits=None).lookup("139", SIZE)
+    assert boxes.tolist() == BOXES and (np.diff(scores) < 0).all()
+
+
+def test_names_that_several_entries_could_mean_are_nobodys(tmp_path: Path) -> None:
+    twice = {"boxes": [np.array(BOXES)] * 2, "objectness_logits": [SCORES] * 2}
+    files = write_pickle(tmp_path / "p.pkl", ids=["dog/1.jpg", "cat/1.jpg"], **twice)
+    assert files.lookup("dog/1", SIZE)[0].tolist() == SORTED
+    lacking, names = files.missing(["dog/1", "cat/1", "1"])
+    assert lacking == ["1"] and names[:2] == ["dog/1.jpg", "cat/1.jpg"]
+
+
 @pytest.mark.parametrize(
-    ("stored", "image_id"), [("2007_000032", "2007_000032"), (2007000032, "2007_000032"), (5, "000005")]
+    ("stored", "image_id"),
+    [
+        ("2007_000032", "2007_000032"),
+        (2007000032, "2007_000032"),
+        (5, "000005"),
+        ("000005.jpg", "000005"),
+        ("JPEGImages/000005.jpg", "000005"),
+        ("train2014\\COCO_train2014_000000000009.jpg", "9"),
+        (np.array([5]), "000005"),
+        (np.int64(5), "5"),
+    ],
 )
 def test_pickle_ids_of_voc(tmp_path: Path, stored: Any, image_id: str) -> None:
     assert write_pickle(tmp_path / "p.pkl", ids=[stored]).lookup(image_id, SIZE)[0].tolist() == SORTED

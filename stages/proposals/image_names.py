@@ -1,0 +1,59 @@
+"""Image ids of the data set found among the names that files of proposals use for them."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
+from typing import TypeVar
+
+from pipeline.spec import ImageFailure
+
+T = TypeVar("T")
+
+NOT_IN_FILE = "not in file"
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".jp2")
+COCO_STEM = re.compile(r"(?:COCO_\w+_)?(\d{12})")
+
+
+def by_image_name(table: Mapping[str, T]) -> dict[str, T]:
+    """`table` with every other name under which an image may be asked for; the table's own keys come first.
+
+    A key may be a path ("images/000005.jpg"), and COCO's padded numbers stand for the plain ones. A name that several
+    keys could mean stands for none of them.
+    """
+    others = [(name, key) for key in table for name in _other_names(key)]
+    often = Counter(name for name, _ in others)
+    return {**table, **{name: table[key] for name, key in others if often[name] == 1 and name not in table}}
+
+
+def find(table: Mapping[str, T], image_id: str) -> T:
+    """The entry of an image: under its id, or for ids that others turned into integers ("2007_000032", "000005") under
+    the number. Raises ImageFailure "not in file"."""
+    if image_id in table:
+        return table[image_id]
+    digits = image_id.replace("_", "")
+    if digits.isdecimal() and (key := str(int(digits))) in table:
+        return table[key]
+    raise ImageFailure(NOT_IN_FILE)
+
+
+def missing(table: Mapping[str, object], image_ids: Iterable[str]) -> list[str]:
+    """Those images of which the table has nothing."""
+
+    def absent(image_id: str) -> bool:
+        try:
+            find(table, image_id)
+        except ImageFailure:
+            return True
+        return False
+
+    return [image_id for image_id in image_ids if absent(image_id)]
+
+
+def _other_names(key: str) -> set[str]:
+    path = PurePosixPath(key.replace("\\", "/"))
+    path = path.with_suffix("") if path.suffix.lower() in IMAGE_SUFFIXES else path
+    names = {str(path), path.name}
+    if match := COCO_STEM.fullmatch(path.name):
+        names.add(str(int(match.group(1))))
+    return names - {key}
