@@ -30,7 +30,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         call("init", "--data", "voc:scenes")
         text = (folder / "pdsl.yaml").read_text()
-        (folder / "pdsl.yaml").write_text(text.replace("config: voc-official", "config: demo"))
+        (folder / "pdsl.yaml").write_text(text.replace("config: voc-paper", "config: demo"))
         settings = [part for setting in SMALL for part in ("--set", setting)]
         call("precompute", "--stage", "grabcut", "--workers", "0", *settings)
     return folder
