@@ -129,7 +129,7 @@ def _build(config: Config, cache: CacheReader, *, with_weights: bool, tell: bool
         if config.model.backbone.freeze == "auto":
             began = config_from_plain(checkpoint["config"], config.init).model.backbone
             model.backbone.freeze(began.frozen_at_first)
-            weights = weights or began.weights
+            weights = config.model.backbone.begins_with or began.weights
     elif with_weights and (source := config.model.backbone.begins_with):
         report = load_backbone_weights(model, source)
         if tell:
