@@ -12,11 +12,10 @@ import torchvision
 from torch import Tensor
 
 from data.errors import InputError
-from pdsl.config.model import BackboneConfig, BackboneName, BoxHeadConfig, MaskConfig, ModelConfig
+from pdsl.config.model import BackboneConfig, BoxHeadConfig, MaskConfig, ModelConfig
 from pdsl.model.build import build_model
 from pdsl.model.pdsl import PDSL
 from pdsl.model.pixels import CAFFE, TORCHVISION
-from pdsl.model.weight_sources import without_weights
 from pdsl.model.weights import load_backbone_weights
 
 
@@ -283,14 +282,6 @@ def test_a_deeper_network_is_another_network(tmp_path: Path) -> None:
     torch.save(torchvision.models.resnet101(weights=None).state_dict(), tmp_path / "r.pth")
     with pytest.raises(InputError, match=r"not weights of 'resnet50_ws'; this is torchvision's ResNet101 \(base="):
         load_backbone_weights(model_with("resnet50_ws"), str(tmp_path / "r.pth"))
-
-
-@pytest.mark.parametrize("name", ["resnet18_ws", "resnet50_ws", "resnet101_ws", "vgg16"])
-def test_without_weights_the_message_names_file_place_and_option(name: BackboneName) -> None:
-    message = without_weights(name)
-    expected = {"resnet18_ws": "resnet18-f37072fd.pth (45 MB", "vgg16": "vgg16-397923af.pth (528 MB"}.get(name, name)
-    assert expected in message and "training:" in message and "model.backbone.weights=scratch" in message
-    assert (f"{name}_model_120.pkl" in message) == (name != "vgg16")
 
 
 def test_from_scratch_on_purpose() -> None:

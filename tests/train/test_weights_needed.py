@@ -7,6 +7,8 @@ import pytest
 from commands import train
 from commands.weights import run as list_weights
 from data.errors import InputError
+from pdsl.config.model import BackboneName
+from pdsl.model.weight_sources import without_weights
 from pdsl.report.report import _beginning
 from pdsl.run.folder import read_run_config
 from tests.train.makers import CONFIG
@@ -26,6 +28,14 @@ def test_training_without_weights_is_refused(store: str, tmp_path: Path) -> None
     ):
         train.run(config=config, stores=[store], out=str(tmp_path / "run"), overrides=[], **OPTIONS)
     assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+@pytest.mark.parametrize("name", ["resnet18_ws", "resnet50_ws", "resnet101_ws", "vgg16"])
+def test_without_weights_the_message_names_file_place_and_option(name: BackboneName) -> None:
+    message = without_weights(name)
+    expected = {"resnet18_ws": "resnet18-f37072fd.pth (45 MB", "vgg16": "vgg16-397923af.pth (528 MB"}.get(name, name)
+    assert expected in message and "training:" in message and "model.backbone.weights=scratch" in message
+    assert (f"{name}_model_120.pkl" in message) == (name != "vgg16")
 
 
 def test_from_scratch_on_purpose_trains(store: str, tmp_path: Path) -> None:
