@@ -176,6 +176,20 @@ def train(**options: Any) -> None:
     finish(command.run(**Workspace.find().train_options(**options)))
 
 
+@cli.command()
+@click.option(
+    "--fetch",
+    type=click.Choice(["vgg16", "resnet18_ws", "resnet50_ws", "resnet101_ws"]),
+    metavar="BACKBONE",
+    help="Download torchvision's weights for it.",
+)
+def weights(fetch: str | None) -> None:
+    """What ImageNet weights each backbone takes: files, sizes, where they come from, and how to name them."""
+    from commands import weights as command
+
+    finish(command.run(fetch=fetch))
+
+
 @cli.command("eval")
 @click.option("--run", metavar="RUN", help="Run folder.")
 @option_data("Images with ground truth")

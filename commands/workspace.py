@@ -1,6 +1,6 @@
 """A folder with a `pdsl.yaml`: what the commands use where the user gave no option."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -40,9 +40,14 @@ scheduler: null
 cluster: null
 
 # Training: a configuration (a file, or the name of one that ships with pdsl) and the run folder.
-# ImageNet weights of the backbone are given with `train model.backbone.weights=FILE` (or IMAGENET1K_V1, downloaded).
 config: {config}
 run: runs/default
+
+# Options of training, as `train key=value` takes them; words on the command line go over these. The backbone begins
+# with ImageNet weights, which have to be named: `pdsl weights` lists the files and fetches those of torchvision.
+training: {{}}
+#  model.backbone.weights: weights/resnet18_ws_model_120.pkl
+#  optimizer.images_per_step: 4
 """
 
 
@@ -126,10 +131,18 @@ class Workspace:
             "out": self._need(options["out"], "run", "--out"),
             "resume": options["resume"],
             "init": options["init"],
+            "settings": [] if known else self._training(),
             "overrides": list(options["overrides"]),
             "data": options["data"],
             "validation_store": (self.values.get("stores") or {}).get("val"),
         }
+
+    def _training(self) -> list[tuple[str, Any]]:
+        """`training:` as (dotted key, value): "a.b: 1" and "a: {b: 1}" say the same. InputError if it is no mapping."""
+        settings = self.values.get("training") or {}
+        if not isinstance(settings, Mapping):
+            raise InputError(f"{FILE}: training: {settings!r:.60} is not a mapping of keys; write 'optimizer.lr: 0.01'")
+        return list(_flat(settings))
 
     def eval_options(self, **options: Any) -> dict[str, Any]:
         """Keyword arguments of `evaluate`: with --results neither run nor store is needed."""
@@ -153,6 +166,16 @@ class Workspace:
     def _model_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         store = self._need(options["store"], "stores.val", "--store")
         return {"run": self.run_folder(options["run"]), "store": store}
+
+
+def _flat(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) of every leaf; `classes` is a value as a whole, as its keys may have dots."""
+    for key, value in tree.items():
+        name = f"{above}{key}"
+        if isinstance(value, Mapping) and name != "classes":
+            yield from _flat(value, f"{name}.")
+        else:
+            yield name, value
 
 
 def find_config(name: str) -> str:

@@ -51,6 +51,27 @@ def test_train_and_eval(space: Workspace) -> None:
     assert (evaluation["run"], evaluation["store"]) == ("runs/default", "stores/val.zarr")
 
 
+@pytest.mark.parametrize(
+    "text", ["training: {optimizer.lr: 0.5, steps: 7}", "training: {optimizer: {lr: 0.5}, steps: 7}"]
+)
+def test_options_of_training_stand_in_the_workspace(tmp_path: Path, text: str) -> None:
+    """Below the words of the command line; a run that is continued keeps its own."""
+    (tmp_path / "pdsl.yaml").write_text(f"{text}\nconfig: demo\nrun: {tmp_path / 'run'}\nstores: {{train: t.zarr}}\n")
+    options = {"config": None, "stores": (), "out": None, "init": None, "overrides": ("steps=3",), "data": None}
+    found = Workspace.find(tmp_path).train_options(**options, resume=False)
+    assert found["settings"] == [("optimizer.lr", 0.5), ("steps", 7)] and found["overrides"] == ["steps=3"]
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text("steps: 7\n")
+    assert Workspace.find(tmp_path).train_options(**options, resume=True)["settings"] == []
+
+
+def test_options_of_training_that_are_none(tmp_path: Path) -> None:
+    (tmp_path / "pdsl.yaml").write_text("training: steps=3\nconfig: demo\nrun: r\nstores: {train: t}\n")
+    options = {"config": None, "stores": (), "out": None, "init": None, "overrides": (), "data": None}
+    with pytest.raises(InputError, match=r"pdsl\.yaml: training: 'steps=3' is not a mapping"):
+        Workspace.find(tmp_path).train_options(**options, resume=False)
+
+
 def test_results_need_neither_run_nor_store() -> None:
     options = Workspace({}).eval_options(
         run=None, data="coco:/c", split="val2017", store=None, results="r.json", tta=False, out=None

@@ -7,6 +7,9 @@ VOC with ResNet18-WS. "Paper" below is the ICCV 2021 paper, "release" the author
 from dataclasses import dataclass, field
 from typing import Literal
 
+SCRATCH = "scratch"
+"""`backbone.weights` of a network that is trained from random weights on purpose."""
+
 BackboneName = Literal["resnet18_ws", "resnet50_ws", "resnet101_ws", "vgg16", "tiny"]
 Normalisation = Literal["as_printed", "per_image", "release"]
 
@@ -17,7 +20,8 @@ class BackboneConfig:
 
     name: ResNet-WS (stride 8; 512 channels for 18, 2048 for 50 and 101), VGG16-DC5 (stride 8, 512 channels), or `tiny`
         (stride 4, 64 channels, GroupNorm; trained from scratch on small pictures, for demos and tests).
-    weights: file of ImageNet weights, or IMAGENET1K_V1 for torchvision's by name; None trains from scratch.
+    weights: file of ImageNet weights, IMAGENET1K_V1 for torchvision's by name, or `scratch` for none on purpose. None:
+        not said, which training refuses (except of `tiny`, for which there are none).
     pixels: pixel format the weights were trained with. `auto` takes it from the kind of file (torchvision: RGB, its
         mean and deviation; authors' .pkl: BGR 0..255 minus mean); `torchvision` and `caffe` say it outright.
     freeze: parts without gradients, always in eval mode. `none`; `stem` = all before res2 (ResNet) or conv3 (VGG);
@@ -32,8 +36,13 @@ class BackboneConfig:
     freeze: Literal["auto", "none", "stem", "all"] = "auto"
 
     def __post_init__(self) -> None:
-        if self.freeze not in ("auto", "none") and self.weights is None:
+        if self.freeze not in ("auto", "none") and self.begins_with is None:
             raise ValueError(f"freeze: '{self.freeze}' freezes random weights; name a file in 'weights' or use 'none'")
+
+    @property
+    def begins_with(self) -> str | None:
+        """The weights to load before the first update; None: random ones stay."""
+        return None if self.weights == SCRATCH else self.weights
 
     @property
     def frozen_at_first(self) -> Literal["none", "stem", "all"]:

@@ -13,6 +13,7 @@ from data.decode import DecodeError, decode_record
 from data.errors import InputError
 from data.records import ImageList
 from data.whole_file import write_whole
+from pdsl.config.model import SCRATCH
 from pdsl.evaluate.evaluation import COMPARED, Evaluation
 from pdsl.evaluate.evaluation_set import EvaluationSet
 from pdsl.evaluate.predictions import Prediction, by_image
@@ -45,7 +46,7 @@ def write_report(run: Path, out: Path, evaluation: Evaluation) -> None:
     comparison = json.loads((run / COMPARISON).read_text()) if (run / COMPARISON).exists() else {}
     title = f"PDSL: {run.resolve().name}"
     parts = [
-        *_head(title, evaluation),
+        *_head(title, evaluation, yaml.safe_load(config_text) or {}),
         _comparison(comparison),
         _curves(run),
         _examples(evaluation),
@@ -57,7 +58,7 @@ def write_report(run: Path, out: Path, evaluation: Evaluation) -> None:
     write_whole(out, html.page(title, [part for part in parts if part]))
 
 
-def _head(title: str, evaluation: Evaluation) -> list[str]:
+def _head(title: str, evaluation: Evaluation, config: Mapping[str, Any]) -> list[str]:
     metrics = evaluation.metrics
     step = f"after {metrics['step']:,} updates, " if "step" in metrics else ""
     views = " with test-time augmentation" if metrics.get("tta") else ""
@@ -67,6 +68,7 @@ def _head(title: str, evaluation: Evaluation) -> list[str]:
     )
     if metrics["protocol"]:
         about += f" Protocol {metrics['protocol']}: {PROTOCOLS[metrics['protocol']].meaning}."
+    about += _beginning(config)
     rows = [
         [f"<b>{kind}</b>", *(html.escape(percent(metrics[kind].get(name))) for name in COLUMNS)]
         for kind in ("mask", "box")
@@ -84,6 +86,17 @@ def _head(title: str, evaluation: Evaluation) -> list[str]:
     )
     head = f'<h1>{html.escape(title)}</h1><p class="soft">{html.escape(about)}</p>'
     return [head, html.tiles(cards), html.table(["", *COLUMNS], rows), note]
+
+
+def _beginning(config: Mapping[str, Any]) -> str:
+    """What weights the run began with, in a sentence."""
+    backbone = (config.get("model") or {}).get("backbone") or {}
+    if not backbone:
+        return ""
+    weights = backbone.get("weights")
+    with_what = f"the weights {weights}" if weights not in (None, SCRATCH) else "random weights"
+    first = f" Training began with the model of {config['init']}." if config.get("init") else ""
+    return f"{first} The backbone, {backbone['name']}, began with {with_what}; frozen: {backbone['freeze']}."
 
 
 def _comparison(comparison: Mapping[str, Any]) -> str:

@@ -48,8 +48,8 @@ def untrained(trained: TrainedModel) -> TrainedModel:
     """The same model before its first update, with its backbone's weights where it began with some."""
     config = trained.config
     model = build_model(config.model, len(trained.class_names), config.seed)
-    if config.model.backbone.weights:
-        load_backbone_weights(model, config.model.backbone.weights)
+    if config.model.backbone.begins_with:
+        load_backbone_weights(model, config.model.backbone.begins_with)
     return TrainedModel(_ready(model, config), config, trained.class_names, 0)
 
 

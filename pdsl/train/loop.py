@@ -20,6 +20,7 @@ from pdsl.figures import Figures
 from pdsl.learnable import unlearnable
 from pdsl.model.build import build_model
 from pdsl.model.pdsl import PDSL
+from pdsl.model.weight_sources import without_weights
 from pdsl.model.weights import load_backbone_weights
 from pdsl.run.checkpoint import Checkpoint, load_checkpoint, read_checkpoint, resumable_checkpoint, save_checkpoint
 from pdsl.run.folder import open_run, read_log, refuse_existing
@@ -114,6 +115,8 @@ def _build(config: Config, cache: CacheReader, *, with_weights: bool, tell: bool
     with.
     """
     weights = config.model.backbone.weights
+    if with_weights and not config.init and not weights and config.model.backbone.name != "tiny":
+        raise InputError(without_weights(config.model.backbone.name))
     model = build_model(config.model, len(cache.class_names), config.seed)
     if with_weights and config.init:
         checkpoint = load_checkpoint(config.init)
@@ -127,9 +130,9 @@ def _build(config: Config, cache: CacheReader, *, with_weights: bool, tell: bool
         if config.model.backbone.freeze == "auto":
             began = config_from_plain(checkpoint["config"], config.init).model.backbone
             model.backbone.freeze(began.frozen_at_first)
-            weights = weights or began.weights
-    elif with_weights and weights:
-        report = load_backbone_weights(model, weights)
+            weights = config.model.backbone.begins_with or began.weights
+    elif with_weights and (source := config.model.backbone.begins_with):
+        report = load_backbone_weights(model, source)
         if tell:
             print(f"{report}; frozen: {model.backbone.frozen}", file=sys.stderr)
     settled = {"freeze": model.backbone.frozen, "weights": weights}
