@@ -1,8 +1,8 @@
 """Feature maps of a frozen backbone, kept in a folder: what was computed once for a picture is read ever after.
 
 A map is named by what it depends on: the backbone's weights, the precision and the pixels themselves. So it does not
-matter who asks, a training, another one or an evaluation, nor how a picture came about; and the result has the same bits
-as without the folder. A file that is damaged is computed again.
+matter who asks, a training, another one or an evaluation, nor how a picture came about, and the result has the same
+bits as without the folder. A file that is damaged is computed again.
 """
 
 import hashlib

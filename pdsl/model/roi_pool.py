@@ -1,7 +1,7 @@
 """RoIPool without gradients by table look-up: as torchvision's to the last bit, at a fixed cost a bin.
 
-torchvision's loop visits every cell of every box. Here the maxima of all windows of 2^i x 2^j cells are computed once for
-a map (a sparse table, as for range minimum queries); any bin is the maximum of four such windows, which may overlap.
+torchvision's loop visits every cell of every box. Here the maxima of all windows of 2^i x 2^j cells are computed once
+for a map (a sparse table, as for range minimum queries); any bin is the maximum of four of them, which may overlap.
 """
 
 import torch
