@@ -80,7 +80,7 @@ def _digest_of_pixels(image: Tensor) -> str:
 
 
 def _raw(tensor: Tensor) -> memoryview:
-    return memoryview(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data
 
 
 def _to_bytes(features: Tensor) -> bytes:
