@@ -141,6 +141,7 @@ def _build(config: Config, cache: CacheReader, *, with_weights: bool, tell: bool
 
 def _keep_features(model: PDSL, config: Config, world: World) -> None:
     """Let a frozen backbone keep its feature maps, where the configuration names a folder for them."""
+    model.backbone.half_precision = config.precision == "bfloat16"
     if config.features.cache is None or world.device.type != "cpu":
         return
     if model.backbone.frozen != "all":
