@@ -32,20 +32,22 @@ def load_truth(layout: CocoLayout, images: ImageList) -> list[ImageTruth]:
 
 def _object(item: Mapping[str, Any], size: tuple[int, int], class_of: Mapping[int, int], where: str) -> TruthObject:
     try:
-        box = _box(item["bbox"])
+        bbox = _bbox(item["bbox"])
         mask = rle.from_coco(item.get("segmentation"), size)
-        return TruthObject(class_of[item["category_id"]], box, mask, crowd=_crowd(item), area=_area(item))
+        box = xywh_to_xyxy(np.array(bbox))
+        return TruthObject(class_of[item["category_id"]], box, mask, crowd=_crowd(item), area=_area(item), bbox=bbox)
     except (KeyError, OverflowError, TypeError, ValueError) as error:
         name = f"annotation {item.get('id', '?')} of image {item['image_id']}"
         raise InputError(f"{where}: {name} cannot be read ({error}); restore the file") from error
 
 
-def _box(bbox: Any) -> np.ndarray:
+def _bbox(bbox: Any) -> tuple[float, float, float, float]:
     if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(is_finite_number, bbox)):
         raise ValueError(f"bbox: {bbox!r:.60} is not [x, y, width, height]")
     if min(bbox[2:]) < 0:
         raise ValueError(f"bbox: {bbox} has a negative width or height; COCO's order is [x, y, width, height]")
-    return xywh_to_xyxy(np.array(bbox, np.float64))  # as precise as the file: an IoU may lie just at a threshold
+    x, y, width, height = map(float, bbox)
+    return x, y, width, height
 
 
 def _area(item: Mapping[str, Any]) -> float | None:

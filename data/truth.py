@@ -17,6 +17,7 @@ class TruthObject:
     difficult: VOC's flag; crowd: COCO's iscrowd. Both are ignored in matching, neither hit nor miss.
     area: square pixels as the data set gives them (COCO: of the polygon), None where it does not.
     has_box: whether the data set has a box of it; False: a mask alone, no object of the boxes' truth.
+    bbox: [x, y, width, height] where the file says so: x + width - x is not width, and IoU thresholds are exact.
     """
 
     class_id: int
@@ -26,6 +27,7 @@ class TruthObject:
     crowd: bool = False
     area: float | None = None
     has_box: bool = True
+    bbox: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ class _RowReader:
             raise _RowError("bbox and segmentation: both are missing; one of them is needed")
         mask = _mask(segmentation, self.sizes[image_id]) if segmentation else None
         box = _box(bbox if bbox is not None else rle_tools.toBbox(mask).tolist())
-        return Prediction(image_id, class_id, score, box, mask)
+        return Prediction(image_id, class_id, score, box, mask, tuple(map(float, bbox)) if bbox else None)
 
     def _image_id(self, value: Any) -> str:
         name = str(value)
