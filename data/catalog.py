@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import parse_qs
 
 from data import coco, plain_folder, voc
+from data.coco_layout import CocoLayout
 from data.decode import allow_pixels
 from data.errors import InputError, nearest
 from data.files import absolute
@@ -41,8 +42,8 @@ class Spec:
     def voc(self) -> voc.VocLayout:
         return replace(voc.VocLayout.at(self.place, self.sbd), exif=self.exif)
 
-    def coco(self) -> coco.CocoLayout:
-        return coco.CocoLayout.at(self.place)
+    def coco(self) -> CocoLayout:
+        return replace(CocoLayout.at(self.place), exif=self.exif)
 
 
 def parse_spec(text: str) -> Spec:

@@ -29,6 +29,12 @@ def decode(rle: RLE) -> np.ndarray:
     return np.asarray(coco_mask.decode(rle), bool)
 
 
+def box(rle: RLE) -> tuple[float, float, float, float]:
+    """[x, y, width, height] of the pixels of an RLE; zeros where it has none."""
+    x, y, width, height = coco_mask.toBbox(rle).tolist()
+    return x, y, width, height
+
+
 def from_coco(segmentation: Any, size: tuple[int, int]) -> RLE | None:
     """A COCO `segmentation` (polygons, uncompressed or compressed RLE) as RLE for an image of `size` (height, width).
 
@@ -57,6 +63,7 @@ def from_coco(segmentation: Any, size: tuple[int, int]) -> RLE | None:
 
 def _from_polygons(polygons: Sequence[Any], size: tuple[int, int]) -> RLE | None:
     height, width = size
+    polygons = _from_points(polygons)
     for polygon in polygons:
         if not isinstance(polygon, list) or len(polygon) % 2:
             raise ValueError("segmentation: a polygon is a list [x, y, x, y, …]")
@@ -71,6 +78,22 @@ def _from_polygons(polygons: Sequence[Any], size: tuple[int, int]) -> RLE | None
     with_area = [polygon for polygon in polygons if len(polygon) >= 6]
     merged: RLE | None = coco_mask.merge(coco_mask.frPyObjects(with_area, height, width)) if with_area else None
     return merged
+
+
+def _from_points(polygons: Sequence[Any]) -> Sequence[Any]:
+    """Polygons as lists of points [[x, y], …], of one polygon or of several, made COCO's lists [x, y, x, y, …]."""
+    if len(polygons) >= 3 and all(map(_is_point, polygons)):
+        polygons = [polygons]
+    return [
+        [number for point in polygon for number in point]
+        if isinstance(polygon, list) and polygon and all(map(_is_point, polygon))
+        else polygon
+        for polygon in polygons
+    ]
+
+
+def _is_point(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and not any(isinstance(number, list) for number in value)
 
 
 def _from_runs(counts: list[Any], size: tuple[int, int]) -> RLE:

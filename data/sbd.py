@@ -26,8 +26,29 @@ def ids(folder: Folder) -> frozenset[str]:
     return frozenset(name.removesuffix(".mat") for name in folder.names("inst") if name.endswith(".mat"))
 
 
-def read(folder: Folder, image_id: str) -> Any:
-    """The record `GTinst` of an image: `Segmentation` (H, W) uint8 instance numbers, `Categories` (1-based VOC ids)."""
+def instances(folder: Folder, image_id: str) -> tuple[np.ndarray, list[int]]:
+    """Instance numbers of an image (H, W) int64, 0 for none, and the VOC category (1-based) of each instance in order.
+
+    Raises InputError for a file that is no record `GTinst` of the two.
+    """
+    path = folder.path("inst", f"{image_id}.mat")
+    record = _record(folder, image_id)
+    try:
+        numbers = np.atleast_2d(record.Segmentation).astype(np.int64)
+        categories = np.atleast_1d(record.Categories).astype(np.int64).ravel().tolist()
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{path}: not an SBD instance annotation ({error}); restore the file") from error
+    if any(not 1 <= number <= 20 for number in categories):
+        raise InputError(f"{path}: category outside 1..20; restore the file")
+    return numbers, categories
+
+
+def categories(folder: Folder, image_id: str) -> list[int]:
+    """VOC category (1-based) of each instance in order: all that an image-level label needs."""
+    return instances(folder, image_id)[1]
+
+
+def _record(folder: Folder, image_id: str) -> Any:
     import scipy.io  # here: most data sets have no .mat
 
     path = folder.path("inst", f"{image_id}.mat")
@@ -38,11 +59,3 @@ def read(folder: Folder, image_id: str) -> Any:
         raise
     except Exception as error:  # damaged .mat files raise anything
         raise InputError(f"{path}: not an SBD instance annotation ({error}); restore the file") from error
-
-
-def categories(folder: Folder, image_id: str) -> list[int]:
-    """VOC category (1-based) of each instance in order: all that an image-level label needs."""
-    numbers = np.atleast_1d(read(folder, image_id).Categories).astype(int).tolist()
-    if any(not 1 <= number <= 20 for number in numbers):
-        raise InputError(f"{folder.path('inst', image_id + '.mat')}: category outside 1..20; restore the file")
-    return list(numbers)
