@@ -46,6 +46,24 @@ run: runs/default
 """
 
 
+TEXTS = ("data", "train_split", "val_split", "config", "run", "stores.train", "stores.val")
+"""Keys whose values are names and paths."""
+
+
+def workspace_text(*, data: str, train: str, val: str, config: str) -> str:
+    """The content of a new `pdsl.yaml`, whatever characters the names consist of."""
+    values = {"data": data, "train": train, "val": val, "config": config}
+    return TEMPLATE.format(**{key: _scalar(value) for key, value in values.items()})
+
+
+def _scalar(text: str) -> str:
+    """Text as one line of YAML, in quotes where YAML would take it for anything else."""
+    written: str = yaml.safe_dump(text, allow_unicode=True, width=float("inf"))
+    if "\n" in (line := written.removesuffix("\n").removesuffix("\n...")):  # line breaks in it: as escapes
+        line = yaml.safe_dump(text, default_style='"', width=float("inf")).removesuffix("\n")
+    return line
+
+
 @dataclass(frozen=True)
 class Workspace:
     """The settings of `pdsl.yaml`, or none (`values` empty) where the folder has no such file."""
@@ -59,15 +77,16 @@ class Workspace:
         if not path.exists():
             return cls({})
         try:
-            values = yaml.safe_load(path.read_text()) or {}
-        except yaml.YAMLError as error:
+            values = yaml.safe_load(path.read_text(encoding="utf-8-sig")) or {}
+        except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
             raise InputError(f"{path}: not valid YAML: {error}") from error
         if not isinstance(values, dict):
             raise InputError(f"{path}: expected a mapping of keys; `pdsl init` writes an example")
-        known = set(yaml.safe_load(TEMPLATE.format(data="", train="", val="", config="")))
+        known = set(yaml.safe_load(workspace_text(data="", train="", val="", config="")))
         for key in values:
             if key not in known:
                 raise InputError(f"{path}: unknown key '{key}'{nearest(str(key), known)}")
+        _refuse_other_types(values, path)
         return cls(values)
 
     def _need(self, value: Any, key: str, option: str) -> Any:
@@ -153,6 +172,17 @@ class Workspace:
     def _model_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         store = self._need(options["store"], "stores.val", "--store")
         return {"run": self.run_folder(options["run"]), "store": store}
+
+
+def _refuse_other_types(values: Mapping[str, Any], path: Path) -> None:
+    """Raises InputError where YAML takes a name for a number, a date or a truth value: 2012, 1e3, no."""
+    for key in TEXTS:
+        value: Any = values
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else value
+        if value is not None and not isinstance(value, str):
+            kind = type(value).__name__
+            raise InputError(f"{path}: {key}: {value!r:.60} is read as {kind}, not as a name; put it in quotes")
 
 
 def find_config(name: str) -> str:

@@ -102,7 +102,8 @@ class _RowReader:
             raise _RowError("bbox and segmentation: both are missing; one of them is needed")
         mask = _mask(segmentation, self.sizes[image_id]) if segmentation else None
         box = _box(bbox if bbox is not None else rle_tools.toBbox(mask).tolist())
-        return Prediction(image_id, class_id, score, box, mask, tuple(map(float, bbox)) if bbox else None)
+        x, y, width, height = map(float, bbox or (0, 0, 0, 0))
+        return Prediction(image_id, class_id, score, box, mask, (x, y, width, height) if bbox else None)
 
     def _image_id(self, value: Any) -> str:
         name = str(value)
