@@ -79,7 +79,7 @@ class Workspace:
         try:
             values = yaml.safe_load(path.read_text(encoding="utf-8-sig")) or {}
         except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-            raise InputError(f"{path}: not valid YAML: {error}") from error
+            raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
         if not isinstance(values, dict):
             raise InputError(f"{path}: expected a mapping of keys; `pdsl init` writes an example")
         known = set(yaml.safe_load(workspace_text(data="", train="", val="", config="")))
