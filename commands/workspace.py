@@ -79,7 +79,7 @@ class Workspace:
         try:
             values = yaml.safe_load(path.read_text(encoding="utf-8-sig")) or {}
         except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-            raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+            raise InputError(f"{path}: not valid YAML: {error}") from error
         if not isinstance(values, dict):
             raise InputError(f"{path}: expected a mapping of keys; `pdsl init` writes an example")
         known = set(yaml.safe_load(workspace_text(data="", train="", val="", config="")))
@@ -163,6 +163,14 @@ class Workspace:
         filled["data"] = self._need(options["data"], "data", "--data")
         filled["split"] = self._need(options["split"], "train_split", "--split")
         filled["store"] = self.train_store(options["store"])
+        return filled
+
+    def predict_options(self, **options: Any) -> dict[str, Any]:
+        """Keyword arguments of `predict --split`."""
+        side = "train" if options["split"] == self.values.get("train_split") else "val"
+        filled = dict(options, run=self.run_folder(options["run"]))
+        filled["data"] = self._need(options["data"], "data", "--data")
+        filled["store"] = self._need(options["store"], f"stores.{side}", "--store")
         return filled
 
     def _truth_options(self, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,15 @@
 """The Semantic Boundaries Dataset: extra VOC images with instance masks (`img`, `inst/*.mat`, train.txt, val.txt)."""
 
+import io
 from typing import Any
 
 import numpy as np
 
 from data.errors import InputError
 from data.files import Folder
+from data.mat_structure import check_structure
 
+RECORD = "GTinst"
 INNER_FOLDERS = ((), ("dataset",), ("benchmark_RELEASE", "dataset"))
 """Where the published archive puts the data, as unpacked by different users."""
 
@@ -53,8 +56,12 @@ def _record(folder: Folder, image_id: str) -> Any:
 
     path = folder.path("inst", f"{image_id}.mat")
     try:
-        with folder.open("inst", f"{image_id}.mat") as stream:
-            return scipy.io.loadmat(stream, squeeze_me=True, struct_as_record=False)["GTinst"]
+        content = folder.read("inst", f"{image_id}.mat")
+        if check_structure(content, (RECORD,)) is None:
+            raise ValueError("another version than MATLAB 5")
+        return scipy.io.loadmat(io.BytesIO(content), squeeze_me=True, struct_as_record=False, variable_names=(RECORD,))[
+            RECORD
+        ]
     except InputError:
         raise
     except Exception as error:  # damaged .mat files raise anything

@@ -11,8 +11,8 @@ import numpy as np
 from data.boxes import xywh_to_xyxy
 from data.errors import InputError
 from data.files import open_binary
+from data.mat_structure import check_structure
 from data.unpickle import load_plain
-from stages.proposals.mat_structure import check_structure
 
 PICKLE_SUFFIXES = (".pkl", ".pickle")
 VARIABLES = ("proposals", "boxes", "bboxes", "scores", "bboxes_scores", "boxScores", "images")
