@@ -1,9 +1,9 @@
 """Results files: detections as the world exchanges them, COCO's JSON here, VOC's text in `voc_results`."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from pycocotools import mask as rle_tools
@@ -13,11 +13,14 @@ from data.boxes import xyxy_to_xywh
 from data.errors import InputError
 from data.json_file import read_json
 from data.json_stream import is_finite_number
+from data.numbers import identifier, whole
 from data.records import ImageList
 from data.truth import RLE
 from data.whole_file import write_whole
 from pdsl.evaluate.predictions import Prediction
 from pdsl.evaluate.voc_results import read_voc_results
+
+T = TypeVar("T")
 
 
 def to_coco(predictions: Iterable[Prediction], images: ImageList) -> list[dict[str, Any]]:
@@ -106,17 +109,26 @@ class _RowReader:
         return Prediction(image_id, class_id, score, box, mask, (x, y, width, height) if bbox else None)
 
     def _image_id(self, value: Any) -> str:
-        name = str(value)
-        if isinstance(value, bool | float) or name not in self.sizes:
+        name = _parsed(identifier, value)
+        if name not in self.sizes:
             example = next(iter(self.sizes), "none")
-            raise _RowError(f"image_id: {value!r} is not an image of {self.split}, whose ids look like '{example}'")
+            raise _RowError(f"image_id: {value!r:.60} is not an image of {self.split}, whose ids look like '{example}'")
         return name
 
     def _class_id(self, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value not in self.classes:
+        category = _parsed(whole, value)
+        if category not in self.classes:
             known = sorted(self.classes)
-            raise _RowError(f"category_id: {value!r} is not a class of {self.split} ({known[0]} to {known[-1]})")
-        return self.classes[value]
+            raise _RowError(f"category_id: {value!r:.60} is not a class of {self.split} ({known[0]} to {known[-1]})")
+        return self.classes[category]
+
+
+def _parsed(parse: Callable[[Any, str], T], value: Any) -> T | None:
+    """An id as files of annotations are read; None for what is none."""
+    try:
+        return parse(value, "")
+    except ValueError:
+        return None
 
 
 def _number(value: Any, name: str) -> float:
