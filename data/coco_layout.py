@@ -16,7 +16,8 @@ from functools import cached_property
 
 from data.errors import InputError, nearest
 from data.files import Folder
-from data.image_files import FileIndex, leaves_root, name_key, relative
+from data.image_files import FileIndex
+from data.names import leaves_root, name_key, relative
 
 ANNOTATIONS, SUFFIX = "annotations", ".json"
 PREFIXES = ("instances_", "image_info_")

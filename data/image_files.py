@@ -1,52 +1,16 @@
-"""Image files on disk and the names by which lists and annotations call them, which seldom agree to the letter."""
+"""Image files on disk, found by the names that lists and annotations give them, and their sizes."""
 
-import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
-from pathlib import PurePosixPath
 
 from data.decode import DecodeError, image_size
 from data.files import Folder, is_url
+from data.names import name_key
 
-SUFFIXES = (
-    *(".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2"),
-    *(".avif", ".heic", ".heif"),
-)
-"""What files are called that are meant to be images, whether or not the decoder knows their format; likeliest first."""
 HEADER_THREADS = 16
 """Headers read at a time where each is a request to an object store."""
-DRIVE = re.compile(r"^[A-Za-z]:/")
-
-
-def is_image(name: str) -> bool:
-    """Whether a file's name says that it is an image."""
-    return PurePosixPath(name).suffix.lower() in SUFFIXES
-
-
-def stem(name: str) -> str:
-    """A relative path without the suffix of an image ("b/0001.v2.jpg" -> "b/0001.v2"); other suffixes stay."""
-    return name[: -len(PurePosixPath(name).suffix)] if is_image(name) else name
-
-
-def name_key(name: str) -> str:
-    """What two spellings of a name share: composed and decomposed characters, upper and lower case are one."""
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-def relative(name: str) -> str:
-    """A path as an annotation file gives it, with "/" and without what comes before and at the root: "a\\1.jpg" ->
-    "a/1.jpg", "./1.jpg" -> "1.jpg"."""
-    parts = DRIVE.sub("", name.replace("\\", "/")).split("/")
-    return "/".join(part for part in parts if part not in ("", "."))
-
-
-def leaves_root(name: str) -> bool:
-    """Whether a path of an annotation file is one of another machine: absolute, or through a folder above."""
-    path = name.replace("\\", "/")
-    return path.startswith("/") or DRIVE.match(path) is not None or ".." in path.split("/")
 
 
 class FileIndex:

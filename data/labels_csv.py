@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from data.errors import InputError, nearest
 from data.files import Folder
+from data.names import class_name
 
 LABELS, CLASSES = "labels.csv", "classes.txt"
 COLUMNS = ("image", "labels", "split")
@@ -73,7 +74,7 @@ def read_labels(folder: Folder, rows: Sequence[Row]) -> tuple[tuple[str, ...], l
     differ in case or blanks only, that mean "no value", or that are several names by another separator.
     """
     path = folder.path(LABELS)
-    given = [_name(line) for line in folder.lines(CLASSES)] if folder.has(CLASSES) else None
+    given = [class_name(line) for line in folder.lines(CLASSES)] if folder.has(CLASSES) else None
     if given is not None and (len(set(given)) != len(given) or not given):
         raise InputError(f"{folder.path(CLASSES)}: empty or a name twice; write one class name a line")
     used = _split_cells(rows, frozenset(given or ()), path)
@@ -133,25 +134,21 @@ def _is_header(fields: Sequence[str]) -> bool:
     return {"image", "labels"} <= set(fields)
 
 
-def _name(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", text).split())
-
-
 def _split_cells(rows: Sequence[Row], given: frozenset[str], path: str) -> list[list[str]]:
     """The label names of every row."""
-    lists = {row.line: _listed(row.labels) for row in rows if _name(row.labels) not in given}
+    lists = {row.line: _listed(row.labels) for row in rows if class_name(row.labels) not in given}
     plain = [row.labels for row in rows if lists.get(row.line, ()) is None]
     separator = next((s for s in SEPARATORS if any(s in cell for cell in plain)), None)
     used = []
     for row in rows:
         parts = lists.get(row.line, [row.labels])
         parts = row.labels.split(separator) if parts is None else parts
-        used.append([name for part in parts if (name := _name(part))])
+        used.append([name for part in parts if (name := class_name(part))])
     known = {name for labels in used for name in labels} - given
     for row, labels in zip(rows, used, strict=True):
         for name in labels:
             for other in SEPARATORS:
-                if other in name and name not in given and {_name(part) for part in name.split(other)} <= known:
+                if other in name and name not in given and {class_name(part) for part in name.split(other)} <= known:
                     raise InputError(
                         f"{path}: line {row.line}: '{name}' separates labels with '{other}', other lines with "
                         f"'{separator}'; write one separator (or name the class in {CLASSES})"

@@ -16,8 +16,9 @@ from collections.abc import Sequence
 
 from data.errors import InputError, nearest, some
 from data.files import Folder
-from data.image_files import FileIndex, header_sizes, is_image, relative, stem
+from data.image_files import FileIndex, header_sizes
 from data.labels_csv import ALL, LABELS, Row, read_labels, read_rows
+from data.names import is_image, relative, stem
 from data.records import ImageList, ImageRecord
 
 IMAGES = "images"

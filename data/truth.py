@@ -12,7 +12,7 @@ class TruthObject:
     """One annotated object.
 
     class_id: 0-based index into the class names.
-    box: (4,) float32 or, where the data set is that precise (COCO), float64; xyxy, half-open, absolute pixels.
+    box: (4,) float64, or float32 where it is that of the mask; xyxy, half-open, absolute pixels.
     mask: full-image RLE, or None where the data set has boxes only.
     difficult: VOC's flag; crowd: COCO's iscrowd. Both are ignored in matching, neither hit nor miss.
     area: square pixels as the data set gives them (COCO: of the polygon), None where it does not.

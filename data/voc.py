@@ -27,7 +27,8 @@ from xml.etree import ElementTree
 from data import sbd
 from data.errors import InputError, nearest, some
 from data.files import Folder
-from data.image_files import SUFFIXES, header_sizes, is_image, name_key, relative, stem
+from data.image_files import header_sizes
+from data.names import SUFFIXES, class_name, is_image, name_key, relative, stem
 from data.numbers import LARGEST_AREA
 from data.records import ImageList, ImageRecord
 
@@ -67,7 +68,7 @@ class VocLayout:
         """VOC's 20 names, or those of classes.txt."""
         if not self.folder.has("classes.txt"):
             return CLASSES
-        names = self.folder.lines("classes.txt")
+        names = [class_name(line) for line in self.folder.lines("classes.txt")]
         if not names or len(set(names)) != len(names):
             raise InputError(f"{self.folder.path('classes.txt')}: empty or a name twice; write one class name a line")
         return tuple(names)
@@ -132,7 +133,7 @@ class VocLayout:
 
     def class_id(self, name: str | None, image_id: str) -> int:
         """0-based class id of an annotated name; InputError if the name is unknown."""
-        if name is None or (key := name.strip()) not in self.class_names:
+        if name is None or (key := class_name(name)) not in self.class_names:
             path = self.folder.path("Annotations", f"{image_id}.xml")
             hint = nearest(name or "", self.class_names)
             raise InputError(f"{path}: unknown class '{name}'{hint} (a classes.txt beside JPEGImages sets the names)")

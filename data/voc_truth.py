@@ -73,12 +73,11 @@ def _annotated_objects(layout: VocLayout, record: ImageRecord) -> list[TruthObje
 
 
 def _box(item: ElementTree.Element, size: tuple[int, int]) -> np.ndarray:
-    """(4,) float32 of an object in an image of `size`; (0, 0): not known. ValueError that names the side."""
+    """(4,) float64 of an object in an image of `size`; (0, 0): not known. ValueError that names the side."""
     texts = [item.findtext(f"bndbox/{side}") for side in SIDES]
     if None in texts:
         raise ValueError(f"{SIDES[texts.index(None)]} is missing")
-    box = np.array([float(text or "") for text in texts], np.float32)
-    box[:2] -= 1
+    box = np.array([float(text or "") for text in texts]) - (1, 1, 0, 0)
     sides = ", ".join(f"{side} {text}" for side, text in zip(SIDES, texts, strict=True))
     if not (np.isfinite(box).all() and box[2] > box[0] and box[3] > box[1]):
         raise ValueError(sides)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from data.catalog import default_splits, load_images, splits_of
 from data.errors import InputError
-from data.image_files import relative
+from data.names import relative
 from data.truth_reader import load_truth
 from tests.data.layouts import coco_content, write_coco, write_image
 

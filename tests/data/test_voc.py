@@ -55,6 +55,15 @@ def test_records(root: Path) -> None:
     assert empty.label == ()
 
 
+def test_class_names_in_other_characters_and_blanks(root: Path) -> None:
+    (root / "classes.txt").write_text("ve\u0301lo\ntraffic light\n")
+    xml = voc_xml([("v\u00e9lo", CAT[1], False), (" traffic  light\n", CAT[1], False)])
+    (root / "Annotations" / "a.xml").write_text(xml)
+    (root / "ImageSets" / "Main" / "train.txt").write_text("a\n")
+    images = load_images(f"voc:{root}", "train")
+    assert images.class_names == ("v\u00e9lo", "traffic light") and images.records[0].label == (0, 1)
+
+
 def test_other_class_names_and_a_size_from_the_header(root: Path) -> None:
     (root / "classes.txt").write_text("dog\ncat\n")
     (root / "Annotations" / "a.xml").write_text(voc_xml([CAT], size=None))
@@ -119,7 +128,7 @@ def test_truth_boxes_become_zero_based_and_half_open(root: Path) -> None:
     truth = load_truth(f"voc:{root}", "train")
     cat, dog = truth[0].objects
     assert cat.box.tolist() == [1, 2, 10, 12]
-    assert cat.box.dtype == np.float32
+    assert cat.box.dtype == np.float64
     assert (cat.difficult, dog.difficult) == (False, True)
     assert not truth[0].has_masks and cat.mask is None
     assert truth[1].objects == ()
