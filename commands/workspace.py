@@ -58,10 +58,11 @@ def workspace_text(*, data: str, train: str, val: str, config: str) -> str:
 
 def _scalar(text: str) -> str:
     """Text as one line of YAML, in quotes where YAML would take it for anything else."""
+    if len(f"{text}.".splitlines()) > 1:  # only escapes keep line breaks
+        escaped: str = yaml.safe_dump(text, default_style='"', width=float("inf"))
+        return escaped.removesuffix("\n")
     written: str = yaml.safe_dump(text, allow_unicode=True, width=float("inf"))
-    if "\n" in (line := written.removesuffix("\n").removesuffix("\n...")):  # line breaks in it: as escapes
-        line = yaml.safe_dump(text, default_style='"', width=float("inf")).removesuffix("\n")
-    return line
+    return written.removesuffix("\n").removesuffix("\n...")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ def identifier(value: Any, field: str) -> str:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | str) or not (text := str(value).strip()):
         raise ValueError(f"{field}: {value!r:.60} is neither text nor a whole number")
+    if not text.isascii() and text.encode(errors="ignore").decode() != text:
+        raise ValueError(f"{field}: {value!r:.60} holds half a character")
     return text
 
 

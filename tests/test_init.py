@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import cli as program
@@ -74,6 +74,8 @@ def test_names_of_folders(tmp_path: Path, name: str) -> None:
 
 
 @given(st.lists(st.text(min_size=1), min_size=3, max_size=3))
+@example(["a\nb", "\x85", "\u2028 x"])
+@example(["a\r\nb\n", "'\"", "...\n"])
 def test_any_text_is_read_again(texts: list[str]) -> None:
     data, train, val = texts
     if not all(text.encode("utf-8", "ignore").decode() == text for text in texts):

@@ -121,6 +121,7 @@ def test_ids_may_be_written_in_any_way(tmp_path: Path, kind: Any, where: str) ->
         ("images", {"id": True}, "image True cannot be read .id: True is neither"),
         ("images", {"id": [139]}, r"image \[139\] cannot be read .id: "),
         ("images", {"id": float("nan")}, "image nan cannot be read .id: "),
+        ("images", {"id": "\ud800"}, "id: .* holds half a character"),
         ("images", {"height": "tall"}, "image 139: height: 'tall' is not a whole number"),
         ("images", {"height": 10**30}, "image 139: height, width: .* are not the size"),
         (
