@@ -9,6 +9,7 @@ from commands.workspace import FILE, workspace_text
 from data.catalog import default_splits, load_images, parse_spec
 from data.errors import InputError
 from data.records import ImageList
+from data.voc import PAPER_SPLIT
 from data.whole_file import write_whole
 
 
@@ -27,7 +28,7 @@ def run(*, data: str, train: str | None, val: str | None) -> int:
     lists = [load_images(data, split) for split in dict.fromkeys([train, val])]
     for line in described(lists):
         console.print(line)
-    config = "coco-official" if parse_spec(data).scheme == "coco" else "voc-official"
+    config = shipped_configuration(data, train)
     write_whole(path, workspace_text(data=data, train=train, val=val, config=config))
     console.print(f"wrote {path}; next: pdsl precompute --stage all")
     return 0
@@ -48,3 +49,10 @@ def described(lists: Sequence[ImageList]) -> Iterator[str]:
     for name, *cells in rows:
         numbers = (f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True))
         yield "  ".join([f"  {name:<{widths[0]}}", *numbers])
+
+
+def shipped_configuration(data: str, train: str) -> str:
+    """The shipped configuration that was published with such data and such a training split."""
+    if parse_spec(data).scheme == "coco":
+        return "coco-official"
+    return "voc-paper" if train == PAPER_SPLIT else "voc-official"

@@ -6,6 +6,7 @@ and are never clipped; box-frame masks stay as they are, save for a mirror. Imag
 what a crop cuts away stays present.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -23,8 +24,9 @@ GREY = (0.299, 0.587, 0.114)
 class Transform:
     """One drawn transformation, in the order in which it is applied.
 
+    window: (x0, y0, x1, y1), the part of the original image that is looked at, in its pixels; None: all of it.
     size: (height, width) after the resize. flip: horizontal mirror of the resized image.
-    crop: (x0, y0, x1, y1) in pixels of the resized, mirrored image. exposure, saturation: factors.
+    crop: (x0, y0, x1, y1) in pixels of the resized, mirrored image. exposure, saturation: factors, of `hsv` or of RGB.
     """
 
     size: tuple[int, int]
@@ -32,6 +34,8 @@ class Transform:
     crop: tuple[int, int, int, int]
     exposure: float = 1.0
     saturation: float = 1.0
+    window: tuple[int, int, int, int] | None = None
+    hsv: bool = False
 
 
 def resized(size: tuple[int, int], shorter: int, max_side: int) -> tuple[int, int]:
@@ -43,18 +47,35 @@ def resized(size: tuple[int, int], shorter: int, max_side: int) -> tuple[int, in
 def draw(config: AugmentConfig, size: tuple[int, int], generator: torch.Generator) -> Transform:
     """Draw a transformation for an image of `size` (height, width). The number of draws never depends on the values."""
     numbers = torch.rand(8, generator=generator, dtype=torch.float64).tolist()
-    height, width = resized(size, config.scales[int(numbers[0] * len(config.scales))], config.max_side)
-    crop_h = max(1, round(height * _between(config.crop, 1.0, numbers[2])))
-    crop_w = max(1, round(width * _between(config.crop, 1.0, numbers[3])))
-    y0 = int(numbers[4] * (height - crop_h + 1))
-    x0 = int(numbers[5] * (width - crop_w + 1))
+    shorter = config.scales[int(numbers[0] * len(config.scales))]
+    if config.order == "crop-first":
+        window = _draw_crop(config, size, numbers[2:6])
+        height, width = resized((window[3] - window[1], window[2] - window[0]), shorter, config.max_side)
+        crop = (0, 0, width, height)
+    else:
+        window = None
+        height, width = resized(size, shorter, config.max_side)
+        crop = _draw_crop(config, (height, width), numbers[2:6])
     return Transform(
         size=(height, width),
         flip=numbers[1] < config.flip,
-        crop=(x0, y0, x0 + crop_w, y0 + crop_h),
+        crop=crop,
         exposure=_between(1 / config.exposure, config.exposure, numbers[6]),
         saturation=_between(1 / config.saturation, config.saturation, numbers[7]),
+        window=window,
+        hsv=config.colour == "hsv",
     )
+
+
+def _draw_crop(config: AugmentConfig, size: tuple[int, int], numbers: Sequence[float]) -> tuple[int, int, int, int]:
+    """(x0, y0, x1, y1) within an image of `size`, by four numbers in 0..1: its height, width and place."""
+    height, width = size
+    largest = 1.0 if config.crop_sides == "drawn" else config.crop
+    crop_h = max(1, round(height * _between(config.crop, largest, numbers[0])))
+    crop_w = max(1, round(width * _between(config.crop, largest, numbers[1])))
+    y0 = int(numbers[2] * (height - crop_h + 1))
+    x0 = int(numbers[3] * (width - crop_w + 1))
+    return x0, y0, x0 + crop_w, y0 + crop_h
 
 
 def apply(transform: Transform, sample: Sample) -> Sample:
@@ -70,13 +91,17 @@ def apply(transform: Transform, sample: Sample) -> Sample:
 
 
 def transform_image(transform: Transform, image: Tensor) -> Tensor:
-    """(3, H, W) RGB in 0..255, any dtype -> (3, h, w) float32 in 0..255: resize, flip, crop, colour."""
+    """(3, H, W) RGB in 0..255, any dtype -> (3, h, w) float32 in 0..255: window, resize, flip, crop, colour."""
+    if transform.window:
+        x0, y0, x1, y1 = transform.window
+        image = image[:, y0:y1, x0:x1]
     pixels = image[None].float()
     if transform.size != tuple(image.shape[1:]):
         pixels = F.interpolate(pixels, transform.size, mode="bilinear", antialias=True, align_corners=False)
     pixels = pixels[0].flip(-1) if transform.flip else pixels[0]
     x0, y0, x1, y1 = transform.crop
-    return _colour(pixels[:, y0:y1, x0:x1], transform.exposure, transform.saturation)
+    colour = _hsv if transform.hsv else _blend
+    return colour(pixels[:, y0:y1, x0:x1], transform.exposure, transform.saturation)
 
 
 def transform_proposals(transform: Transform, proposals: Proposals, size: tuple[int, int]) -> Proposals:
@@ -87,6 +112,10 @@ def transform_proposals(transform: Transform, proposals: Proposals, size: tuple[
     height, width = transform.size
     x0, y0, x1, y1 = transform.crop
     left, top, right, bottom = proposals.box.unbind(1)
+    if transform.window:
+        wx0, wy0, wx1, wy1 = transform.window
+        left, top, right, bottom = left - wx0, top - wy0, right - wx0, bottom - wy0
+        size = (wy1 - wy0, wx1 - wx0)
     left, right = (x * (width / size[1]) for x in (left, right))
     top, bottom = (y * (height / size[0]) for y in (top, bottom))
     if transform.flip:
@@ -96,7 +125,7 @@ def transform_proposals(transform: Transform, proposals: Proposals, size: tuple[
     return Proposals(box, proposals.score, proposals.valid & inside)
 
 
-def _colour(pixels: Tensor, exposure: float, saturation: float) -> Tensor:
+def _blend(pixels: Tensor, exposure: float, saturation: float) -> Tensor:
     """Multiply brightness, then move each pixel from or to its grey value; the result stays within 0..255."""
     if exposure != 1:
         pixels = (pixels * exposure).clamp(0, 255)
@@ -104,6 +133,18 @@ def _colour(pixels: Tensor, exposure: float, saturation: float) -> Tensor:
         red, green, blue = pixels
         grey = GREY[0] * red + GREY[1] * green + GREY[2] * blue
         pixels = torch.lerp(grey[None], pixels, saturation).clamp(0, 255)
+    return pixels.contiguous()
+
+
+def _hsv(pixels: Tensor, exposure: float, saturation: float) -> Tensor:
+    """Multiply value and saturation of HSV, each up to its largest; the hue stays. Saturation is 1 - min / max."""
+    if exposure != 1:
+        value = pixels.amax(0).clamp(min=1e-6)
+        pixels = pixels * ((value * exposure).clamp(max=255) / value)
+    if saturation != 1:
+        value = pixels.amax(0)
+        most = value / (value - pixels.amin(0)).clamp(min=1e-6)  # the factor that makes the colour full
+        pixels = (value - (value - pixels) * most.clamp(max=saturation)).clamp(0, 255)
     return pixels.contiguous()
 
 

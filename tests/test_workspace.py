@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from commands.init import shipped_configuration
 from commands.workspace import TEMPLATE, Workspace, find_config, merge
 from data.errors import InputError
 
@@ -81,6 +82,19 @@ def test_a_broken_file_is_named(tmp_path: Path, text: str, message: str) -> None
     with pytest.raises(InputError, match=message) as caught:
         Workspace.find(tmp_path)
     assert "pdsl.yaml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "train", "config"),
+    [
+        ("voc:VOC2012", "trainval-no-segval", "voc-paper"),
+        ("voc:VOC2012?sbd=SBD", "train-aug", "voc-official"),
+        ("voc:mine", "train", "voc-official"),
+        ("coco:COCO", "train2017", "coco-official"),
+    ],
+)
+def test_init_pairs_a_split_with_the_configuration_it_was_published_with(data: str, train: str, config: str) -> None:
+    assert shipped_configuration(data, train) == config
 
 
 def test_template_is_valid_and_merge_is_deep() -> None:

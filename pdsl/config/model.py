@@ -49,6 +49,8 @@ class BoxHeadConfig:
     hidden: widths of the two layers; (4096, 4096) with ResNet18-WS and VGG16, (2048, 4096) with ResNet50/101-WS.
     dropout: rate after each layer (0.5).
     objectness: multiply pooled features by (objectness score + 1); release only, the paper is silent.
+    start: of the two layers where no weights fill them: `kaiming` (uniform, bias 0) or `normal` (N(0, 0.005), bias 0.1;
+        release).
     chunk: pool and compute the two layers for so many proposals at a time and again in the backward pass: less memory,
         more time, the same result. None: all at once.
     """
@@ -57,6 +59,7 @@ class BoxHeadConfig:
     hidden: tuple[int, int] = (4096, 4096)
     dropout: float = 0.5
     objectness: bool = False
+    start: Literal["kaiming", "normal"] = "kaiming"
     chunk: int | None = None
 
     def __post_init__(self) -> None:
@@ -71,7 +74,9 @@ class DetectionConfig:
     """Two-stream WSDDN head (Eq. 2) and the refinement heads (Eq. 3 and 4).
 
     n_r: number of refinement heads n^r (Table 1: 0..5). 0: labels, scores and detections come from S^0.
-    mil_reduction: Eq. 2 sums over classes (paper); the release takes the mean.
+    mil_reduction: Eq. 2 prints the sum over classes, n^c times hotter than the release's `mean`: on photographs it
+        diverges at the paper's learning rate.
+    two_stream_start: weights of the two streams: `normal` (N(0, 0.01)) or `xavier` (uniform; release).
     foreground_iou: a proposal with this IoU or more to a pseudo box takes its class (release 0.5; paper silent).
     background_iou: [low, high): a proposal whose largest IoU lies in it is background; what lies between the bands is
         ignored. (0, 0.5) leaves no ignored band (release); OICR uses (0.1, 0.5).
@@ -82,7 +87,8 @@ class DetectionConfig:
     """
 
     n_r: int = 4
-    mil_reduction: Literal["sum", "mean"] = "sum"
+    mil_reduction: Literal["sum", "mean"] = "mean"
+    two_stream_start: Literal["normal", "xavier"] = "normal"
     foreground_iou: float = 0.5
     background_iou: tuple[float, float] = (0.0, 0.5)
     regression: bool = True
@@ -192,7 +198,7 @@ class ModelConfig:
     normalisation: `as_printed` = the sums of Eq. 3 and 5 as they stand (diverges at learning rate 0.01);
         `per_image` = refinement divided by n^P, masks by their number of proposals x h x w;
         `release` = as `per_image`, but classification divided by the number of proposals of weight > 1e-12 and
-        correlation by the number of foreground proposals instead of n^P.
+        correlation by the number of foreground proposals instead of n^P; y_t is kept within Eq. 2's margin.
     """
 
     backbone: BackboneConfig = field(default_factory=BackboneConfig)

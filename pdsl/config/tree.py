@@ -24,8 +24,8 @@ class DataConfig:
     stores: URLs of the precomputed stores; the command line's --store replaces them.
     images: data set SPEC where the images lie now, if not where the store says (command line: --data).
     max_proposals: n^P, the best proposals of an image that are used.
-    min_size: proposals of which a side is shorter, in pixels of the original image, are left out (release: 20; paper
-        silent). If none is longer, all are used.
+    min_size: proposals of which a side is shorter, in pixels of the original image, are left out; if none is longer,
+        all are used. 0 in paper and release (its MIN_SIZE: 20 is read by nothing).
     loaders: decoding processes per training process; 0 decodes in the training process itself.
     skip_empty: leave out images without any present class, as detectron2 does.
     """
@@ -46,20 +46,27 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Random transformations of a training image (defaults: the authors' release).
+    """Random transformations of a training image.
 
     scales: the shorter side becomes one of these, in pixels, drawn evenly; the longer side stays within max_side.
     flip: probability of a horizontal mirror.
-    crop: each side of the crop is U(crop, 1) of the image's; 1 = no crop.
-    exposure, saturation: factors drawn from U(1 / x, x); 1 = no change.
+    crop: share of each side of the image that a crop keeps; 1 = no crop. crop_sides: `drawn` = each side U(crop, 1)
+        (release), `fixed` = each side `crop` (paper: "crop with 0.9 of the size of the original images").
+    order: `crop-first` = the original image is cropped and the crop resized, so its shorter side is one of `scales`
+        (paper and release); `resize-first` = the resized image is cropped.
+    exposure, saturation: factors drawn from U(1 / x, x); 1 = no change. colour: `blend` = brightness, then towards or
+        away from grey (release), `hsv` = value and saturation of HSV (paper).
     """
 
     scales: tuple[int, ...] = ALL_SCALES
     max_side: int = 2000
     flip: float = 0.5
     crop: float = 0.9
+    crop_sides: Literal["drawn", "fixed"] = "drawn"
+    order: Literal["crop-first", "resize-first"] = "resize-first"
     exposure: float = 1.5
     saturation: float = 1.5
+    colour: Literal["blend", "hsv"] = "blend"
 
     def __post_init__(self) -> None:
         if not self.scales or min(self.scales) < 1:

@@ -29,7 +29,7 @@ def build_model(config: ModelConfig, n_classes: int, seed: int = 0) -> PDSL:
             n_classes,
             backbone=backbone,
             box_head=BoxHead(backbone.channels, config.box_head),
-            two_stream_head=TwoStreamHead(width, n_classes),
+            two_stream_head=TwoStreamHead(width, n_classes, config.detection.two_stream_start),
             refinement_heads=[
                 RefinementHead(width, n_classes, config.detection.regression) for _ in range(config.detection.n_r)
             ],

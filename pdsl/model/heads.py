@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from pdsl.config.model import BoxHeadConfig
 from pdsl.model.backbone import FeatureMap
-from pdsl.model.equations import proposal_scores
+from pdsl.model.equations import at_least_float32, proposal_scores
 from pdsl.model.pooling import pool_boxes
 
 
@@ -33,8 +34,12 @@ class BoxHead(nn.Module):
         self.fc1 = nn.Linear(channels * config.pool**2, first)
         self.fc2 = nn.Linear(first, second)
         for layer in (self.fc1, self.fc2):
-            nn.init.kaiming_uniform_(layer.weight, a=1)
-            nn.init.zeros_(layer.bias)
+            if config.start == "normal":
+                nn.init.normal_(layer.weight, std=0.005)
+                nn.init.constant_(layer.bias, 0.1)
+            else:
+                nn.init.kaiming_uniform_(layer.weight, a=1)
+                nn.init.zeros_(layer.bias)
 
     def forward(
         self, features: FeatureMap, box: Tensor, objectness: Tensor, generator: torch.Generator | None
@@ -77,10 +82,13 @@ class BoxHead(nn.Module):
 class TwoStreamHead(nn.Module):
     """WSDDN's classification and detection stream."""
 
-    def __init__(self, width: int, n_classes: int) -> None:
+    def __init__(self, width: int, n_classes: int, start: Literal["normal", "xavier"]) -> None:
         super().__init__()
         self.classification = _linear(width, n_classes, 0.01)
         self.detection = _linear(width, n_classes, 0.01)
+        if start == "xavier":
+            nn.init.xavier_uniform_(self.classification.weight)
+            nn.init.xavier_uniform_(self.detection.weight)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """x: (P, d), valid: (P,) bool -> S^0 (P, C) float32."""
@@ -98,8 +106,10 @@ class RefinementHead(nn.Module):
 
     def forward(self, x: Tensor) -> Refinement:
         """x: (P, d)."""
-        delta = None if self.regression is None else self.regression(x).float().view(-1, self.n_classes, 4)
-        return Refinement(self.classification(x).float(), delta)
+        delta = None
+        if self.regression is not None:
+            delta = at_least_float32(self.regression(x)).view(-1, self.n_classes, 4)
+        return Refinement(at_least_float32(self.classification(x)), delta)
 
 
 def _linear(width: int, outputs: int, deviation: float) -> nn.Linear:

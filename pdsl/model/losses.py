@@ -103,9 +103,11 @@ def detection_terms(
 def mask_terms(config: ModelConfig, inputs: MaskInputs) -> tuple[Terms, Terms]:
     """Per mask head m, `mask<m>` (Eq. 5); and `correlation<m>` (Eq. 7 and 8) of the heads that take part in it."""
     settings = config.mask
-    foreground = inputs.foreground.float()
+    foreground = inputs.foreground.to(inputs.logit.dtype)
     specific = foreground * inputs.image_score if settings.weighting == "image_score" else foreground
-    sums = segmentation_losses(inputs.logit, inputs.target, inputs.taken.float(), specific, settings.self_training)
+    sums = segmentation_losses(
+        inputs.logit, inputs.target, inputs.taken.to(inputs.logit.dtype), specific, settings.self_training
+    )
     segmentation: Terms = {}
     for m, value in enumerate(sums):
         if config.normalisation != "as_printed":

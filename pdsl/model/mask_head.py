@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from pdsl.config.model import MaskConfig
 from pdsl.model.backbone import FeatureMap
 from pdsl.model.boxes import clip
+from pdsl.model.equations import at_least_float32
 from pdsl.model.pooling import align_boxes
 
 
@@ -51,7 +52,7 @@ class MaskHead(nn.Module):
             learnt = x if self.config.trunk_gradient == "all" else x.detach()
             weight, bias = self._own_predictors(self.specific, label)
             logit = torch.cat([logit, torch.baddbmm(bias[:, :, None].to(x.dtype), weight.to(x.dtype), learnt)], 1)
-        return logit.float().view(-1, 1 + self.config.n_m, self.side, self.side)
+        return at_least_float32(logit).view(-1, 1 + self.config.n_m, self.side, self.side)
 
     def _own_predictors(self, specific: nn.Linear, label: Tensor) -> tuple[Tensor, Tensor]:
         """The class-specific 1x1 predictors of each box's class: weights (F, n^m, width) and biases (F, n^m).

@@ -18,7 +18,7 @@ from pdsl.config.model import ModelConfig
 from pdsl.model.backbone import Backbone, FeatureMap
 from pdsl.model.boxes import decode
 from pdsl.model.cascade import gradient_seeds
-from pdsl.model.equations import image_scores
+from pdsl.model.equations import SCORE_MARGIN, image_scores
 from pdsl.model.heads import BoxHead, Refinement, RefinementHead, TwoStreamHead
 from pdsl.model.losses import LossTerms, MaskInputs, detection_terms, mask_terms
 from pdsl.model.mask_head import MaskHead
@@ -139,12 +139,16 @@ class PDSL(nn.Module):
         score = self.two_stream_head(x, proposals.valid)  # S^0
         y = image_scores(score)
         refinements: list[Refinement] = [head(x) for head in self.refinement_heads]
-        labels = self._pseudo_labels(score, y, refinements, sample)
+        labels = self._pseudo_labels(score, self._weights(y), refinements, sample)
         detection = detection_terms(self.config, y, sample, refinements, labels)
         last = len(refinements) if self.config.mask.labels == "predictions" else max(len(refinements) - 1, 0)
         own_score = refinements[-1].logit.softmax(1)[:, :-1] if refinements else score
         inputs = self._mask_inputs(features, sample, own_score, *labels[last])
         return LossTerms(detection, *mask_terms(self.config, inputs))
+
+    def _weights(self, y: Tensor) -> Tensor:
+        """y_t of Eq. 3 and 5 by class (C,): the image scores; the release keeps them within Eq. 2's margin."""
+        return y.clamp(SCORE_MARGIN, 1 - SCORE_MARGIN) if self.config.normalisation == "release" else y
 
     @torch.no_grad()
     def _pseudo_labels(
@@ -152,7 +156,7 @@ class PDSL(nn.Module):
     ) -> list[PseudoLabels]:
         """Pseudo boxes and assignments by the detections of S^0 and of every refinement head: n^r + 1 of them.
 
-        Entry r is what head r + 1 learns from. score: S^0 (P, C); y: (C,) image scores.
+        Entry r is what head r + 1 learns from. score: S^0 (P, C); y: (C,) what weighs the proposals of each class.
         """
         config, proposals = self.config.detection, sample.proposals
         pseudo = [top_proposals(score, proposals.box, proposals.valid, sample.label)]

@@ -38,6 +38,13 @@ def test_the_releases_means() -> None:
     assert ratio == pytest.approx(27 / round(27 / ratio), rel=1e-4)  # n^P over the number of foreground proposals
 
 
+def test_the_release_keeps_the_weights_within_the_margin() -> None:
+    y = torch.tensor([0.0, 1.0, 0.3])
+    for normalisation, expected in (("release", [1e-6, 1 - 1e-6, 0.3]), ("per_image", [0, 1, 0.3])):
+        model = build_model(replace(small_config(), {"normalisation": normalisation}), N_CLASSES)
+        assert model._weights(y).tolist() == pytest.approx(expected, abs=1e-9, rel=1e-7)
+
+
 def test_a_capacity_that_suffices_is_exact() -> None:
     exact, enough = terms_with({"mask": {"capacity": None}}), terms_with({"mask": {"capacity": 29}})
     for name in exact:

@@ -1,5 +1,8 @@
 """Augmentation: image, boxes and box-frame masks move together; nothing is clipped; draws depend on their keys only."""
 
+import colorsys
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +14,8 @@ from pdsl.augment import Transform, apply, draw, resized, transform_image, trans
 from pdsl.config.tree import AugmentConfig
 from pdsl.structures import Proposals, Sample, Seeds
 from pdsl.train.randomness import Purpose, generator_for
+
+Order = Literal["crop-first", "resize-first"]
 
 
 def proposals(*boxes: list[float]) -> Proposals:
@@ -59,12 +64,13 @@ def test_image_is_mirrored_then_cropped_and_values_stay_in_range() -> None:
     torch.testing.assert_close(grey[0], grey[1])
 
 
+@pytest.mark.parametrize("order", ["crop-first", "resize-first"])
 @given(st.integers(8, 60), st.integers(8, 60), st.integers(0, 10_000))
 @settings(max_examples=25, deadline=None)
-def test_a_box_keeps_its_content(height: int, width: int, seed: int) -> None:
+def test_a_box_keeps_its_content(order: Order, height: int, width: int, seed: int) -> None:
     """The mean colour of a painted box is found again in the transformed box (resize within the crop, any flip)."""
     generator = torch.Generator().manual_seed(seed)
-    config = AugmentConfig(scales=(64, 96), max_side=400, crop=0.7, exposure=1, saturation=1)
+    config = AugmentConfig(scales=(64, 96), max_side=400, crop=0.7, exposure=1, saturation=1, order=order)
     transform = draw(config, (height, width), generator)
     x0, y0 = int(0.25 * width), int(0.25 * height)
     x1, y1 = max(x0 + 2, int(0.75 * width)), max(y0 + 2, int(0.75 * height))
@@ -127,6 +133,42 @@ def test_draws_cover_the_declared_ranges() -> None:
         x0, y0, x1, y1 = t.crop
         assert 0 <= x0 < x1 <= t.size[1] and 0 <= y0 < y1 <= t.size[0]
         assert (x1 - x0) >= 0.9 * t.size[1] - 1 and (y1 - y0) >= 0.9 * t.size[0] - 1
+
+
+def test_a_crop_of_the_original_is_what_is_resized() -> None:
+    """Every view has its shorter side on a scale; boxes go along: a window (10, 5)-(30, 15) of 40 x 20, three times."""
+    config = AugmentConfig(order="crop-first")
+    drawn = [draw(config, (375, 500), generator_for(Purpose.AUGMENT, 0, s, 0)) for s in range(300)]
+    assert {min(t.size) for t in drawn} == set(config.scales)
+    for t in drawn:
+        assert t.window and t.crop == (0, 0, t.size[1], t.size[0])
+        assert t.window[2] - t.window[0] >= 0.9 * 500 - 1 and t.window[3] - t.window[1] >= 0.9 * 375 - 1
+    transform = Transform(size=(30, 60), flip=True, crop=(0, 0, 60, 30), window=(10, 5, 30, 15))
+    moved = transform_proposals(transform, proposals([12.0, 6.0, 20.0, 16.0], [0.0, 0.0, 10.0, 20.0]), (20, 40))
+    assert moved.box.tolist() == [[60 - 30, 3, 60 - 6, 33], [60, -15, 90, 45]]
+    assert moved.valid.tolist() == [True, False]
+
+
+def test_a_crop_of_fixed_sides() -> None:
+    config = AugmentConfig(crop_sides="fixed", order="crop-first")
+    windows = {draw(config, (100, 200), generator_for(Purpose.AUGMENT, 0, s, 0)).window for s in range(50)}
+    assert {(w[2] - w[0], w[3] - w[1]) for w in windows if w} == {(180, 90)} and len(windows) > 20
+
+
+@pytest.mark.parametrize("exposure", [0.7, 1.0, 1.5])
+@pytest.mark.parametrize("saturation", [0.7, 1.0, 1.5])
+def test_colours_in_hsv(exposure: float, saturation: float) -> None:
+    """As Python's colorsys has it; black, white, grey and full colours among them."""
+    generator = torch.Generator().manual_seed(0)
+    pixels = (torch.rand(3, 4, 8, generator=generator) * 255).round()
+    pixels[:, 0, :5] = torch.tensor([[0.0, 0, 0], [255, 255, 255], [99, 99, 99], [255, 0, 0], [0, 3, 0]]).T
+    transform = Transform((4, 8), False, (0, 0, 8, 4), exposure, saturation, hsv=True)
+    out = transform_image(transform, pixels)
+    for row in range(4):
+        for column in range(8):
+            hue, full, value = colorsys.rgb_to_hsv(*(pixels[:, row, column] / 255).tolist())
+            expected = colorsys.hsv_to_rgb(hue, min(1, full * saturation), min(1, value * exposure))
+            assert (out[:, row, column] / 255).tolist() == pytest.approx(expected, abs=1e-5)
 
 
 def test_longer_side_stays_within_its_limit() -> None:
