@@ -1,7 +1,7 @@
 """The command line: click definitions only. What a command does lives in `commands/`, one file a command."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -22,33 +22,30 @@ class Program(click.Group):
         try:
             return super().invoke(ctx)
         except InputError as error:
-            if ctx.params.get("debug"):
-                raise
-            click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-            click.echo(str(error), err=True)
-            ctx.exit(2)
+            self._end(ctx, error, "error", str(error), 2)
         except KeyboardInterrupt:
             click.echo("interrupted; the same command continues where this one stopped", err=True)
             ctx.exit(130)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except OSError as error:
-            advice = system_advice(error)
-            if advice is None or ctx.params.get("debug"):
-                return self._unexpected(ctx, error)
-            click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-            click.echo(f"{error.filename or 'the disk'}: {advice}", err=True)
-            ctx.exit(2)
+            if (advice := system_advice(error)) is None:
+                self._unexpected(ctx, error)
+            self._end(ctx, error, "error", f"{error.filename or 'the disk'}: {advice}", 2)
         except Exception as error:
             self._unexpected(ctx, error)
 
-    def _unexpected(self, ctx: click.Context, error: Exception) -> None:
+    def _unexpected(self, ctx: click.Context, error: Exception) -> NoReturn:
         """A fault of ours."""
+        self._end(ctx, error, "unexpected error", f"{type(error).__name__}: {error} (pdsl --debug ... shows where)", 1)
+
+    def _end(self, ctx: click.Context, error: Exception, kind: str, message: str, status: int) -> NoReturn:
+        """Say what went wrong and exit; with --debug raise it."""
         if ctx.params.get("debug"):
             raise error
-        click.secho("unexpected error: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(f"{type(error).__name__}: {error} (pdsl --debug ... shows where)", err=True)
-        ctx.exit(1)
+        click.secho(f"{kind}: ", fg="red", bold=True, nl=False, err=True)
+        click.echo(message, err=True)
+        ctx.exit(status)
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})

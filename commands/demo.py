@@ -77,7 +77,7 @@ def run(*, out: str, workers: int) -> int:
     _print_comparison(json.loads((run_folder / COMPARISON).read_text()), console)
     minutes = (time.perf_counter() - start) / 60
     console.print(f"[bold green]done[/] in {minutes:.1f} min; open {(run_folder / REPORT).resolve()}")
-    return 3 if evaluation.metrics["failed"] else 0
+    return evaluation.exit_status
 
 
 def _check_folder(folder: Path) -> None:

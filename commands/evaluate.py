@@ -44,7 +44,7 @@ def run(
     dataset = read_evaluation_set(data, split, store, protocol)
     evaluation = report_run(Path(run), dataset, tta=tta, out=folder)
     _write_voc(voc_results, evaluation.predictions, dataset.images)
-    return 3 if evaluation.metrics["failed"] else 0
+    return evaluation.exit_status
 
 
 def _write_voc(folder: str | None, predictions: Sequence[Prediction], images: ImageList) -> None:

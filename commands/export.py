@@ -1,6 +1,5 @@
 """`export`: pseudo labels as COCO JSON, on which any detector can be trained."""
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,13 +10,11 @@ from data.catalog import load_images
 from data.records import ImageList
 from pdsl.evaluate.predictions import Prediction, box_mask, by_image
 from pdsl.evaluate.results import has_numeric_ids, to_coco, write_json
-from pdsl.evaluate.split import detect_split
+from pdsl.evaluate.split import detect_split, tell_failures
 from pdsl.run.trained import load_trained
 from store.labels import refuse_changed_labels
 from store.store import open_store
 
-FEW = 10
-"""Images without annotations that are named on the terminal."""
 SCORE = 0.5
 """Detections of this score and more become annotations, and the best one of each present class in any case."""
 
@@ -33,12 +30,7 @@ def run(*, run: str, data: str, split: str, store: str, out: str) -> int:
     images = opened.align(load_images(data, split))
     refuse_changed_labels(opened, images)
     found, failed = detect_split(trained, images, opened, only_present=True)
-    for image_id, reason in list(failed.items())[:FEW]:
-        print(f"{image_id}: {reason}; it gets no annotations", file=sys.stderr)
-    if len(failed) > FEW:
-        print(
-            f"… and {len(failed) - FEW} more images; `status --failed FILE` lists those of the stages", file=sys.stderr
-        )
+    tell_failures(failed, "it gets no annotations", "`status --failed FILE` lists those of the stages")
     labels = [label for listed in by_image(found).values() for label in pseudo_labels(listed)]
     write_json(Path(out), annotations(labels, images, run))
     print(f"{out}: {len(labels)} annotations of {len(images)} images")

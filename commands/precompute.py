@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,9 @@ from pipeline.progress import ProgressDisplay, duration, summary_text
 from pipeline.spec import Stage
 from stages.proposals.stage import refuse_foreign_files
 from stages.registry import STAGE_NAMES, build_stage, canonical_name, check_settings, stage_for, stored_stage
-from store.create import create_or_open, only_stored
+from store.create import create_or_open
 from store.identity import group_of
-from store.labels import label_changes
-from store.root import is_whole_store
-from store.storage import open_objects
-from store.store import Store, open_store
+from store.store import Store, find_store
 
 INTERRUPTED = 130
 
@@ -41,12 +38,13 @@ class StoreSettings:
 
 @dataclass(frozen=True)
 class _Request:
-    """What the user asked for."""
+    """What the user asked for. proposals: the stage that reads `proposals_from`, once it was opened."""
 
     stages: tuple[str, ...]
     settings: Mapping[str, Mapping[str, Any]]
     proposals_from: str | None
     store_settings: StoreSettings = field(default_factory=StoreSettings)
+    proposals: Stage | None = None
 
     @classmethod
     def parse(cls, stage: str, settings: Mapping[str, Any], proposals_from: str | None) -> "_Request":
@@ -74,8 +72,9 @@ class _Request:
         group = group_of(name)
         if name not in self.stages and name not in self.settings and store.identity(group) is not None:
             return stored_stage(store, group)
-        source = self.proposals_from if name == STAGE_NAMES[0] else None
-        return stage_for(store, name, self.settings.get(name), proposals_from=source)
+        if name == STAGE_NAMES[0] and self.proposals is not None:
+            return self.proposals
+        return stage_for(store, name, self.settings.get(name))
 
 
 def run(
@@ -103,7 +102,7 @@ def run(
     Returns the exit status: 0, 3 if images failed, 130 if interrupted. Raises InputError.
     """
     request = _Request.parse(stage, settings or {}, proposals_from)
-    existing = open_store(store) if is_whole_store(open_objects(store)) else None
+    existing = find_store(store)
     image_list = load_image_list(data, split, existing)
     listed = read_listed(images) if images and Path(images).is_file() else None
     image_range = parse_range(images, len(image_list)) if images and listed is None else None
@@ -111,19 +110,18 @@ def run(
     for note in image_list.notes:
         display.note(note)
     if proposals_from is not None:
-        _tell_missing_proposals(request, image_list, display)
+        request = replace(request, proposals=_open_proposals(request, image_list, display))
     executor = DeferredExecutor(workers=workers, scheduler=scheduler, cluster=cluster, announce=display.note)
     if dry_run:
         names = (*request.upstream(), *request.stages)
         print_costs(estimates(existing, image_list, names, request.build, image_range), executor.expected_workers)
         return 0
-    if existing is not None:
-        _tell_new_labels(existing, image_list, display)
     target = create_or_open(
         store,
         image_list,
         shard=request.store_settings.shard,
         overwrite=overwrite and stage == "all",
+        tell=display.note,
     )
     chain = Chain(
         request.stages,
@@ -156,20 +154,16 @@ def _work(chain: Chain, target: Store, images: ImageList, executor: DeferredExec
     return max((summary.exit_status for summary in summaries), default=0)
 
 
-def _tell_missing_proposals(request: _Request, images: ImageList, display: ProgressDisplay) -> None:
-    """Of which images the given files know nothing. Raises InputError if they know none: nothing was made yet."""
+def _open_proposals(request: _Request, images: ImageList, display: ProgressDisplay) -> Stage:
+    """The stage that reads the given files; tells of which images they know nothing.
+
+    Raises InputError if they know none: nothing was made yet.
+    """
     settings = request.settings.get(STAGE_NAMES[0])
     stage = build_stage(STAGE_NAMES[0], settings, proposals_from=request.proposals_from)
     if told := refuse_foreign_files(stage, [record.id for record in images.records]):
         display.note(told)
-
-
-def _tell_new_labels(store: Store, images: ImageList, display: ProgressDisplay) -> None:
-    """What `create_or_open` is about to change in the labels of a store that it will take as it is."""
-    known = only_stored(store, images)
-    if len(known) == len(store) and known.class_names == tuple(store.attributes["class_names"]):
-        for change in label_changes(store, store.align(known)):
-            display.note(f"{store.url}: {change}; the store gets the new labels")
+    return stage
 
 
 def parse_range(text: str, n: int) -> tuple[int, int]:

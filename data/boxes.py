@@ -12,17 +12,17 @@ def area(boxes: np.ndarray) -> np.ndarray:
 def pairwise_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """IoU of every box of `a` (n, 4) with every box of `b` (m, 4): (n, m) float64 in 0..1; 0 for degenerate boxes."""
     a, b = np.asarray(a, np.float64).reshape(-1, 4), np.asarray(b, np.float64).reshape(-1, 4)
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    intersection = (high - low).clip(0).prod(-1)
-    union = area(a)[:, None] + area(b)[None] - intersection
-    return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
+    return _iou(a[:, None], b[None])
 
 
 def paired_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """IoU of each box of `a` (n, 4) with that of `b` (n, 4) in the same row: (n,) float64; 0 for degenerate boxes."""
     a, b = np.asarray(a, np.float64).reshape(-1, 4), np.asarray(b, np.float64).reshape(-1, 4)
-    intersection = (np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])).clip(0).prod(1)
+    return _iou(a, b)
+
+
+def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    intersection = (np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])).clip(0).prod(-1)
     union = area(a) + area(b) - intersection
     return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
 

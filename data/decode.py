@@ -1,7 +1,6 @@
 """The one decoder of both halves: any image file to RGB uint8, or a DecodeError that says why not."""
 
 import io
-import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from data.errors import InputError
-from data.files import is_url, read_remote
+from data.files import irregular_kind, is_url, read_remote
 from data.records import GREY_BITS, MAX_PIXELS, ImageRecord
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000", "AVIF")
@@ -144,9 +143,7 @@ def _stream(source: Source) -> Iterator[IO[bytes]]:
 
 def _open_regular(path: Path) -> IO[bytes]:
     """A file opened; a named pipe would wait for ever, a device may never end. Raises OSError as `open` does."""
-    mode = path.stat().st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        kind = "named pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "device"
+    if kind := irregular_kind(path):
         raise DecodeError(f"a {kind}, not a file")
     return path.open("rb")
 

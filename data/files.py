@@ -9,9 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
-import yaml
-
 from data.errors import InputError
+from data.parameters import read_mapping
 from data.retry import UnreachableError, retried
 
 OPTIONS_VARIABLE = "PDSL_STORAGE_OPTIONS"
@@ -43,10 +42,17 @@ def open_binary(path: str | Path) -> IO[bytes]:
 def open_regular(path: Path) -> IO[bytes]:
     """A local file opened for reading; what is no regular file (a named pipe, a device) is an OSError: it could block
     for ever, or never end."""
-    mode = path.stat().st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+    if irregular_kind(path):
         raise OSError(errno.EINVAL, "no regular file", str(path))
     return path.open("rb")
+
+
+def irregular_kind(path: Path) -> str | None:
+    """What a local path is that can not be read to an end: "named pipe", "socket" or "device"; None for others."""
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return None
+    return "named pipe" if stat.S_ISFIFO(mode) else "socket" if stat.S_ISSOCK(mode) else "device"
 
 
 def read_remote(url: str) -> bytes:
@@ -132,15 +138,15 @@ class Folder:
         filesystem, inner = open_filesystem(self.url)
         return sorted(str(path).partition(inner.strip("/"))[2].lstrip("/") for path in filesystem.find(inner))
 
-    def sizes(self, suffix: str) -> dict[str, int]:
-        """Bytes of all files below this folder whose name ends with `suffix`, by relative path, sorted."""
+    def sizes(self, *suffixes: str) -> dict[str, int]:
+        """Bytes of all files below this folder whose name ends with one of `suffixes`, by relative path, sorted."""
         if not is_url(self.url):
-            found = [(name, Path(self.url, name).stat().st_size) for name in self.files() if name.endswith(suffix)]
+            found = [(name, Path(self.url, name).stat().st_size) for name in self.files() if name.endswith(suffixes)]
             return dict(found)
         filesystem, inner = open_filesystem(self.url)
         listing = filesystem.find(inner, detail=True)
         relative = {str(path).partition(inner.strip("/"))[2].lstrip("/"): info for path, info in listing.items()}
-        return {name: int(relative[name]["size"] or 0) for name in sorted(relative) if name.endswith(suffix)}
+        return {name: int(relative[name]["size"] or 0) for name in sorted(relative) if name.endswith(suffixes)}
 
 
 def _walk(top: Path) -> Iterator[Path]:
@@ -188,10 +194,4 @@ def storage_options(protocol: str) -> dict[str, Any]:
 @lru_cache(maxsize=1)
 def _read_options(path: str) -> Mapping[str, Any]:
     """Read once a process, not once an image."""
-    try:
-        options = yaml.safe_load(Path(path).read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise InputError(f"{OPTIONS_VARIABLE}={path}: can not be read ({error})") from error
-    if not isinstance(options, dict):
-        raise InputError(f"{OPTIONS_VARIABLE}={path}: expected a mapping of fsspec options")
-    return options
+    return read_mapping(path, f"{OPTIONS_VARIABLE}={path}", "of fsspec options")

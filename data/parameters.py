@@ -8,6 +8,7 @@ import dataclasses
 import math
 import types
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
@@ -15,6 +16,17 @@ import yaml
 from data.errors import InputError, nearest
 
 T = TypeVar("T")
+
+
+def read_mapping(path: str, where: str, what: str) -> dict[str, Any]:
+    """The mapping that YAML file `path` holds. Raises InputError: `where` names the file, `what` what it maps."""
+    try:
+        tree = yaml.safe_load(Path(path).read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{where}: can not be read ({error})") from error
+    if not isinstance(tree, dict):
+        raise InputError(f"{where}: expected a mapping {what}")
+    return tree
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:

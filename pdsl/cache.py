@@ -194,12 +194,11 @@ def open_cache(config: DataConfig, classes: Mapping[str, str | None]) -> CacheRe
     sources = [_open_source(s, config, names, class_names) for s, names in zip(stores, joined, strict=True)]
     items = [(place, int(row)) for place, s in enumerate(sources) for row in np.flatnonzero(s.usable)]
     left_out: Counter[str] = sum((source.left_out for source in sources), Counter())
+    failed = tuple(image for source in sources for image in source.failed)
     if not items:
         why = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
-        first = next((image for source in sources for image in source.failed), None)
-        why += f"; '{first.image}' in stage '{first.stage}': {first.reason}" if first else ""
+        why += f"; '{failed[0].image}' in stage '{failed[0].stage}': {failed[0].reason}" if failed else ""
         raise InputError(f"{', '.join(config.stores)}: no image to train on ({why})")
-    failed = tuple(image for source in sources for image in source.failed)
     return CacheReader(sources, class_names, items, left_out, config.max_proposals, config.min_size, failed)
 
 

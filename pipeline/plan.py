@@ -7,7 +7,7 @@ import numpy as np
 
 from data.records import ImageList
 from pipeline.task import ShardTask
-from store.completion import UPSTREAM, Completion, recorded_shards
+from store.completion import UPSTREAM, Completion
 from store.identity import StageIdentity
 from store.layout import DONE, STATUS
 from store.store import Store
@@ -66,9 +66,7 @@ def make_plan(
         plan.rows = dict(repair)
     if everything or repair is not None:
         return plan
-    recorded = recorded_shards(store.objects, identity.group, store.shard)
-    keys = (key for index, (key, _) in recorded.items() if first <= index < stop)
-    for record in store.completions(identity.group, keys):
+    for record in store.records(identity.group, shards):
         _consider(plan, store, identity, record, retry_failed)
     return plan
 

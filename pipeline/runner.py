@@ -169,8 +169,10 @@ def _settle_identity(
     if not begun:  # records first: without them nothing that is still there counts
         for prefix in (f"{stage.group}/records", *(layout.name for layout in layouts)):
             store.objects.delete_many([key for key, _ in store.objects.entries(prefix) if is_own_key(key)])
-    for key, document in stage_documents(identity, layouts).items():
-        if not begun or store.objects.read_many([key]).get(key) != document:
+    documents = stage_documents(identity, layouts)
+    there = store.objects.read_many(documents) if begun else {}
+    for key, document in documents.items():
+        if there.get(key) != document:
             store.objects.write(key, document)
     store.refresh()
 
@@ -196,10 +198,9 @@ def _identity_of_records(store: Store, stage: Stage, identity: StageIdentity, ke
 def _sweep(store: Store, stage: Stage, plan: Plan) -> None:
     """Remove what an interrupted run left: partial files, and shards without a record among those to be computed."""
     doomed = {index for index in plan.pending() if index not in plan.rows}
-    for layout in stage_layouts(stage, store.n_images, store.shard):
-        for key, _ in list(store.objects.entries(f"{layout.name}/c")) if doomed else ():
-            if key.endswith(PARTIAL) or layout.shard_of_key(key) in doomed:
-                store.objects.delete(key)
+    for layout in stage_layouts(stage, store.n_images, store.shard) if doomed else ():
+        keys = [key for key, _ in store.objects.entries(f"{layout.name}/c")]
+        store.objects.delete_many(key for key in keys if layout.shard_of_key(key) in doomed)
     _sweep_partials(store, stage)
 
 

@@ -66,11 +66,6 @@ class ShardTask:
     condemned: Mapping[int, str] = field(default_factory=dict)
     probed: bool = False
 
-    @property
-    def images(self) -> int:
-        """Number of images to compute."""
-        return self.stop - self.first if self.rows is None else len(self.rows)
-
 
 def limit_threads() -> None:
     """One thread for the numerical libraries of this process, those already loaded included."""

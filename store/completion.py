@@ -8,7 +8,7 @@ from datetime import datetime
 import numpy as np
 
 from store.documents import CHECKSUM, check_seal, parse_object, seal
-from store.layout import FORMAT
+from store.layout import DONE, FORMAT
 from store.objects import Objects
 from store.shards import checksum
 
@@ -26,6 +26,11 @@ class ImageOutcome:
     status: int
     reason: str
     seconds: float
+
+    @property
+    def failed_by_itself(self) -> bool:
+        """And not for what failed upstream."""
+        return self.status != DONE and self.reason != UPSTREAM
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Creating, opening and extending stores: the door to write (store/store.py reads)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -40,12 +40,14 @@ def create_or_open(
     *,
     shard: int | None = None,
     overwrite: bool = False,
+    tell: Callable[[str], None] = lambda message: None,
 ) -> Store:
     """The store of `images` at `url`: created, opened, or extended where images were added to the data set.
 
     Added images go behind those the store has (`Store.align` gives the list in store order); nothing is recomputed.
     shard: images a shard, 32 for a new store; an existing store keeps its own and refuses another.
     overwrite: a store of another image list is made anew, without its stages. Only what a store wrote is ever removed.
+    tell: hears of each change of labels before it is written.
     Raises InputError naming what differs, or for a place that holds anything else.
     """
     if not len(images):
@@ -62,7 +64,7 @@ def create_or_open(
         store = Store(objects, attributes)
         added, differences = _compare(store, images, shard)
         if not differences:
-            store = relabel(store, only_stored(store, images))
+            store = relabel(store, only_stored(store, images), tell)
             return _extend(store, images, added) if added else store
         if not overwrite:
             if all(difference.startswith(("class_names", "category_ids")) for difference in differences):
@@ -95,14 +97,14 @@ def _create(objects: Objects, images: ImageList, shard: int) -> Store:
         raise InputError(f"{images.spec} {images.split}: image '{twice}' is listed twice")
     objects.write(ROOT, group_document(unfinished_root()))
     objects.delete_many([key for key, _ in objects.entries("") if is_own_key(key) and key != ROOT])
-    layouts = image_layouts(len(images), len(images.class_names), shard)
-    write_image_shards(objects, layouts, images, range(-(-len(images) // shard)))
+    write_image_shards(objects, images, shard, range(-(-len(images) // shard)))
     attributes = {"format": FORMAT, "kind": KIND, **_image_attributes(images), "shard": shard}
-    return write_root(objects, layouts, attributes)
+    return write_root(objects, attributes)
 
 
-def write_root(objects: Objects, layouts: Sequence[ArrayLayout], attributes: dict[str, Any]) -> Store:
+def write_root(objects: Objects, attributes: dict[str, Any]) -> Store:
     """Documents of arrays, the copy of the root, the root last: only then is the store what it says."""
+    layouts = image_layouts(attributes["n_images"], len(attributes["class_names"]), attributes["shard"])
     documents = array_documents(layouts)
     images = {key: checksum(document) for key, document in documents.items() if key.startswith("images/")}
     attributes = {**attributes, DOCUMENTS: images}
@@ -126,10 +128,9 @@ def _image_attributes(images: ImageList) -> dict[str, Any]:
     }
 
 
-def write_image_shards(
-    objects: Objects, layouts: Sequence[ArrayLayout], images: ImageList, indexes: Sequence[int]
-) -> None:
-    """Write the given shards of images/id, images/size and images/label."""
+def write_image_shards(objects: Objects, images: ImageList, shard: int, indexes: Sequence[int]) -> None:
+    """Write the given shards of images/id, images/size and images/label, of `shard` images each."""
+    layouts = image_layouts(len(images), len(images.class_names), shard)
     ids = np.array([record.id for record in images.records], object)
     sizes, labels = images.size_matrix(), images.label_matrix()
     columns = list(zip(layouts, (ids, sizes, labels), strict=True))
@@ -150,45 +151,41 @@ def padded(layout: ArrayLayout, values: np.ndarray, index: int) -> np.ndarray:
 
 def _compare(store: Store, images: ImageList, shard: int | None) -> tuple[list[ImageRecord], list[str]]:
     """(images the store lacks, fields that differ so that the store can not be continued)."""
-    stored, attributes = store.listed(), store.attributes
+    stored = store.listed()
     differences = []
     if shard is not None and shard != store.shard:
         differences.append(f"store.shard: {store.shard} stored, {shard} now")
-    for name in ("class_names", "category_ids", "exif"):
-        now = _image_attributes(images)[name]
-        if attributes[name] != now:
-            differences.append(f"{name}: {attributes[name]} stored, {now} now")
-    if (was := store.decoding["grey_bits"]) != images.grey_bits:
-        differences.append(f"grey_bits: {was} stored, {images.grey_bits} now")
+    was = {**store.attributes, **store.decoding}
+    now = {
+        "class_names": list(images.class_names),
+        "category_ids": list(images.category_ids),
+        "exif": images.exif,
+        "grey_bits": images.grey_bits,
+    }
+    differences += [f"{name}: {was[name]} stored, {value} now" for name, value in now.items() if was[name] != value]
     by_id = {record.id: record for record in images.records}
     gone = [i for i in stored.ids if i not in by_id]
     if gone:
         differences.append(f"images: {len(gone)} of {len(stored)} are gone ('{gone[0]}' first)")
-    resized = [i for i, size in zip(stored.ids, stored.sizes.tolist(), strict=True) if _size(by_id.get(i)) != size]
-    resized = [i for i in resized if i in by_id]
+    sizes = zip(stored.ids, stored.sizes.tolist(), strict=True)
+    resized = [i for i, size in sizes if i in by_id and list(by_id[i].size) != size]
     if resized:
         differences.append(f"images: {len(resized)} have another size ('{resized[0]}' first)")
     known = set(stored.ids)
     return [record for record in images.records if record.id not in known], differences
 
 
-def _size(record: ImageRecord | None) -> list[int] | None:
-    return list(record.size) if record else None
-
-
 def _extend(store: Store, images: ImageList, added: Sequence[ImageRecord]) -> Store:
     """Append images: their shards first, array shapes next, the root last. An interrupted extension is begun again."""
     refuse_if_running(store)
-    by_id = {record.id: record for record in images.records}
-    old = tuple(by_id[i] for i in store.listed().ids)
+    old = store.align(only_stored(store, images)).records
     longer = replace(images, records=(*old, *added))
-    layouts = image_layouts(len(longer), len(images.class_names), store.shard)
     touched = range(len(old) // store.shard, -(-len(longer) // store.shard))
-    write_image_shards(store.objects, layouts, longer, touched)
+    write_image_shards(store.objects, longer, store.shard, touched)
     for group in store.groups():
         _lengthen(store, group, len(longer))
     attributes = {**store.attributes, **_image_attributes(longer), "extended": True}
-    return write_root(store.objects, layouts, attributes)
+    return write_root(store.objects, attributes)
 
 
 def _lengthen(store: Store, group: str, n: int) -> None:
@@ -207,7 +204,7 @@ def only_stored(store: Store, images: ImageList) -> ImageList:
     return replace(images, records=tuple(record for record in images.records if record.id in known))
 
 
-def relabel(store: Store, images: ImageList) -> Store:
+def relabel(store: Store, images: ImageList, tell: Callable[[str], None] = lambda message: None) -> Store:
     """Bring labels, classes and the place of the data set into a store; nothing is computed: no stage reads them.
 
     Interrupted, the store refuses to tell labels until it is done again. Raises InputError where `images` are not the
@@ -216,14 +213,15 @@ def relabel(store: Store, images: ImageList) -> Store:
     aligned = store.align(images)
     kept = {k: v for k, v in store.attributes.items() if k not in (LABELS, "max_pixels")}
     attributes = kept | _image_attributes(aligned)
-    changed = bool(label_changes(store, aligned))
-    if not changed and attributes == store.attributes:
+    changes = label_changes(store, aligned)
+    if not changes and attributes == store.attributes:
         return store
-    layouts = image_layouts(len(aligned), len(aligned.class_names), store.shard)
-    if changed:
+    for change in changes:
+        tell(f"{store.url}: {change}; the store gets the new labels")
+    if changes:
         store.objects.write(ROOT, group_document({**store.attributes, LABELS: UNFINISHED}))
-        write_image_shards(store.objects, layouts, aligned, range(store.n_shards))
-    return write_root(store.objects, layouts, attributes)
+        write_image_shards(store.objects, aligned, store.shard, range(store.n_shards))
+    return write_root(store.objects, attributes)
 
 
 def refuse_if_running(store: Store) -> None:

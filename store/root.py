@@ -72,12 +72,6 @@ def whole_root(objects: Objects) -> dict[str, Any]:
     return attributes
 
 
-def is_whole_store(objects: Objects) -> bool:
-    """Whether there is a store whose making has ended. Raises as `read_root`."""
-    attributes = read_root(objects)
-    return attributes is not None and not is_unfinished(attributes)
-
-
 def decoding_of(attributes: Mapping[str, Any]) -> Decoding:
     """How the images of a store are decoded: the root names what is not usual."""
     return {

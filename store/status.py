@@ -4,9 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from store.completion import UPSTREAM, Completion, recorded_shards
+from store.completion import Completion
 from store.identity import StageIdentity
-from store.layout import DONE
 from store.lock import Holder, live_lock
 from store.store import Store
 from store.tally import Tally
@@ -80,7 +79,7 @@ def stage_status(store: Store, group: str) -> StageStatus:
         return StageStatus(group, len(store), stale=store.stale(group), running=running)
     recent, failures = _Recent(holder), []
     tally = Tally()
-    for record in recent.watched(_records(store, identity)):
+    for record in recent.watched(store.records(group)):
         tally += Tally.of_records([record])
         failures += _failures(record, identity)
     status = StageStatus(identity.stage, len(store), tally, store.stale(group), running, failures=failures)
@@ -95,18 +94,11 @@ def failed_images(store: Store, *groups: str) -> list[FailedImage]:
     """Images that failed by themselves in one of the stages `groups`, upstream first; those that only lack what failed
     before do not stand there again. Raises InputError for a damaged group."""
     identities = [found for group in groups if (found := store.identity(group)) is not None]
-    return [failed for one in identities for record in _records(store, one) for failed in _failures(record, one)]
-
-
-def _records(store: Store, identity: StageIdentity) -> Iterator[Completion]:
-    """The records that count for a stage, in the order of the images."""
-    recorded = recorded_shards(store.objects, identity.group, store.shard)
-    keys = [key for _, (key, _) in sorted(recorded.items())]
-    return store.completions(identity.group, keys)
+    return [failed for one in identities for record in store.records(one.group) for failed in _failures(record, one)]
 
 
 def _failures(record: Completion, identity: StageIdentity) -> list[FailedImage]:
-    own = (image for image in record.images if image.status != DONE and image.reason != UPSTREAM)
+    own = (image for image in record.images if image.failed_by_itself)
     return [FailedImage(image.id, identity.stage, image.reason) for image in own]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from data.errors import InputError
-from data.records import Decoding, ImageList, image_digest
+from data.records import Decoding, ImageList
 from store.completion import Completion, read_completions, record_key, recorded_shards
 from store.documents import group_attributes
 from store.errors import DamagedStoreError, IncompleteStoreError
@@ -19,7 +19,7 @@ from store.identity import StageIdentity
 from store.images import ListedImages, StoredImages, label_digest
 from store.layout import PENDING, ArrayLayout, image_layouts, parse_array
 from store.objects import Objects
-from store.root import LABELS, ROOT, UNFINISHED, decoding_of, whole_root
+from store.root import LABELS, ROOT, UNFINISHED, decoding_of, is_unfinished, read_root, whole_root
 from store.shard_reader import ShardReader
 from store.shards import DamagedError
 from store.storage import open_objects
@@ -75,8 +75,7 @@ class Store:
     def listed(self) -> ListedImages:
         """Ids and sizes of the images; read once."""
         if self._listed is None:
-            ids, sizes = (self.read(f"images/{name}", slice(None)) for name in ("id", "size"))
-            listed = ListedImages(tuple(ids.tolist()), sizes)
+            listed = self._listed_in(0, self.n_images)
             if listed.digest() != self.digest:
                 raise DamagedStoreError(f"{self.url}: images/: ids and sizes do not match the store's digest")
             self._listed = listed
@@ -178,6 +177,12 @@ class Store:
         self.listed()  # read together, and not shard by shard
         return (record for record in read_completions(self.objects, keys) if self._holds(group, record))
 
+    def records(self, group: str, shards: tuple[int, int] | None = None) -> Iterator[Completion]:
+        """Those of a stage that count, of shards [first, stop) or of all, in the order of the images."""
+        first, stop = shards or (0, self.n_shards)
+        recorded = sorted(recorded_shards(self.objects, group, self.shard).items())
+        return self.completions(group, [key for index, (key, _) in recorded if first <= index < stop])
+
     def _holds(self, group: str, record: Completion) -> bool:
         """Whether a record is of the stage as the store has it, and of the images that the store lists in its rows."""
         identity = self.identity(group)
@@ -187,9 +192,15 @@ class Store:
         """Whether the images of a record are those that the store lists in its rows."""
         if record.stop > self.n_images:
             return False
-        ids, sizes = (self.read(f"images/{name}", range(record.first, record.stop)) for name in ("id", "size"))
-        digest = image_digest((i, h, w) for i, (h, w) in zip(ids.tolist(), sizes.tolist(), strict=True))
-        return record.digest in ("", digest) and ids.tolist() == [image.id for image in record.images]
+        part = self._listed_in(record.first, record.stop)
+        return record.digest in ("", part.digest()) and part.ids == tuple(image.id for image in record.images)
+
+    def _listed_in(self, first: int, stop: int) -> ListedImages:
+        """Ids and sizes of images [first, stop): of the whole list where it was read, else of their shards alone."""
+        if self._listed is not None:
+            return ListedImages(self._listed.ids[first:stop], self._listed.sizes[first:stop])
+        ids, sizes = (self.read(f"images/{name}", slice(first, stop)) for name in ("id", "size"))
+        return ListedImages(tuple(ids.tolist()), sizes)
 
     def _narrower_completion(self, group: str, index: int) -> Completion | None:
         """The last shard's record from before images were added: it covers fewer images than the shard now has."""
@@ -266,9 +277,7 @@ class Store:
     def status(self, group: str) -> np.ndarray:
         """(N,) uint8: 0 pending, 1 done, 2 failed; from the records, so never of a shard that is not whole."""
         values = np.full(self.n_images, PENDING, np.uint8)
-        recorded = recorded_shards(self.objects, group, self.shard)
-        keys = (key for _, (key, stop) in recorded.items() if stop <= self.n_images)
-        for record in self.completions(group, keys):
+        for record in self.records(group):
             values[record.first : record.stop] = record.statuses()
         return values
 
@@ -298,3 +307,10 @@ def open_store(url: str) -> Store:
     """A store at a local path or fsspec URL. Raises InputError if there is none, or if it is not a whole one."""
     objects = open_objects(url)
     return Store(objects, whole_root(objects))
+
+
+def find_store(url: str) -> Store | None:
+    """The store at `url`, None where there is none or its making has not ended. Raises InputError for anything else."""
+    objects = open_objects(url)
+    attributes = read_root(objects)
+    return None if attributes is None or is_unfinished(attributes) else Store(objects, attributes)

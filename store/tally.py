@@ -34,7 +34,7 @@ class Tally:
         seconds = [image.seconds for image in images if image.status == DONE]
         reasons = Counter(image.reason for image in images if image.status != DONE)
         upstream = reasons.pop(UPSTREAM, 0)
-        own = tuple((image.id, image.reason) for image in images if image.status != DONE and image.reason != UPSTREAM)
+        own = tuple((image.id, image.reason) for image in images if image.failed_by_itself)
         return cls(len(seconds), reasons.total(), upstream, sum(seconds), reasons=reasons, failures=own[:FEW])
 
     @classmethod

@@ -271,8 +271,7 @@ def withdraw_unreadable(store: Store, damage: Iterable[Damage]) -> None:
 
 def repair_root(store: Store) -> None:
     """Write the root, its copy and the documents of the image list as `store`, opened by what is whole, has them."""
-    layouts = image_layouts(len(store), len(store.attributes["class_names"]), store.shard)
-    write_root(store.objects, layouts, store.attributes)
+    write_root(store.objects, store.attributes)
 
 
 def repair_images(store: Store, images: ImageList, damage: Iterable[Damage]) -> None:
@@ -285,7 +284,6 @@ def repair_images(store: Store, images: ImageList, damage: Iterable[Damage]) -> 
         pass  # the ids themselves are damaged; the digest says whether the data set's own order is the store's
     if images.digest() != store.digest:
         raise InputError(f"{images.spec} {images.split}: not the image list of {store.url}; name the right --data")
-    layouts = image_layouts(len(store), len(images.class_names), store.shard)
-    write_image_shards(store.objects, layouts, images, indexes)
+    write_image_shards(store.objects, images, store.shard, indexes)
     labels = label_digest(store.read("images/label", slice(None)))
-    write_root(store.objects, layouts, {**store.attributes, "label_digest": labels})
+    write_root(store.objects, {**store.attributes, "label_digest": labels})

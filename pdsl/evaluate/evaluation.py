@@ -30,6 +30,11 @@ class Evaluation:
     predictions: Sequence[Prediction]
     metrics: Mapping[str, Any]
 
+    @property
+    def exit_status(self) -> int:
+        """0, or 3 if images could not be looked at."""
+        return 3 if self.metrics["failed"] else 0
+
     def write(self, folder: Path) -> None:
         """metrics.json and predictions.json in `folder`."""
         write_json(folder / METRICS, self.metrics)

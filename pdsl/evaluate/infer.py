@@ -77,7 +77,7 @@ def detect_images(
     name. Raises InputError where the store is damaged or incomplete.
     """
     rows = {image_id: row for row, image_id in enumerate(store.images().ids)}
-    reasons = {failed.image: failed.reason for failed in failed_images(store, PROPOSALS)}
+    reasons: dict[str, str] | None = None  # read only where an image failed
     detector = _Detector(model, config, class_ids, views(config.inference, tta))
     for record in images.records:
         row = rows[record.id]
@@ -87,6 +87,8 @@ def detect_images(
             yield record, str(error)
             continue
         if not is_done(store, PROPOSALS, row):
+            if reasons is None:
+                reasons = {failed.image: failed.reason for failed in failed_images(store, PROPOSALS)}
             yield record, f"stage '{PROPOSALS}' failed for it: {reasons.get(record.id, 'see `status`')}"
             continue
         present = torch.tensor([i in record.label for i in class_ids]) if only_present else None

@@ -1,5 +1,8 @@
 """A trained model run over a whole split, with its progress on stderr."""
 
+import sys
+from collections.abc import Mapping
+
 from rich.console import Console
 from rich.progress import track
 
@@ -10,6 +13,9 @@ from pdsl.evaluate.predictions import Prediction
 from pdsl.run.trained import TrainedModel
 from store.contents import PROPOSALS
 from store.store import Store
+
+FEW = 10
+"""Images that could not be looked at, which the terminal names."""
 
 
 def detect_split(
@@ -31,3 +37,14 @@ def detect_split(
         else:
             found += outcome
     return found, failed
+
+
+def tell_failures(failed: Mapping[str, str], consequence: str, more: str) -> None:
+    """Name on stderr the first images that could not be looked at, with the reasons of `detect_split`.
+
+    consequence: what becomes of such an image. more: where all of them are told.
+    """
+    for image_id, reason in list(failed.items())[:FEW]:
+        print(f"{image_id}: {reason}; {consequence}", file=sys.stderr)
+    if len(failed) > FEW:
+        print(f"… and {len(failed) - FEW} more images; {more}", file=sys.stderr)

@@ -34,7 +34,8 @@ def read_voc_results(path: Path, images: ImageList) -> list[Prediction]:
         raise InputError(f"{path}: no results; VOC's files are called like {example}")
     if len({match[1] for match in named.values()}) > 1:
         raise InputError(f"{path}: holds files of comp3 and of comp4; name a folder with those of one")
-    return [p for file, match in named.items() for p in _read(file, _class_id(file, match[2], images), images)]
+    known = {record.id for record in images.records}
+    return [p for file, match in named.items() for p in _read(file, _class_id(file, match[2], images), known)]
 
 
 def write_voc_results(folder: Path, predictions: Iterable[Prediction], images: ImageList) -> None:
@@ -61,8 +62,7 @@ def _class_id(file: Path, rest: str, images: ImageList) -> int:
     return images.class_names.index(max(fitting, key=len))
 
 
-def _read(file: Path, class_id: int, images: ImageList) -> list[Prediction]:
-    known = {record.id for record in images.records}
+def _read(file: Path, class_id: int, known: set[str]) -> list[Prediction]:
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

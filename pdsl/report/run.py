@@ -1,7 +1,5 @@
 """A run folder evaluated, with all that is written and said of it."""
 
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -9,6 +7,7 @@ from rich.console import Console
 from pdsl.evaluate.evaluation import Evaluation, evaluate_model, training_worth
 from pdsl.evaluate.evaluation_set import EvaluationSet
 from pdsl.evaluate.results import write_json
+from pdsl.evaluate.split import tell_failures
 from pdsl.evaluate.summary import print_metrics
 from pdsl.report.report import write_report
 from pdsl.run.names import COMPARISON, METRICS, PREDICTIONS, REPORT
@@ -34,12 +33,6 @@ def report_run(
         write_json(run / COMPARISON, training_worth(trained, evaluation))
     write_report(run, folder / REPORT, evaluation)
     print(f"written: {', '.join(str(folder / name) for name in (METRICS, PREDICTIONS, REPORT))}")
-    _tell_failures(evaluation.metrics["failed"])
+    failed = evaluation.metrics["failed"]
+    tell_failures(failed, "it counts as an image without detections", f"see 'failed' in {METRICS}")
     return evaluation
-
-
-def _tell_failures(failed: Mapping[str, str]) -> None:
-    for image_id, reason in list(failed.items())[:10]:
-        print(f"{image_id}: {reason}; it counts as an image without detections", file=sys.stderr)
-    if len(failed) > 10:
-        print(f"… and {len(failed) - 10} more images; see 'failed' in {METRICS}", file=sys.stderr)

@@ -94,6 +94,11 @@ def load_checkpoint(source: str | Path, device: torch.device | str = "cpu") -> C
             raise InputError(f"{path}: holds no {FOLDER}/{LAST}; give the run folder of a training that saved one")
         path = last
     check_whole(path)
+    return read_checkpoint(path, device)
+
+
+def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoint:
+    """A checkpoint file that `check_whole` has passed. Raises InputError that names it if it holds other things."""
     try:
         checkpoint = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # a damaged file can raise anything

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -81,7 +82,7 @@ class RunLog:
     ) -> None:
         """One entry after update `step` (1-based)."""
         loss = sum(averages.terms.values())
-        entry = {
+        entry: dict[str, Any] = {
             "step": step,
             "loss": loss,
             "terms": averages.terms,
@@ -92,13 +93,9 @@ class RunLog:
             "blocked_steps": averages.n_blocked,
             "blocked": [asdict(image) for image in averages.blocked],
         }
-        if figures is not None:
-            entry["validation"] = figures
-        self.file.write(json.dumps(entry) + "\n")
         scalars = {"loss": loss, "lr": lr, "grad_norm": averages.grad_norm, "images_per_second": rate}
-        scalars |= {f"terms/{name}": value for name, value in averages.terms.items()} | _flat(figures or {})
-        for name, value in scalars.items():
-            self.scalars.add_scalar(name, value, step)
+        scalars |= {f"terms/{name}": value for name, value in averages.terms.items()}
+        self._put(entry, scalars, figures)
         self._tell(step, loss, averages.terms, rate)
         if figures is not None:
             self._tell_figures(step, figures)
@@ -109,10 +106,15 @@ class RunLog:
 
     def write_figures(self, step: int, figures: Figures) -> None:
         """An entry of figures alone, after update `step`: of an evaluation that was left out before."""
-        self.file.write(json.dumps({"step": step, "terms": {}, "validation": figures}) + "\n")
-        for name, value in _flat(figures).items():
-            self.scalars.add_scalar(name, value, step)
+        self._put({"step": step, "terms": {}}, {}, figures)
         self._tell_figures(step, figures)
+
+    def _put(self, entry: Mapping[str, Any], scalars: Mapping[str, float], figures: Figures | None) -> None:
+        """A line of log.jsonl, and its scalars for TensorBoard."""
+        measured = {} if figures is None else {"validation": figures}
+        self.file.write(json.dumps({**entry, **measured}) + "\n")
+        for name, value in {**scalars, **_flat(figures or {})}.items():
+            self.scalars.add_scalar(name, value, entry["step"])
 
     def _tell(self, step: int, loss: float, terms: Mapping[str, float], rate: float) -> None:
         detail = " ".join(f"{name} {value:.3g}" for name, value in terms.items())

@@ -21,7 +21,7 @@ from pdsl.learnable import unlearnable
 from pdsl.model.build import build_model
 from pdsl.model.pdsl import PDSL
 from pdsl.model.weights import load_backbone_weights
-from pdsl.run.checkpoint import Checkpoint, load_checkpoint, resumable_checkpoint, save_checkpoint
+from pdsl.run.checkpoint import Checkpoint, load_checkpoint, read_checkpoint, resumable_checkpoint, save_checkpoint
 from pdsl.run.folder import open_run, read_log, refuse_existing
 from pdsl.run.lock import run_lock
 from pdsl.run.names import CONFIG, LOG
@@ -92,7 +92,7 @@ def train(
         model, config = _build(config, cache, with_weights=found is None, tell=world.is_first)
         model = model.to(world.device)
         optimizer = build_optimizer(model.train(), config.optimizer)
-        checkpoint = load_checkpoint(found, world.device) if found else None
+        checkpoint = read_checkpoint(found, world.device) if found else None
         start = _restore(checkpoint, model, optimizer, cache) if checkpoint else 0
         owed = checkpoint is not None and world.any(_owes_figures(checkpoint, run))
         world.broadcast(model.state_dict().values())
@@ -142,7 +142,7 @@ def _restore(checkpoint: Checkpoint, model: PDSL, optimizer: torch.optim.Optimiz
         raise InputError(
             "--store: not what the run was trained on (other images or other stages); give the same stores"
         )
-    if checkpoint.get("labels", cache.label_digest()) != cache.label_digest():
+    if "labels" in checkpoint and checkpoint["labels"] != cache.label_digest():
         raise InputError(
             "--resume: the labels of the stores were changed since this run began, so it can not be continued exactly; "
             "train another run (with --init from these weights)"
@@ -156,10 +156,14 @@ def _restore(checkpoint: Checkpoint, model: PDSL, optimizer: torch.optim.Optimiz
 def _owes_figures(checkpoint: Checkpoint, run: Path) -> bool:
     """Whether an evaluation was due at the checkpoint and left out, because a signal had come."""
     config, step = checkpoint["config"], checkpoint["step"]
-    every = config.get("validation", {}).get("every", 0)
-    if not every or (step % every and step != config["steps"]):
+    if not _figures_due(step, config["steps"], config.get("validation", {}).get("every", 0)):
         return False
     return not any(entry["step"] == step and "validation" in entry for entry in read_log(run / LOG))
+
+
+def _figures_due(done: int, steps: int, every: int) -> bool:
+    """Whether the model is evaluated after `done` of `steps` updates; every: `validation.every`."""
+    return every > 0 and (done == steps or done % every == 0)
 
 
 class _Session:
@@ -218,7 +222,8 @@ class _Session:
         """After `done` updates: evaluation, log and checkpoint as they are due; whether to stop here."""
         last = done == self.config.steps
         save_due = last or done % self.config.checkpoint_every == 0
-        validate_due = self.validate is not None and (last or done % self.config.validation.every == 0)
+        due = _figures_due(done, self.config.steps, self.config.validation.every)
+        validate_due = self.validate is not None and due
         log_due = save_due or validate_due or done % self.config.log_every == 0
         if self.log:
             self.log.advance(done)

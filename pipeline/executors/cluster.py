@@ -13,12 +13,9 @@ options:               # keywords of dask_jobqueue.SLURMCluster or distributed.S
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
-
-import yaml
 
 from data import parameters
 from data.errors import InputError
@@ -54,12 +51,7 @@ class ClusterFile:
 
 def load_cluster_file(path: str, workers: int | None = None) -> ClusterFile:
     """Read and check a cluster file; `workers` overrides its number. Raises InputError."""
-    try:
-        values = yaml.safe_load(Path(path).read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise InputError(f"--cluster {path}: can not be read ({error})") from error
-    if not isinstance(values, Mapping):
-        raise InputError(f"--cluster {path}: expected a mapping with kind, workers and options")
+    values = parameters.read_mapping(path, f"--cluster {path}", "with kind, workers and options")
     if workers is not None:
         values = {**values, "workers": workers, "at_least": min(workers, values.get("at_least", 1))}
     try:

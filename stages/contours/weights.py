@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from data.errors import InputError
+from data.whole_file import whole_file
 from stages.contours.net import ContourNet, ConvBlock
 
 PACKAGED = Path(__file__).with_name("contour_net.npz")
@@ -17,9 +18,8 @@ PACKAGED = Path(__file__).with_name("contour_net.npz")
 def save_weights(net: ContourNet, path: Path) -> None:
     """Write all parameters and running statistics; the file appears whole or not at all."""
     arrays = {name: value.numpy().astype(np.float16) for name, value in net.state_dict().items() if value.ndim}
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, allow_pickle=False, **arrays)
-    partial.replace(path)
+    with whole_file(path) as file:
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def load_net(path: Path = PACKAGED) -> ContourNet:

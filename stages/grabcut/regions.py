@@ -5,12 +5,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from stages.regions.contour import FULL_CONTOUR, LAB_UNIT
 from stages.regions.criterion import MergeCriterion
-from stages.regions.graph import build_region_graph
 from stages.regions.hierarchy import bound_up, build_hierarchy, sum_up
 from stages.regions.iou import box_iou
-from stages.regions.watershed import watershed
+from stages.regions.superpixels import build_superpixels
 
 MERGE_SIZE, MERGE_COLOUR = 0.5, 0.3
 """Merge criterion: the one that serves MCG best; a second hierarchy with another added nothing here."""
@@ -47,9 +45,7 @@ class Regions(NamedTuple):
 
 def build_regions(strength: np.ndarray, lab: np.ndarray, leaves: int) -> Regions:
     """Hierarchy of contours `strength` (h, w) uint16, FULL_CONTOUR at most, and `lab` (h, w, 3) float32."""
-    label, count = watershed(strength)
-    contour = strength.astype(np.float32) / np.float32(FULL_CONTOUR)
-    graph = build_region_graph(label, count, contour, lab / np.array(LAB_UNIT, np.float32))
+    label, _, graph = build_superpixels(strength, lab)
     tree = build_hierarchy(graph, MergeCriterion(MERGE_SIZE, MERGE_COLOUR, leaves), label.size)
     area = sum_up(tree.parent, tree.leaf_of, graph.area)
     box = bound_up(tree.parent, tree.leaf_of, graph.box).astype(np.float64)

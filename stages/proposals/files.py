@@ -20,8 +20,6 @@ from stages.proposals.formats import PICKLE_SUFFIXES, BadProposals, read_mat, re
 from stages.proposals.image_names import by_image_name, find, missing
 
 MAT = ".mat"
-FEW = 3
-"""Names of a file that a message shows."""
 OUTSIDE_TOLERANCE = 2.0
 """Pixels by which a box may leave its image before it counts as outside: rounding of other tools."""
 LARGEST_SHARE, SUSPICIOUS_SHARE = 0.25, 0.05
@@ -48,8 +46,7 @@ class ProposalFiles:
         folder = Folder.at(self.path)
         if not folder.has():
             raise InputError(f"{self.path}: no such folder or file; give the proposals' folder or pickle")
-        is_file = self._is_pickle or self.path.lower().endswith(MAT)
-        fingerprint = digest_of_content(folder) if is_file else digest_of_listing(_mat_sizes(folder))
+        fingerprint = digest_of_content(folder) if self._is_file else digest_of_listing(_mat_sizes(folder))
         object.__setattr__(self, "url", folder.url)
         object.__setattr__(self, "fingerprint", fingerprint)
         self._check_readable()
@@ -74,11 +71,11 @@ class ProposalFiles:
     def missing(self, image_ids: Sequence[str]) -> tuple[list[str], list[str]]:
         """(those of the images that the files lack, how the files call their images: the first few names)."""
         table = _table(self.url, self.fingerprint) if self._is_table else _index(self.url, self.fingerprint)
-        return missing(table, image_ids), list(table)[:FEW]
+        return missing(table, image_ids)
 
     def _check_readable(self) -> None:
         """InputError now rather than a failure of every image later."""
-        if self._is_pickle or self.path.lower().endswith(MAT):
+        if self._is_file:
             table = _table(self.url, self.fingerprint)
             object.__setattr__(self, "mat_table", bool(table) and not self._is_pickle)
         if self._is_table:
@@ -97,6 +94,10 @@ class ProposalFiles:
     @property
     def _is_table(self) -> bool:
         return self._is_pickle or self.mat_table
+
+    @property
+    def _is_file(self) -> bool:
+        return self._is_pickle or self.path.lower().endswith(MAT)
 
     @property
     def _is_pickle(self) -> bool:
@@ -119,7 +120,7 @@ def digest_of_listing(sizes: Mapping[str, int]) -> str:
 
 def _mat_sizes(folder: Folder) -> dict[str, int]:
     """Bytes of the .mat files below a folder by relative path, sorted."""
-    return dict(sorted((folder.sizes(MAT) | folder.sizes(MAT.upper())).items()))
+    return folder.sizes(MAT, MAT.upper())
 
 
 @lru_cache(maxsize=4)

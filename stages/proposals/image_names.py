@@ -11,6 +11,8 @@ from pipeline.spec import ImageFailure
 T = TypeVar("T")
 
 NOT_IN_FILE = "not in file"
+FEW = 3
+"""Names of a file that a message shows."""
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".jp2")
 COCO_STEM = re.compile(r"(?:COCO_\w+_)?(\d{12})")
 
@@ -29,25 +31,22 @@ def by_image_name(table: Mapping[str, T]) -> dict[str, T]:
 def find(table: Mapping[str, T], image_id: str) -> T:
     """The entry of an image: under its id, or for ids that others turned into integers ("2007_000032", "000005") under
     the number. Raises ImageFailure "not in file"."""
+    key = _key(table, image_id)
+    if key is None:
+        raise ImageFailure(NOT_IN_FILE)
+    return table[key]
+
+
+def missing(table: Mapping[str, object], image_ids: Iterable[str]) -> tuple[list[str], list[str]]:
+    """(those images of which the table has nothing, how the table calls its images: the first FEW names)."""
+    return [image_id for image_id in image_ids if _key(table, image_id) is None], list(table)[:FEW]
+
+
+def _key(table: Mapping[str, object], image_id: str) -> str | None:
     if image_id in table:
-        return table[image_id]
+        return image_id
     digits = image_id.replace("_", "")
-    if digits.isdecimal() and (key := str(int(digits))) in table:
-        return table[key]
-    raise ImageFailure(NOT_IN_FILE)
-
-
-def missing(table: Mapping[str, object], image_ids: Iterable[str]) -> list[str]:
-    """Those images of which the table has nothing."""
-
-    def absent(image_id: str) -> bool:
-        try:
-            find(table, image_id)
-        except ImageFailure:
-            return True
-        return False
-
-    return [image_id for image_id in image_ids if absent(image_id)]
+    return key if digits.isdecimal() and (key := str(int(digits))) in table else None
 
 
 def _other_names(key: str) -> set[str]:

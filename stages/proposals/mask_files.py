@@ -19,10 +19,11 @@ from data.boxes import xywh_to_xyxy
 from data.errors import InputError
 from data.files import Folder
 from data.json_file import read_json
+from data.json_stream import is_finite_number
 from data.masks import MASK_SIDE, pack, to_box_frame
 from data.rle import RLE
 from pipeline.spec import ImageFailure
-from stages.proposals.files import FEW, digest_of_content, digest_of_listing, fitting
+from stages.proposals.files import digest_of_content, digest_of_listing, fitting
 from stages.proposals.formats import BadProposals
 from stages.proposals.image_names import by_image_name, find, missing
 
@@ -71,10 +72,10 @@ class MaskFiles:
     @staticmethod
     def at(path: str) -> bool:
         """Whether masks lie there: a JSON file, or a folder with some and without .mat files."""
-        folder = Folder.at(path)
         if path.lower().endswith(JSON):
             return True
-        return bool(folder.sizes(JSON)) and not folder.sizes(".mat")
+        names = Folder.at(path).files()
+        return any(n.endswith(JSON) for n in names) and not any(n.endswith(".mat") for n in names)
 
     def lookup(self, image_id: str, size: tuple[int, int]) -> MaskProposals:
         """Proposals of an image of `size` (height, width).
@@ -89,8 +90,7 @@ class MaskFiles:
 
     def missing(self, image_ids: Sequence[str]) -> tuple[list[str], list[str]]:
         """(those of the images that the files lack, how the files call their images: the first few names)."""
-        index = _index(self.url, self.fingerprint)
-        return missing(index, image_ids), list(index)[:FEW]
+        return missing(_index(self.url, self.fingerprint), image_ids)
 
 
 def read_masks(entries: Sequence[Any], size: tuple[int, int]) -> MaskProposals:
@@ -149,7 +149,7 @@ def _score(entry: Mapping[str, Any], number: int, count: int) -> float:
 
 
 def _number(value: Any, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= 1e9:
+    if not is_finite_number(value) or abs(value) > 1e9:
         raise ValueError(f"{name}: {value!r:.60} is not a number")
     return float(value)
 

@@ -132,6 +132,18 @@ def test_a_broken_image_gives_exit_status_3(tmp_path: Path, url: str, capsys: py
     assert (open_store(url).status("grabcut") == 1).all()
 
 
+def test_an_image_of_another_size_is_refused_with_the_cure(tmp_path: Path, url: str) -> None:
+    write_scenes(tmp_path / "data", train=4, val=2, side=96)
+    data, wanted = f"voc:{tmp_path / 'data'}", {"settings": {"proposals": SETTINGS["proposals"]}}
+    assert precomputed(data, url, stage="proposals", **wanted) == 0
+    write_scenes(tmp_path / "larger", train=4, val=2, side=120)
+    moved = f"voc:{tmp_path / 'larger'}"
+    with pytest.raises(InputError, match=r"have another size .* or --overwrite to delete this one"):
+        precomputed(moved, url, stage="proposals", **wanted)
+    assert precomputed(moved, url, overwrite=True) == 0
+    assert open_store(url).listed().sizes.max() == 120
+
+
 def test_dry_run_writes_nothing(data: str, url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert precomputed(data, url, dry_run=True) == 0
     said = capsys.readouterr().out

@@ -14,10 +14,10 @@ from stages.proposals.mcg.params import McgParams
 from stages.proposals.mcg.ranking import expected_objects
 from stages.proposals.mcg.region_tree import RegionTree, build_tree
 from stages.proposals.mcg.selection import select
-from stages.regions.contour import FULL_CONTOUR, LAB_UNIT, resize_long_side, smooth_contour
-from stages.regions.graph import RegionGraph, build_region_graph
+from stages.regions.contour import resize_long_side, smooth_contour
+from stages.regions.graph import RegionGraph
 from stages.regions.hierarchy import build_hierarchy
-from stages.regions.watershed import watershed
+from stages.regions.superpixels import build_superpixels
 
 LEAST_SIDE = 4
 """Boxes of at most this many original pixels in width or height are no proposals."""
@@ -89,12 +89,10 @@ def _superpixels(image: np.ndarray, side: int, detector: ContourDetector) -> Sup
     probability = detector(small)
     if probability.shape != small.shape[:2]:
         raise ValueError(f"the contour detector gave shape {probability.shape} for an image of {small.shape[:2]}")
-    smooth = smooth_contour(probability)
-    labels, count = watershed(smooth)
-    contour = smooth.astype(np.float32) / np.float32(FULL_CONTOUR)
-    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32) / np.array(LAB_UNIT, np.float32)
+    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32)
+    labels, contour, graph = build_superpixels(smooth_contour(probability), lab)
     scale = image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]
-    return Superpixels(contour, labels, build_region_graph(labels, count, contour, lab), scale)
+    return Superpixels(contour, labels, graph, scale)
 
 
 def _large_enough(box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
