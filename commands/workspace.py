@@ -10,7 +10,7 @@ import yaml
 
 from data.errors import InputError, nearest
 from data.files import is_url
-from data.parameters import merge
+from data.parameters import merge, read_mapping
 from pdsl.run.names import CONFIG
 
 FILE = "pdsl.yaml"
@@ -77,12 +77,7 @@ class Workspace:
         path = (folder or Path.cwd()) / FILE
         if not path.exists():
             return cls({})
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8-sig")) or {}
-        except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-            raise InputError(f"{path}: not valid YAML: {error}") from error
-        if not isinstance(values, dict):
-            raise InputError(f"{path}: expected a mapping of keys; `pdsl init` writes an example")
+        values = read_mapping(path, str(path), "of keys; `pdsl init` writes an example")
         known = set(yaml.safe_load(workspace_text(data="", train="", val="", config="")))
         for key in values:
             if key not in known:

@@ -10,12 +10,9 @@ from data.boxes import xywh_to_xyxy
 from data.coco import entries, entry_fault
 from data.coco_layout import CocoLayout
 from data.errors import InputError
-from data.json_stream import is_finite_number
-from data.numbers import identifier, whole
+from data.numbers import Bbox, bbox, identifier, number, whole
 from data.records import ImageList
 from data.truth import ImageTruth, TruthObject
-
-Bbox = tuple[float, float, float, float]
 
 
 def load_truth(layout: CocoLayout, images: ImageList) -> list[ImageTruth]:
@@ -25,13 +22,13 @@ def load_truth(layout: CocoLayout, images: ImageList) -> list[ImageTruth]:
     class_of = {category: class_id for class_id, category in enumerate(images.category_ids)}
     sizes = {record.id: record.size for record in images.records}
     objects: dict[str, list[TruthObject]] = {image_id: [] for image_id in sizes}
-    for key, number, item in entries(layout, images.split, polygons=True):
+    for key, place, item in entries(layout, images.split, polygons=True):
         if key == "annotations":
             try:
                 image_id = identifier(item["image_id"], "image_id")
                 objects[image_id].append(_object(item, sizes[image_id], class_of))
             except (KeyError, TypeError, ValueError) as error:
-                fault = entry_fault(key, number, item, error)
+                fault = entry_fault(key, place, item, error)
                 raise InputError(f"{where}: {fault}") from error
     if not any(objects.values()):
         raise InputError(f"{where}: holds no annotations, so there is nothing to compare with; name another split")
@@ -41,44 +38,35 @@ def load_truth(layout: CocoLayout, images: ImageList) -> list[ImageTruth]:
 
 def _object(item: Mapping[str, Any], size: tuple[int, int], class_of: Mapping[int, int]) -> TruthObject:
     mask = rle.from_coco(item.get("segmentation"), size) if max(size) else None  # else: a file that is no image
-    bbox = _bbox(item.get("bbox"), mask)
-    x, y, width, height = bbox
+    box = _box(item.get("bbox"), mask)
+    x, y, width, height = box
     if max(size) and (x + width < 0 or y + height < 0 or x > size[1] or y > size[0]):
-        raise ValueError(f"bbox: {list(bbox)} lies outside the image of {size[1]} x {size[0]} (width x height)")
+        raise ValueError(f"bbox: {list(box)} lies outside the image of {size[1]} x {size[0]} (width x height)")
     has_box = width > 0 and height > 0
     if not has_box and mask is None:
-        raise ValueError(f"bbox: {list(bbox)} encloses nothing")
+        raise ValueError(f"bbox: {list(box)} encloses nothing")
     return TruthObject(
         class_of[whole(item["category_id"], "category_id")],
-        xywh_to_xyxy(np.array(bbox)),
+        xywh_to_xyxy(np.array(box)),
         mask,
         crowd=_crowd(item),
         area=_area(item),
         has_box=has_box,
-        bbox=bbox,
+        bbox=box,
     )
 
 
-def _bbox(bbox: Any, mask: rle.RLE | None) -> Bbox:
+def _box(value: Any, mask: rle.RLE | None) -> Bbox:
     """The box that an annotation gives, or, where it gives none, that of its mask."""
-    if (bbox is None or bbox == []) and mask is not None:
-        x, y, width, height = rle.box(mask)
-        return x, y, width, height
-    if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(is_finite_number, bbox)):
-        raise ValueError(f"bbox: {bbox!r:.60} is not [x, y, width, height]")
-    if min(bbox[2:]) < 0:
-        raise ValueError(f"bbox: {bbox} has a negative width or height; COCO's order is [x, y, width, height]")
-    x, y, width, height = map(float, bbox)
-    if not all(map(is_finite_number, (x + width, y + height, width * height))):
-        raise ValueError(f"bbox: {bbox} is too large")
-    return x, y, width, height
+    return rle.box(mask) if (value is None or value == []) and mask is not None else bbox(value)
 
 
 def _area(item: Mapping[str, Any]) -> float | None:
-    area = item.get("area")
-    if area is not None and not (is_finite_number(area) and area >= 0):
-        raise ValueError(f"area: {area!r:.60} is not a number of pixels")
-    return None if area is None else float(area)
+    if item.get("area") is None:
+        return None
+    if (area := number(item["area"], "area")) < 0:
+        raise ValueError(f"area: {area} is not a number of pixels")
+    return area
 
 
 def _crowd(item: Mapping[str, Any]) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from data.json_stream import is_finite_number
+from data.numbers import Bbox, number
 
 RLE = dict[str, Any]
 """COCO run-length encoding: {"size": [height, width], "counts": bytes}; decode with pycocotools.mask."""
@@ -29,7 +29,7 @@ def decode(rle: RLE) -> np.ndarray:
     return np.asarray(coco_mask.decode(rle), bool)
 
 
-def box(rle: RLE) -> tuple[float, float, float, float]:
+def box(rle: RLE) -> Bbox:
     """[x, y, width, height] of the pixels of an RLE; zeros where it has none."""
     x, y, width, height = coco_mask.toBbox(rle).tolist()
     return x, y, width, height
@@ -69,9 +69,7 @@ def _from_polygons(polygons: Sequence[Any], size: tuple[int, int]) -> RLE | None
             raise ValueError("segmentation: a polygon is a list [x, y, x, y, …]")
         for values, limit, axis in ((polygon[::2], width, "x"), (polygon[1::2], height, "y")):
             for value in values:
-                if not is_finite_number(value):
-                    raise ValueError(f"segmentation: {value!r:.60} is not a finite number")
-                if not -OUTSIDE_TOLERANCE <= value <= limit + OUTSIDE_TOLERANCE:
+                if not -OUTSIDE_TOLERANCE <= number(value, "segmentation") <= limit + OUTSIDE_TOLERANCE:
                     raise ValueError(
                         f"segmentation: {axis} {value:g} lies outside the image of {width} x {height} (width x height)"
                     )
@@ -85,7 +83,7 @@ def _from_points(polygons: Sequence[Any]) -> Sequence[Any]:
     if len(polygons) >= 3 and all(map(_is_point, polygons)):
         polygons = [polygons]
     return [
-        [number for point in polygon for number in point]
+        [value for point in polygon for value in point]
         if isinstance(polygon, list) and polygon and all(map(_is_point, polygon))
         else polygon
         for polygon in polygons
@@ -93,7 +91,7 @@ def _from_points(polygons: Sequence[Any]) -> Sequence[Any]:
 
 
 def _is_point(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and not any(isinstance(number, list) for number in value)
+    return isinstance(value, list) and len(value) == 2 and not any(isinstance(part, list) for part in value)
 
 
 def _from_runs(counts: list[Any], size: tuple[int, int]) -> RLE:
