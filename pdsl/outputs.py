@@ -9,8 +9,7 @@ from data.errors import InputError
 from data.files import is_url
 from data.records import ImageList
 from pdsl.report.panels import is_own_picture
-from pdsl.run.checkpoint import FOLDER
-from pdsl.run.names import CONFIG, LOG, WORKSPACE
+from pdsl.run.names import CHECKPOINTS, CONFIG, LOG, WORKSPACE
 
 PICTURES = frozenset(Image.registered_extensions())
 
@@ -50,7 +49,7 @@ def _files_of(run: str | Path | None) -> list[Path]:
     folder = Path(run or "")
     if run is None or not folder.is_dir():
         return [folder] if run else []
-    return [folder / CONFIG, folder / LOG, *(folder / FOLDER).glob("*")]
+    return [folder / CONFIG, folder / LOG, *(folder / CHECKPOINTS).glob("*")]
 
 
 def _same_file(output: Path, inputs: Iterable[str | Path]) -> str | Path | None:

@@ -11,9 +11,10 @@ import torch
 
 from data.errors import InputError, some
 from data.whole_file import PARTIAL, settle, whole_file
+from pdsl.run.names import CHECKPOINTS
 from pdsl.run.seal import DamagedFileError, check_seal, write_sealed
 
-FOLDER = "checkpoints"
+FOLDER = CHECKPOINTS
 LAST = "last.pt"
 NEEDED: dict[str, type] = {"model": dict, "step": int, "config": dict, "class_names": list}
 """What a checkpoint holds at least, and its types."""

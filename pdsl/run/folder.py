@@ -13,9 +13,8 @@ from data.parameters import nest, replace, to_plain
 from data.whole_file import PARTIAL, write_whole
 from pdsl.config.load import config_from_plain, load_config, save_config
 from pdsl.config.tree import Config
-from pdsl.run.checkpoint import FOLDER
 from pdsl.run.lock import LOCK
-from pdsl.run.names import CONFIG, LOG
+from pdsl.run.names import CHECKPOINTS, CONFIG, LOG
 
 CHANGEABLE = frozenset(
     {
@@ -50,7 +49,7 @@ def open_run(run: Path, config: Config, start: int) -> None:
 
 def remove_partial(run: Path) -> None:
     """Remove what a killed process left half written in a run folder."""
-    for path in (*run.glob(f"*{PARTIAL}"), *(run / FOLDER).glob(f"*{PARTIAL}")):
+    for path in (*run.glob(f"*{PARTIAL}"), *(run / CHECKPOINTS).glob(f"*{PARTIAL}")):
         path.unlink(missing_ok=True)
 
 

@@ -1,6 +1,7 @@
 """Names of the files of a run folder, and of a workspace."""
 
 CONFIG = "config.yaml"
+CHECKPOINTS = "checkpoints"
 LOG = "log.jsonl"
 TENSORBOARD = "tensorboard"
 METRICS, PREDICTIONS, REPORT = "metrics.json", "predictions.json", "report.html"
