@@ -11,9 +11,9 @@ import yaml
 from data.errors import InputError, nearest
 from data.files import is_url
 from data.parameters import merge, read_mapping
-from pdsl.run.names import CONFIG
+from pdsl.run.names import CONFIG, WORKSPACE
 
-FILE = "pdsl.yaml"
+FILE = WORKSPACE
 
 TEMPLATE = """\
 # A workspace: in this folder `precompute`, `status`, `verify`, `train`, `eval` and `predict` need no options.
