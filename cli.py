@@ -67,6 +67,13 @@ def option_data(required_for: str) -> Callable[..., Any]:
     return click.option("--data", metavar="SPEC", help=f"{required_for}: voc:DIR, coco:DIR or folder:DIR.")
 
 
+def _complete_keys(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """For the shell: keys of the configuration that begin with what was typed."""
+    from commands.config import complete_key
+
+    return complete_key(incomplete, assignment=param.name == "overrides")
+
+
 @cli.command()
 @click.option("--data", required=True, metavar="SPEC", help="voc:DIR, coco:DIR or folder:DIR.")
 @click.option("--train", metavar="SPLIT", help="Training split (default: by the kind of data set).")
@@ -162,18 +169,30 @@ def inspect(store: str | None, image: str, out: str, data: str | None) -> None:
 
 
 @cli.command(context_settings={"ignore_unknown_options": False})
-@click.option("--config", metavar="FILE.yaml", help="Configuration; see configs/.")
+@click.option("--config", metavar="FILE.yaml", help="Configuration: a file, or a name that ships with pdsl.")
 @click.option("--store", "stores", multiple=True, metavar="URL", help="Store with all stages; may be repeated.")
 @click.option("--out", metavar="RUN", help="Run folder to create.")
 @click.option("--resume", is_flag=True, help="Continue the run in --out from its last checkpoint, exactly.")
 @click.option("--init", metavar="RUN", help="Start from the weights of another run.")
 @option_data("Where the images are now")
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=_complete_keys)
 def train(**options: Any) -> None:
-    """Train from the stores. With torchrun: on several GPUs."""
+    """Train from the stores. With torchrun: on several GPUs. `pdsl config` lists the keys."""
     from commands import train as command
 
     finish(command.run(**Workspace.find().train_options(**options)))
+
+
+@cli.command()
+@click.argument("key", required=False, metavar="[KEY]", shell_complete=_complete_keys)
+@click.option("--diff", nargs=2, metavar="A B", help="Compare two: shipped names, YAML files or run folders.")
+def config(key: str | None, diff: tuple[str, str] | None) -> None:
+    """Every key of the configuration with type, default and meaning; KEY explains one; --diff compares two."""
+    from commands import config as command
+
+    if key and diff:
+        raise click.UsageError("KEY and --diff: give one of the two")
+    finish(command.run(key=key, diff=diff))
 
 
 @cli.command()
