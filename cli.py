@@ -237,21 +237,37 @@ def evaluate(**options: Any) -> None:
 @option_data("With --split: the data set")
 @click.option("--split", help="Instead of images: a whole split, whose detections are written as a results file.")
 @click.option("--store", metavar="URL", help="With --split: the store with its proposals.")
+@click.option(
+    "--score",
+    type=click.FloatRange(0, 1),
+    help="Least score that is drawn and written.  [default: drawn from 0.3 on, all written]",
+)
+@click.option("--top", type=click.IntRange(1), help="Detections of an image at most.  [default: 12 drawn, all written]")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to compute (default: the run's).")
 @click.argument("images", nargs=-1, metavar="[IMAGE...]")
-def predict(run: str | None, out: str, proposals: str | None, images: tuple[str, ...], **whole: str | None) -> None:
-    """Detect and segment in image files: overlay PNG and COCO JSON; proposals are computed on the fly. Or, with
-    --split, in all images of a split, from its stored proposals: COCO JSON, ground truth is not needed."""
+def predict(run: str | None, out: str, images: tuple[str, ...], split: str | None, **options: Any) -> None:
+    """Detect and segment in images: overlay PNG and COCO JSON; proposals are computed on the fly.
+
+    IMAGE is a file, a URL, a folder, a pattern ("photos/**/*.jpg"), a .txt with one of these a line, or - for such a
+    list on standard input. Or, with --split, all images of a split, from its stored proposals: COCO JSON, ground truth
+    is not needed.
+    """
     space = Workspace.find()
-    if bool(images) == bool(whole["split"]):
+    if bool(images) == bool(split):
         raise click.UsageError("name image files, or a --split, one of the two")
-    if whole["split"]:
+    data_set, how = {name: options.pop(name) for name in ("data", "store")}, options
+    if split:
         from commands import predict_split
 
-        finish(predict_split.run(**space.predict_options(run=run, out=out, **whole)))
+        if ignored := [f"--{name}" for name, value in how.items() if value is not None]:
+            raise click.UsageError(f"{', '.join(ignored)}: for image files, not with --split")
+        finish(predict_split.run(**space.predict_options(run=run, out=out, split=split, **data_set)))
         return
     from commands import predict as command
 
-    finish(command.run(run=space.run_folder(run), images=list(images), out=out, proposals=proposals))
+    if ignored := [f"--{name}" for name, value in data_set.items() if value is not None]:
+        raise click.UsageError(f"{', '.join(ignored)}: with --split only")
+    finish(command.run(run=space.run_folder(run), images=list(images), out=out, **how))
 
 
 @cli.command()

@@ -11,6 +11,8 @@ ALL_SCALES = tuple(range(480, 1217, 32))
 """Shorter sides of the paper and of the release: 480 to 1216 in steps of 32."""
 
 
+DeviceName = Literal["auto", "cpu", "cuda"]
+
 LARGEST_STEP = 4096
 """Images of one update: more of them decoded do not fit into a machine's memory."""
 MOST_PER_CORE = 4
@@ -184,7 +186,7 @@ class Config:
     checkpoint_every: int = 5_000
     checkpoints_kept: int = 3
     log_every: int = 20
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: DeviceName = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: int = 0
     init: str | None = None
