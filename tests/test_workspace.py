@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from commands.init import shipped_configuration
-from commands.workspace import TEMPLATE, Workspace, find_config, merge
+from commands.workspace import TEMPLATE, Workspace, merge
 from data.errors import InputError
 
 NONE = {
@@ -121,14 +121,3 @@ def test_init_pairs_a_split_with_the_configuration_it_was_published_with(data: s
 def test_template_is_valid_and_merge_is_deep() -> None:
     assert yaml.safe_load(TEMPLATE.format(data="voc:a", train="t", val="v", config="c"))["data"] == "voc:a"
     assert merge({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}}) == {"a": {"b": 3, "c": 2}}
-
-
-def test_a_configuration_is_a_file_or_a_shipped_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "demo").mkdir()  # a folder of that name is no configuration
-    own = tmp_path / "own.yaml"
-    own.write_text("steps: 3\n")
-    assert find_config(str(own)) == str(own)
-    assert Path(find_config("demo")).name == "demo.yaml"
-    with pytest.raises(InputError, match="did you mean 'voc-official'"):
-        find_config("voc-oficial")
