@@ -6,11 +6,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from data.errors import InputError, nearest
 from data.files import is_url
-from data.parameters import merge
+from data.parameters import convert, merge, read_mapping
+from data.yaml_text import parse_yaml
 from pdsl.run.names import CONFIG, WORKSPACE
 
 FILE = WORKSPACE
@@ -58,16 +57,8 @@ class Workspace:
         path = (folder or Path.cwd()) / FILE
         if not path.exists():
             return cls({})
-        try:
-            values = yaml.safe_load(path.read_text()) or {}
-        except yaml.YAMLError as error:
-            raise InputError(f"{path}: not valid YAML: {error}") from error
-        if not isinstance(values, dict):
-            raise InputError(f"{path}: expected a mapping of keys; `pdsl init` writes an example")
-        known = set(yaml.safe_load(TEMPLATE.format(data="", train="", val="", config="")))
-        for key in values:
-            if key not in known:
-                raise InputError(f"{path}: unknown key '{key}'{nearest(str(key), known)}")
+        values = read_mapping(path, str(path), "of keys (`pdsl init` writes an example)", may_be_empty=True)
+        _check_kinds(values, parse_yaml(TEMPLATE.format(data="", train="", val="", config="")), path)
         return cls(values)
 
     def _need(self, value: Any, key: str, option: str) -> Any:
@@ -153,6 +144,25 @@ class Workspace:
     def _model_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         store = self._need(options["store"], "stores.val", "--store")
         return {"run": self.run_folder(options["run"]), "store": store}
+
+
+def _check_kinds(values: Mapping[str, Any], template: Mapping[str, Any], path: Path, above: str = "") -> None:
+    """Raises InputError for a key that the template lacks, for a name where it has a mapping and the other way round,
+    and where YAML takes a name for a number, a date or a truth value: 2012, 1e3, no."""
+    for key, value in values.items():
+        name = f"{above}{key}"
+        if key not in template:
+            raise InputError(f"{path}: unknown key '{name}'{nearest(str(key), template)}")
+        if isinstance(template[key], Mapping):
+            if value is not None and not isinstance(value, Mapping):
+                raise InputError(f"{path}: {name}: expected a mapping of keys, not {value!r:.60}")
+            if template[key] and value:
+                _check_kinds(value, template[key], path, f"{name}.")
+        elif isinstance(value, str):
+            convert(value, str, f"{path}: {name}")
+        elif value is not None:
+            kind = type(value).__name__
+            raise InputError(f"{path}: {name}: {value!r:.60} is read as {kind}, not as a name; put it in quotes")
 
 
 def find_config(name: str) -> str:

@@ -71,5 +71,24 @@ def test_errors_of_the_system_are_status_2(monkeypatch: pytest.MonkeyPatch, numb
     assert done.exit_code == 2 and "/some/file: " in done.output + done.stderr and advice in done.output + done.stderr
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried 4 TB"),
+        RuntimeError("CUDA out of memory. Tried to allocate 20 GiB\nmore"),
+        ValueError("OpenCV(4.13) error: (-4:Insufficient memory) Failed to allocate 99 bytes"),
+    ],
+)
+def test_too_little_memory_is_status_2(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def broken(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(program.Workspace, "find", broken)
+    done = CliRunner().invoke(program.cli, ["status"])
+    said = done.output + done.stderr
+    assert done.exit_code == 2 and "memory does not suffice" in said and "take smaller images" in said
+
+
 def test_other_errors_stay_faults_of_ours() -> None:
     assert system_advice(OSError(errno.EBADF, "bad")) is None
