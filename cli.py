@@ -10,7 +10,6 @@ from commands.workspace import Workspace
 from data.errors import InputError, is_out_of_memory, system_advice
 from pdsl import __version__
 
-
 MEMORY_CURE = "take smaller images, scales or layers, fewer images, loaders or workers at a time, or end other programs"
 
 
