@@ -1,5 +1,6 @@
 """The command line: click definitions only. What a command does lives in `commands/`, one file a command."""
 
+import os
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -33,7 +34,7 @@ class Program(click.Group):
         except OSError as error:
             if (advice := system_advice(error)) is None:
                 self._unexpected(ctx, error)
-            self._end(ctx, error, "error", f"{error.filename or 'the disk'}: {advice}", 2)
+            self._end(ctx, error, "error", f"{os.fsdecode(error.filename or 'the disk')}: {advice}", 2)
         except Exception as error:
             if not is_out_of_memory(error):
                 self._unexpected(ctx, error)

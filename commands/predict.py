@@ -40,7 +40,6 @@ def run(*, run: str, images: list[str], out: str, proposals: str | None = None) 
     names = picture_names(images)
     folder = Path(out)
     refuse_overwriting([folder / PREDICTIONS, *(folder / f"{name}.png" for name in names)], files=images, run=run)
-    folder.mkdir(parents=True, exist_ok=True)
     found: list[Prediction] = []
     records: list[ImageRecord] = []
     for path, name in track(list(zip(images, names, strict=True)), "predict", console=Console(stderr=True)):

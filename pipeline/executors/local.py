@@ -28,6 +28,8 @@ SETTINGS = {
     # a moment needs more than its share
     **{f"{MEMORY}.{step}": False for step in ("target", "spill", "pause", "terminate")},
 }
+START_SECONDS = 300.0
+"""How long a busy machine may take until it answers its own client."""
 PRELOADED = ("distributed", "distributed.worker", "distributed.nanny", "pipeline.executors.dask")
 """What every worker would import for itself, which takes it a second of its core."""
 
@@ -61,7 +63,8 @@ def local_executor(workers: int, announce: Callable[[str], None] = lambda messag
             cluster.close(timeout=10)
         scratch.cleanup()
 
-    return DaskExecutor(Client(cluster), owned=shut_down, patience=60.0, local=True, memory_died=lambda: deaths.count)
+    client = Client(cluster, timeout=START_SECONDS)
+    return DaskExecutor(client, owned=shut_down, patience=60.0, local=True, memory_died=lambda: deaths.count)
 
 
 class MemoryDeaths:
