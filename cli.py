@@ -164,14 +164,20 @@ def verify(store: str | None, repair: bool, data: str | None) -> None:
 
 @cli.command()
 @click.option("--store", metavar="URL", help="Folder or fsspec URL of the store.")
-@click.option("--image", required=True, metavar="ID", help="Image id as the data set names it.")
+@click.option("--image", metavar="ID", help="Image id as the data set names it, or its file's name.")
+@click.option("--random", type=click.IntRange(1, 400), metavar="N", help="A contact sheet of N images.")
 @click.option("--out", required=True, type=click.Path(dir_okay=False), help="Picture to write.")
+@click.option("--run", metavar="RUN", help="Show what this run's model would learn from the image.")
 @option_data("Where the images are now")
-def inspect(store: str | None, image: str, out: str, data: str | None) -> None:
-    """Picture of what the store holds for an image: proposals, a proposal's neighbours, seed masks."""
+def inspect(store: str | None, image: str | None, random: int | None, **options: Any) -> None:
+    """Picture of what the stores hold for an image: proposals, a proposal's neighbours, seed masks, mask targets."""
     from commands import inspect as command
 
-    finish(command.run(store=Workspace.find().train_store(store), image=image, out=out, data=data))
+    if (image is None) == (random is None):
+        raise click.UsageError("name an --image, or how many by --random, one of the two")
+    if random and options["run"]:
+        raise click.UsageError("--run: for one --image")
+    finish(command.run(store=Workspace.find().stores(store), image=image, random=random, **options))
 
 
 @cli.command(context_settings={"ignore_unknown_options": False})
