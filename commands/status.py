@@ -108,7 +108,7 @@ def _print_labels(report: _Report) -> None:
 
 
 def _print_table(store: Store, stages: list[StageStatus]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
     a = store.attributes
     console.print(f"{store.url}: {a['n_images']} images of {a['spec']} {a['split']}", markup=False)
     if not stages:

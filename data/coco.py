@@ -14,6 +14,7 @@ from data.coco_layout import ANNOTATIONS, CocoLayout, ImageFinder
 from data.errors import InputError, nearest, some
 from data.image_files import header_sizes
 from data.json_stream import top_level
+from data.names import usual_split
 from data.numbers import identifier, image_size, whole
 from data.records import ImageList, ImageRecord
 
@@ -54,12 +55,12 @@ def load_images(layout: CocoLayout, spec: str, split: str) -> ImageList:
 
 def default_splits(layout: CocoLayout) -> tuple[str, str]:
     """The latest train and val splits (train2017, val2017), whatever their spelling."""
-    known = [name for name in sorted(layout.splits(), reverse=True) if layout.is_annotated(name)]
-    found = [next((name for name in known if name.lower().startswith(kind)), None) for kind in ("train", "val")]
-    if found[0] is None or found[1] is None:
+    known = [name for name in layout.splits() if layout.is_annotated(name)]
+    train, val = usual_split(known, "train"), usual_split(known, "val")
+    if train is None or val is None:
         where = layout.folder.path(ANNOTATIONS)
         raise InputError(f"{where}: no train or no val split; name the splits{nearest('', layout.splits())}")
-    return found[0], found[1]
+    return train, val
 
 
 def entries(layout: CocoLayout, split: str, *, polygons: bool) -> Iterator[tuple[str, int, Any]]:

@@ -1,7 +1,8 @@
-"""Names of files and classes, as lists and annotations write them: they seldom agree to the letter."""
+"""Names of files, classes and splits, as lists and annotations write them: they seldom agree to the letter."""
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 SUFFIXES = (
@@ -47,3 +48,12 @@ def leaves_root(name: str) -> bool:
     """Whether a path of an annotation file is one of another machine: absolute, or through a folder above."""
     path = name.replace("\\", "/")
     return path.startswith("/") or DRIVE.match(path) is not None or ".." in path.split("/")
+
+
+def usual_split(names: Iterable[str], *kinds: str) -> str | None:
+    """The split that is called like one of `kinds`, the first of them that is there.
+
+    "train" finds Train, training and train2017; of several the last by name.
+    """
+    latest = sorted(names, reverse=True)
+    return next((name for kind in kinds for name in latest if name_key(name).startswith(kind)), None)
