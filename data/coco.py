@@ -45,8 +45,9 @@ def load_images(layout: CocoLayout, spec: str, split: str) -> ImageList:
             _take(content, key, item)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{where}: {entry_fault(key, number, item, error)}") from error
-    if not content.images or not content.names:
-        raise InputError(f"{where}: no 'images' or no 'categories'; an instances file of COCO has both")
+    for key, found in (("images", content.images), ("categories", content.names)):
+        if not found:
+            raise InputError(f"{where}: no '{key}' in it; a file of COCO has both, 'images' and 'categories'")
     class_of = {category: class_id for class_id, category in enumerate(sorted(content.names))}
     labels = _labels(content, class_of, where)
     records = tuple(_records(layout, layout.image_finder(split), content.images, labels, where))
@@ -141,7 +142,7 @@ def _records(
     paths: dict[str, str] = {}
     sizes: dict[str, tuple[int, int] | None] = {}
     missing: list[str] = []
-    names: dict[str, str] = {}
+    ids: dict[str, str] = {}
     for image_id, item in images.items():
         try:
             if not isinstance(name := item["file_name"], str) or not name:
@@ -151,8 +152,9 @@ def _records(
             if path is None:
                 missing.append(name)
                 continue
-            if names.setdefault(path, name) != name:
-                raise ValueError(f"file_name: '{name}' and '{names[path]}' are found as one file, {path}")
+            if (other := ids.setdefault(path, image_id)) != image_id:
+                listed = images[other]["file_name"]
+                raise ValueError(f"file_name: '{name}' is {path}, as is '{listed}' of image {other}")
             paths[image_id] = path
         except ValueError as error:
             raise InputError(f"{where}: image {image_id}: {error}; correct it") from error
