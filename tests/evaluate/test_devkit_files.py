@@ -23,9 +23,9 @@ Objects = dict[str, list[tuple[str, list[float], bool]]]
 """By image: class, xmin ymin xmax ymax in pixels from 1, whether it is difficult."""
 
 
-def annotated(root: Path, split: str) -> Objects:
+def annotated(root: Path, kind: str) -> Objects:
     found: Objects = {}
-    for image in (root / "ImageSets" / "Main" / f"{split}.txt").read_text().split():
+    for image in (root / "ImageSets" / kind / "val.txt").read_text().split():
         tree = ElementTree.parse(root / "Annotations" / f"{image}.xml")
         found[image] = [
             (
@@ -38,7 +38,7 @@ def annotated(root: Path, split: str) -> Objects:
     return found
 
 
-def write_random_detections(folder: Path, objects: Objects, split: str, seed: int) -> None:
+def write_random_detections(folder: Path, objects: Objects, seed: int) -> None:
     """Objects found several times, badly, under other names or not at all; scores with ties; two classes unfound."""
     rng = np.random.default_rng(seed)
     lines: dict[str, list[str]] = defaultdict(list)
@@ -51,10 +51,10 @@ def write_random_detections(folder: Path, objects: Objects, split: str, seed: in
                 lines[given].append(f"{image} {rng.random():.3f} {x0} {y0} {max(x1, x0)} {max(y1, y0)}\n")
     folder.mkdir()
     for name in CLASSES[:18]:
-        (folder / f"comp4_det_{split}_{name}.txt").write_text("".join(rng.permutation(lines[name])))
+        (folder / f"comp4_det_val_{name}.txt").write_text("".join(rng.permutation(lines[name])))
 
 
-def devkit(objects: Objects, folder: Path, split: str, name: str) -> tuple[float, float] | None:
+def devkit(objects: Objects, folder: Path, name: str) -> tuple[float, float] | None:
     """(area under the curve, 11-point AP) of a class in percent; None without an object. VOCevaldet.m, line by line."""
     boxes = {image: [box for n, box, _ in listed if n == name] for image, listed in objects.items()}
     difficult = {image: [flag for n, _, flag in listed if n == name] for image, listed in objects.items()}
@@ -62,7 +62,7 @@ def devkit(objects: Objects, folder: Path, split: str, name: str) -> tuple[float
     positives = sum(not flag for listed in difficult.values() for flag in listed)
     if not positives:
         return None
-    path = folder / f"comp4_det_{split}_{name}.txt"
+    path = folder / f"comp4_det_val_{name}.txt"
     rows = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
     rows.sort(key=lambda row: -float(row[1]))
     hits, alarms = np.zeros(len(rows)), np.zeros(len(rows))
@@ -93,14 +93,15 @@ def devkit(objects: Objects, folder: Path, split: str, name: str) -> tuple[float
 
 
 def check(root: Path, split: str, tmp_path: Path, seed: int) -> None:
-    objects = annotated(root, split)
+    """split: val, or seg-val, whose list is another one."""
+    objects = annotated(root, "Segmentation" if split.startswith("seg-") else "Main")
     results = tmp_path / f"results{seed}"
-    write_random_detections(results, objects, split, seed)
+    write_random_detections(results, objects, seed)
     given = ["--data", f"voc:{root}", "--split", split, "--results", str(results), "--out", str(tmp_path)]
     done = CliRunner().invoke(program.cli, ["eval", *given])
     assert done.exit_code == 0, done.output
     found = json.loads((tmp_path / "metrics.json").read_text())["voc"]["box"]
-    expected = {name: devkit(objects, results, split, name) for name in CLASSES}
+    expected = {name: devkit(objects, results, name) for name in CLASSES}
     areas = {name: value[0] for name, value in expected.items() if value is not None}
     assert found["per_class"] == pytest.approx(areas, abs=1e-4)
     assert found["AP50"] == pytest.approx(np.mean(list(areas.values())), abs=1e-4)
@@ -129,7 +130,8 @@ def test_files_of_scenes(tmp_path: Path, seed: int) -> None:
 
 
 @pytest.mark.real
-def test_files_of_voc2007(tmp_path: Path, shared: Path) -> None:
-    """The 259 images of val, among them those whose masks show three objects that the XML has not."""
+@pytest.mark.parametrize("split", ["val", "seg-val"])
+def test_files_of_voc2007(tmp_path: Path, shared: Path, split: str) -> None:
+    """The 259 images of val, and those with masks alone, which show three objects that the XML has not."""
     for seed in range(2):
-        check(shared / "data" / "voc2007", "val", tmp_path, seed)
+        check(shared / "data" / "voc2007", split, tmp_path, seed)
