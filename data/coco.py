@@ -12,6 +12,7 @@ from typing import Any
 
 from data.coco_layout import ANNOTATIONS, CocoLayout, ImageFinder
 from data.errors import InputError, nearest, some
+from data.files import asking
 from data.image_files import header_sizes
 from data.json_stream import top_level
 from data.names import usual_split
@@ -68,8 +69,9 @@ def entries(layout: CocoLayout, split: str, *, polygons: bool) -> Iterator[tuple
     """(list, number in it from 0, entry) of the split's images, annotations and categories, in the file's order."""
     parts = layout.annotation_path(split)
     counts: Counter[str] = Counter()
-    with layout.folder.open(*parts) as stream:
-        for key, item in top_level(stream, layout.folder.path(*parts), polygons=polygons):
+    path = layout.folder.path(*parts)
+    with layout.folder.open(*parts) as stream, asking(path):
+        for key, item in top_level(stream, path, polygons=polygons):
             if key in KINDS:
                 yield key, counts[key], item
                 counts[key] += 1

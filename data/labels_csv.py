@@ -219,6 +219,8 @@ def _listed(cell: str) -> list[str] | None:
         return None
     try:
         items = json.loads(cell)
+        if isinstance(items, dict) and items:  # no list: a name that is refused
+            return [cell]
         if isinstance(items, list) and all(isinstance(item, str | int) for item in items):
             return [str(item) for item in items]
     except (ValueError, RecursionError):
@@ -236,7 +238,7 @@ def _check_names(lines: Mapping[str, int], path: str) -> None:
                 f"{path}: line {line}: label '{name}' looks like a missing value; leave the cell empty "
                 f"(or name the class in {CLASSES})"
             )
-        if not name.isprintable() or not any(map(str.isalnum, name)):
+        if not name.isprintable() or not any(map(str.isalnum, name)) or name[0] in BRACKETS:
             raise InputError(
                 f"{path}: line {line}: label {name!r} is not the name of a class; correct the cell, and separate "
                 f"labels with ';' (or name the class in {CLASSES})"

@@ -19,16 +19,19 @@ T = TypeVar("T")
 
 
 def read_mapping(path: str | Path, where: str, what: str) -> dict[str, Any]:
-    """The mapping that YAML file `path` holds. Raises InputError: `where` names the file, `what` what it maps."""
+    """The mapping that YAML file `path` holds; an empty file, or one of comments, is an empty one.
+
+    Raises InputError: `where` names the file, `what` what it maps.
+    """
     try:
         tree = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"{where}: can not be read ({error.strerror or error})") from error
     except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise InputError(f"{where}: not valid YAML ({error})") from error
-    if not isinstance(tree, dict):
+        raise InputError(f"{where}: can not be read, not valid YAML ({error})") from error
+    if not isinstance(tree, dict | None):
         raise InputError(f"{where}: expected a mapping {what}")
-    return tree
+    return tree or {}
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:

@@ -109,6 +109,8 @@ def test_a_broken_image_is_listed_with_size_zero(tmp_path: Path) -> None:
         ("image,labels\na.jpg,1.0\nb.jpg,1;2\n", r"labels '1.0' \(line 2\) and '1' \(line 3\) differ"),
         ("image,labels\na.jpg,red cat\nb.jpg,redcat\n", "line 2: is 'red cat' the class 'redcat', or several"),
         ("image,labels\na.jpg,cat & dog\nb.jpg,dog\n", "line 2: label '&' is not the name of a class"),
+        ('image,labels\na.jpg,"{""cat"": 1}"\nb.jpg,dog\n', "line 2: label '{\"cat\": 1}' is not the name of a class"),
+        ('image,labels\na.jpg,"[""cat"", ""dog"\nb.jpg,dog\n', "line 2: label '\\[\"cat\"' is not the name of a class"),
         ("image,labels\na.jpg,-\nb.jpg,dog\n", "line 2: label '-' is not the name of a class"),
         ("image,labels\na.jpg,a\x07\nb.jpg,dog\n", r"line 2: label 'a\\x07' is not the name of a class"),
         ("image,labels\na.jpg,c\0\nb.jpg,dog\n", "holds zero bytes, as UTF-16 without its mark does; save it"),
