@@ -1,7 +1,8 @@
-"""Names of files and classes, as lists and annotations write them: they seldom agree to the letter."""
+"""Names of files, classes and splits, as lists and annotations write them: they seldom agree to the letter."""
 
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 SUFFIXES = (
@@ -47,3 +48,22 @@ def leaves_root(name: str) -> bool:
     """Whether a path of an annotation file is one of another machine: absolute, or through a folder above."""
     path = name.replace("\\", "/")
     return path.startswith("/") or DRIVE.match(path) is not None or ".." in path.split("/")
+
+
+def file_names(paths: Sequence[str]) -> list[str]:
+    """The files' names where all differ, else their paths below the folder that holds them all."""
+    names = [path.rpartition("/")[2] for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    parts = [path.split("/")[:-1] for path in paths]
+    shared = next(n for n in range(len(parts[0]), -1, -1) if all(p[:n] == parts[0][:n] for p in parts))
+    return ["/".join(path.split("/")[shared:]) for path in paths]
+
+
+def usual_split(names: Iterable[str], *kinds: str) -> str | None:
+    """The split that is called like one of `kinds`, the first of them that is there.
+
+    "train" finds Train, training and train2017; of several the last by name.
+    """
+    latest = sorted(names, reverse=True)
+    return next((name for kind in kinds for name in latest if name_key(name).startswith(kind)), None)
