@@ -20,6 +20,7 @@ from pdsl.evaluate.evaluation_set import read_evaluation_set
 from pdsl.evaluate.validation import build_validator
 from pdsl.figures import percent
 from pdsl.report.run import report_run
+from pdsl.report.training_pictures import build_pictures
 from pdsl.run.folder import training_config
 from pdsl.run.names import COMPARISON, REPORT
 from pdsl.train.loop import Outcome, train
@@ -124,7 +125,7 @@ def _train(run: Path, stores: Mapping[str, str]) -> Outcome:
         "data.stores": [stores["train"]],
     }
     config = training_config(run, find_config(CONFIG), settings.items(), resume=True)
-    return train(config, run, resume=True, validation=build_validator)
+    return train(config, run, resume=True, validation=build_validator, pictures=build_pictures)
 
 
 def _print_comparison(comparison: Mapping[str, Any], console: Console) -> None:

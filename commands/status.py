@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from data.catalog import load_images
+from data.durations import duration
 from data.errors import InputError
 from data.whole_file import write_whole
 from pipeline.cost import readable_bytes
-from pipeline.progress import duration
 from store.labels import label_changes
 from store.status import FailedImage, StageStatus, store_status
 from store.store import Store, open_store

@@ -185,6 +185,7 @@ class Config:
 
     seed: of initial weights, order of images, augmentation and dropout.
     steps: number of updates; checkpoint_every, log_every: in steps.
+    pictures: training images, chosen by the seed, that are drawn for TensorBoard at every checkpoint; 0: none.
     checkpoints_kept: the newest so many stay beside last.pt, older ones are removed; 0 keeps all.
     device: "auto" takes CUDA where there is one. threads: of the CPU's arithmetic; 0 = all cores.
     precision: "auto" is bf16 autocast on CUDA and float32 on the CPU.
@@ -198,6 +199,7 @@ class Config:
     checkpoint_every: int = 5_000
     checkpoints_kept: int = 3
     log_every: int = 20
+    pictures: int = 4
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: int = 0
@@ -216,8 +218,8 @@ class Config:
         for name in ("steps", "checkpoint_every", "log_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is not positive")
-        if min(self.seed, self.threads, self.checkpoints_kept) < 0:
-            raise ValueError("seed, threads and checkpoints_kept have to be non-negative")
+        if min(self.seed, self.threads, self.checkpoints_kept, self.pictures) < 0:
+            raise ValueError("seed, threads, checkpoints_kept and pictures have to be non-negative")
 
     def fit_machine(self, cores: int) -> None:
         """Raises InputError for threads or loaders beyond what `cores` can use."""
