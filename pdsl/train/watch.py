@@ -42,7 +42,8 @@ class MilWatch:
         self.patience = PATIENCE + config.schedule.warmup_steps * config.optimizer.images_per_step
         self.seen = 0
         self.window: deque[tuple[int, float]] = deque()
-        self.diverged = self.judged = False
+        self.diverged = False
+        self.judged = bool((labels == labels[:1]).all())  # then nothing can move, which is told elsewhere
 
     def look(self, images: int, mil: float) -> str | None:
         """A notice, where there is one. mil: average over the `images` since the look before."""
@@ -66,10 +67,10 @@ class MilWatch:
         )
 
     def _standstill(self, mean: float) -> str | None:
-        if self.judged or self.seen < self.patience:
+        if self.judged or self.diverged or self.seen < self.patience:
             return None
         self.judged = True
-        if mean <= STUCK * self.entropy or self.entropy < SCORE_MARGIN:
+        if mean <= STUCK * self.entropy:
             return None
         return (
             f"notice: the MIL loss does not move: {mean:.3g} after {self.seen:,} images, where knowing\n"
@@ -85,7 +86,7 @@ class MilWatch:
         if bare and model.backbone.name != "tiny":
             tried.append("model.backbone.weights=FILE, ImageNet weights (`pdsl weights` lists them)")
         if model.detection.mil_reduction == "sum":
-            tried.append("model.detection.mil_reduction=mean (is sum, as many times hotter as classes)")
+            tried.append("model.detection.mil_reduction=mean (is sum: as hot as all classes)")
         if bare and optimizer.kind == "sgd":
             tried.append("optimizer.kind=adamw optimizer.lr=0.001, for networks from scratch")
         tried.append(f"optimizer.lr={optimizer.lr * (3 if faster else 1 / 3):.2g} (is {optimizer.lr:g})")
