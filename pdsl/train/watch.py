@@ -13,13 +13,13 @@ from pdsl.config.tree import Config
 from pdsl.model.equations import SCORE_MARGIN
 
 WINDOW = 200
-"""Images over which the loss is averaged. One image's differs from another's mostly by its number of labels, with a
-deviation of a third of the mean on VOC and COCO: the average is good to some 3 %."""
+"""Images over which the loss is averaged. From image to image it differs with the number of labels, by a third of the
+mean on VOC and by half of it on COCO: the average is good to 3 or 4 %."""
 DIVERGED = 1.5
-"""Times the untrained loss: 20 deviations of the average. Runs that diverged went to 2 and 4 times of it, and the
-starts of those that learnt stayed below 1.2."""
+"""Times the untrained loss, more than ten deviations of the average above it. Runs that diverged went to 2 and to 4
+times of it; those that learnt began below 1.2."""
 STUCK = 0.95
-"""Times the entropy of the labels: what two deviations of the average below it are."""
+"""Times the entropy of the labels: just what the average can tell from it."""
 PATIENCE = 1000
 """Images after the warm-up by which a training has to be below STUCK. On 238 photographs of VOC 2007 the recipe for a
 CPU is there after 300, and at 0.7 after 600."""
