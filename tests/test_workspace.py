@@ -90,10 +90,16 @@ def test_without_a_workspace_the_message_names_option_and_cure() -> None:
         ("dat: voc:x", "unknown key 'dat'; did you mean 'data'"),
         ("- a", "expected a mapping"),
         ("a: [", "not valid YAML"),
+        ("data: \xff", "not valid YAML"),
+        ("[" * 5000, "not valid YAML"),
+        ("train_split: 2012", "train_split: 2012 is read as int, not as a name; put it in quotes"),
+        ("val_split: no", "val_split: False is read as bool"),
+        ("train_split: 2012-01-01", "train_split: .* is read as date"),
+        ("stores: {train: 1.5}", "stores.train: 1.5 is read as float"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "pdsl.yaml").write_text(text)
+    (tmp_path / "pdsl.yaml").write_text(text, "latin-1")
     with pytest.raises(InputError, match=message) as caught:
         Workspace.find(tmp_path)
     assert "pdsl.yaml" in str(caught.value)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pdsl.model.equations import at_least_float32
 from pdsl.model.feature_cache import FeatureCache
 from pdsl.model.pixels import PixelNormalisation
 
@@ -35,6 +36,8 @@ class Backbone(nn.Module):
         self.stride = stride
         self.frozen: Frozen = "none"
         self.cache: FeatureCache | None = None
+        self.half_precision = False
+        """Whether `features` computes in bf16, as the training did by its `precision: bfloat16`."""
 
     def freeze(self, frozen: Frozen) -> None:
         """Freeze nothing, the stem, or all."""
@@ -83,6 +86,10 @@ class Backbone(nn.Module):
         return F.pad(x, (0, max(0, self.stride - width), 0, max(0, self.stride - height)))
 
     def features(self, image: Tensor, through_frozen: bool = False) -> FeatureMap:
-        """(3, H, W) -> its feature map."""
+        """(3, H, W) -> its feature map: float32, or what autocast makes of it where that is on."""
         height, width = image.shape[-2:]
-        return FeatureMap(self(image[None], through_frozen), (height, width), 1 / self.stride)
+        kind = image.device.type
+        mixed = torch.is_autocast_enabled(kind)
+        with torch.autocast(kind, torch.bfloat16, enabled=mixed or self.half_precision):
+            features = self(image[None], through_frozen)
+        return FeatureMap(features if mixed else at_least_float32(features), (height, width), 1 / self.stride)

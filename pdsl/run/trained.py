@@ -57,6 +57,7 @@ def _ready(model: PDSL, config: Config) -> PDSL:
     """In eval mode, on its device; with the features that the training kept, if they are on this machine."""
     device = _device(config)
     model = model.to(device).eval()
+    model.backbone.half_precision = config.precision == "bfloat16"
     kept = config.features.cache
     if kept and device.type == "cpu" and model.backbone.frozen == "all" and Path(kept).is_dir():
         model.backbone.keep_features(Path(kept), config.features.limit)

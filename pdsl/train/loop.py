@@ -3,8 +3,9 @@
 import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,26 +15,24 @@ from data.errors import InputError
 from data.parameters import to_plain
 from pdsl.cache import CacheReader, open_cache
 from pdsl.config.tree import Config
-from pdsl.figures import Figures
-from pdsl.learnable import unlearnable
+from pdsl.figures import Figures, figures_due
 from pdsl.model.pdsl import PDSL
 from pdsl.run.checkpoint import save_checkpoint
-from pdsl.run.folder import open_run, read_log, refuse_existing
+from pdsl.run.folder import open_run, read_log, refuse_existing, remove_partial
 from pdsl.run.lock import run_lock
-from pdsl.run.names import CONFIG, LOG, TENSORBOARD
+from pdsl.run.names import CONFIG, LOG
 from pdsl.train.distributed import World, join_world
 from pdsl.train.interrupt import StopRequest, catch_signals
+from pdsl.train.introduction import introduction
 from pdsl.train.loader import batches
 from pdsl.train.log import RunLog
 from pdsl.train.meters import Averages, Meters
 from pdsl.train.optimizer import learning_rate
-from pdsl.train.start import Start, figures_due, prepare
+from pdsl.train.start import Start, prepare
 from pdsl.train.step import Stepper
 from pdsl.train.terminal import Terminal
 from pdsl.train.watch import MilWatch
 
-FEW = 10
-"""Images left out that are named on the terminal."""
 PATIENCE = 50
 """Updates in a row that may be blocked before a run gives up."""
 
@@ -80,7 +79,7 @@ def train(
             refuse_existing(run)
         if world.is_first:
             stack.enter_context(run_lock(run))
-        stop = stack.enter_context(catch_signals(tell=world.is_first))
+        stop = stack.enter_context(catch_signals(tell=world.is_first, at_once=partial(remove_partial, run)))
         config.fit_machine(os.cpu_count() or 1)
         if config.threads:
             torch.set_num_threads(config.threads)
@@ -97,6 +96,10 @@ def train(
             open_run(run, start.config, start.step)
         draw = pictures(config, cache) if pictures and config.pictures and world.is_first else None
         return _Session(start, run, world, cache, stop, validate, draw).train()
+
+
+class _BrokenOffError(Exception):
+    """An evaluation ends here, because a signal asked the run to."""
 
 
 class _Session:
@@ -120,6 +123,7 @@ class _Session:
         self.watch = MilWatch(cache.labels(), self.config)
         self.log: RunLog | None = None
         self.blocked_in_a_row = 0
+        self.owed = False
         self.clock = time.monotonic()
 
     def train(self) -> Outcome:
@@ -140,11 +144,13 @@ class _Session:
                 every = config.validation.every if self.validate else 0
                 terminal = Terminal(start, config.steps, config.optimizer.images_per_step, every)
                 self.log = stack.enter_context(RunLog(self.run, terminal, start))
-                self._introduce(terminal)
+                for line in introduction(config, run=self.run, cache=self.cache, world=self.world, start=start):
+                    terminal.say(line)
+                self._remember()
             if start == 0:
                 self._write_pictures(start)
-            if self.start.owed and self.validate:
-                self._write_figures(start)
+            if self.start.owed and self.validate and not self._make_up_figures(start):
+                return Outcome(start, self.stop.signal)
             self.clock = time.monotonic()
             for step, batch in zip(range(start, config.steps), images, strict=True):
                 self.stepper.run(step, batch)
@@ -152,10 +158,12 @@ class _Session:
                     return Outcome(step + 1, self.stop.signal)
         return Outcome(max(start, config.steps), 0)
 
-    def _write_figures(self, step: int) -> None:
+    def _make_up_figures(self, step: int) -> bool:
+        """The evaluation that was due at `step`; False if a signal broke it off again."""
         figures = self._figures()
-        if self.log:
+        if self.log and figures is not None:
             self.log.write_figures(step, figures)
+        return figures is not None
 
     def _write_pictures(self, step: int) -> None:
         if self.log and self.draw:
@@ -174,14 +182,17 @@ class _Session:
         stopping = bool(self.stop.signal)
         if self.world.size > 1:  # a signal may reach only some; all agree where they wait for the device anyway
             stopping = log_due and self.world.any(stopping)
+        self.owed = validate_due
         if stopping or log_due:
             self._write_log(done, validate_due and not stopping)
+        if validate_due and not stopping:  # a signal in these minutes need not wait for another update
+            stopping = self.world.any(bool(self.stop.signal))
         if stopping or save_due:
             self._save(done)
         if (save_due or validate_due) and not stopping:
             self._write_pictures(done)
             self.clock = time.monotonic()
-        return stopping and done < self.config.steps
+        return stopping and (done < self.config.steps or self.owed)
 
     def _write_log(self, done: int, with_figures: bool) -> None:
         """One entry of averages since the last one. This is where the host waits for the device."""
@@ -210,13 +221,25 @@ class _Session:
         if notice and self.log:
             self.log.terminal.say(notice)
 
-    def _figures(self) -> Figures:
-        """The model's figures now, on all processes together."""
+    def _figures(self) -> Figures | None:
+        """The model's figures now, on all processes together; None if a signal broke the evaluation off, which is then
+        made up by the resumed run. (Several processes end it first: they wait for each other.)"""
         assert self.validate
-        if self.log is None:
-            return self.validate(self.model, self.world, lambda looked_at, images: None)
-        with self.log.terminal.pace.evaluation():
-            return self.validate(self.model, self.world, self.log.terminal.evaluating)
+
+        def advance(looked_at: int, images: int) -> None:
+            if self.stop.signal and self.world.size == 1:
+                raise _BrokenOffError
+            if self.log:
+                self.log.terminal.evaluating(looked_at, images)
+
+        try:
+            with self.log.terminal.pace.evaluation() if self.log else nullcontext():
+                figures = self.validate(self.model, self.world, advance)
+        except _BrokenOffError:
+            self.model.train()
+            return None
+        self.owed = False
+        return figures
 
     def _save(self, done: int) -> None:
         if not self.world.is_first:
@@ -237,24 +260,10 @@ class _Session:
             self.config.checkpoints_kept,
         )
 
-    def _introduce(self, terminal: Terminal) -> None:
-        """What the run is about to do, for the user; and the watch hears what an interrupted one had logged."""
-        start, steps = self.start.step, self.config.steps
-        left_out = "".join(f", {count} {reason}" for reason, count in self.cache.left_out.items())
-        todo = f"updates {start + 1} to {steps}" if start < steps else "all updates are done"
-        terminal.say(
-            f"{self.run}: {len(self.cache)} images of {len(self.cache.class_names)} classes{left_out}; "
-            f"{todo}; {self.world.size} x {self.world.device}"
-        )
-        terminal.say(f"to watch it: tensorboard --logdir {self.run / TENSORBOARD}")
-        for warning in unlearnable(self.cache.labels(), self.cache.class_names):
-            terminal.say(f"warning: {warning}")
-        for image in self.cache.failed[:FEW]:
-            terminal.say(f"left out: {image.image}: stage '{image.stage}' failed: {image.reason}")
-        if len(self.cache.failed) > FEW:
-            terminal.say(f"left out: {len(self.cache.failed) - FEW} more; `status --failed FILE` lists all")
-        before = 0
+    def _remember(self) -> None:
+        """Let the watch hear what the run had logged before it was interrupted."""
+        before, images_per_step = 0, self.config.optimizer.images_per_step
         for entry in read_log(self.run / LOG):
             if "mil" in entry["terms"]:
-                self.watch.look((entry["step"] - before) * self.config.optimizer.images_per_step, entry["terms"]["mil"])
+                self.watch.look((entry["step"] - before) * images_per_step, entry["terms"]["mil"])
                 before = entry["step"]

@@ -13,6 +13,7 @@ from pdsl.cache import CacheReader
 from pdsl.classes import require_same_classes
 from pdsl.config.load import config_from_plain
 from pdsl.config.tree import Config
+from pdsl.figures import figures_due
 from pdsl.model.build import build_model
 from pdsl.model.pdsl import PDSL
 from pdsl.model.weight_sources import without_weights
@@ -56,11 +57,6 @@ def prepare(config: Config, run: Path, cache: CacheReader, world: World, *, resu
     return Start(model, optimizer, config, step, owed)
 
 
-def figures_due(done: int, steps: int, every: int) -> bool:
-    """Whether the model is evaluated after `done` of `steps` updates; every: `validation.every`."""
-    return every > 0 and (done == steps or done % every == 0)
-
-
 def _teller(world: World) -> Callable[[str], None]:
     """Tells the user, from the first process only."""
     return (lambda text: print(text, file=sys.stderr)) if world.is_first else (lambda text: None)
@@ -99,6 +95,7 @@ def _build(config: Config, cache: CacheReader, *, with_weights: bool, tell: bool
 
 def _keep_features(model: PDSL, config: Config, world: World) -> None:
     """Let a frozen backbone keep its feature maps, where the configuration names a folder for them."""
+    model.backbone.half_precision = config.precision == "bfloat16"
     if config.features.cache is None or world.device.type != "cpu":
         return
     if model.backbone.frozen != "all":

@@ -5,11 +5,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from data.catalog import load_images
+from data.decode import decode_record
 from data.errors import InputError
+from pdsl.augment import draw, transform_image
 from pdsl.model.backbone import Backbone
 from pdsl.model.build import build_backbone
 from pdsl.model.feature_cache import SUFFIX, FeatureCache
 from pdsl.run.trained import load_trained
+from store.store import open_store
 from tests.train.makers import write_vgg16
 from tests.train.test_resume import assert_same_weights, run
 
@@ -117,3 +121,26 @@ def test_a_full_disk_ends_keeping_and_not_the_run(
     for shift in range(3):
         assert torch.equal(cache.features(IMAGE + shift, lambda x: x), IMAGE + shift)
     assert capsys.readouterr().err.count("no more feature maps are kept (No space left on device)") == 1
+
+
+def test_evaluation_reads_the_maps_of_training_in_its_precision(
+    store: str, config: str, vgg: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [
+        *vgg,
+        "precision=bfloat16",
+        "steps=5",
+        "checkpoint_every=5",
+        "augment.flip=0",
+        f"features.cache={tmp_path / 'maps'}",
+    ]
+    assert run(store, config, tmp_path / "run", *words) == 0
+    trained = load_trained(tmp_path / "run")
+    stored = open_store(store).attributes
+    seen = [r for r in load_images(stored["spec"], stored["split"]).records if not r.id.endswith("9")]
+    transform = draw(trained.config.augment, seen[0].size, torch.Generator())
+    pixels = torch.from_numpy(decode_record(seen[0], **open_store(store).decoding).transpose(2, 0, 1).copy())
+    monkeypatch.setattr(Backbone, "_compute", lambda *_: pytest.fail("computed again"))
+    features = trained.model.backbone.features(transform_image(transform, pixels))
+    assert features.map.dtype == torch.float32
+    assert torch.equal(features.map, features.map.bfloat16().float())
