@@ -9,6 +9,7 @@ from typing import Any
 
 from data import parameters
 from data.catalog import absolute_spec, load_images
+from data.durations import duration
 from data.errors import InputError, nearest, some
 from data.files import Folder
 from data.records import ImageList
@@ -16,7 +17,7 @@ from pipeline.chain import Chain
 from pipeline.cost import Estimate, estimates, readable_bytes
 from pipeline.executors.choose import DeferredExecutor
 from pipeline.interrupt import terminate_as_interrupt
-from pipeline.progress import ProgressDisplay, duration, summary_text
+from pipeline.progress import ProgressDisplay, summary_text
 from pipeline.spec import Stage
 from stages.proposals.stage import refuse_foreign_files
 from stages.registry import STAGE_NAMES, build_stage, canonical_name, check_settings, stage_for, stored_stage

@@ -196,6 +196,7 @@ class Config:
     seed: of initial weights, order of images, augmentation and dropout.
     steps: number of updates.
     checkpoint_every: updates from one checkpoint to the next.
+    pictures: training images, chosen by the seed, that are drawn for TensorBoard at every checkpoint; 0: none.
     checkpoints_kept: the newest so many stay beside last.pt, older ones are removed; 0 keeps all.
     log_every: updates from one line of log.jsonl to the next.
     device: "auto" takes CUDA where there is one.
@@ -211,6 +212,7 @@ class Config:
     checkpoint_every: int = 5_000
     checkpoints_kept: int = 3
     log_every: int = 20
+    pictures: int = 4
     device: DeviceName = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: int = 0
@@ -229,5 +231,5 @@ class Config:
         for name in ("steps", "checkpoint_every", "log_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is not positive")
-        if min(self.seed, self.threads, self.checkpoints_kept) < 0:
-            raise ValueError("seed, threads and checkpoints_kept have to be non-negative")
+        if min(self.seed, self.threads, self.checkpoints_kept, self.pictures) < 0:
+            raise ValueError("seed, threads, checkpoints_kept and pictures have to be non-negative")

@@ -9,31 +9,24 @@ from data.catalog import load_images
 from data.decode import decode_record
 from data.errors import InputError
 from pdsl.augment import draw, transform_image
-from pdsl.config.load import load_config
 from pdsl.model.backbone import Backbone
-from pdsl.model.build import build_backbone, build_model
+from pdsl.model.build import build_backbone
 from pdsl.model.feature_cache import SUFFIX, FeatureCache
-from pdsl.model.vgg import STEM_LENGTH
 from pdsl.run.trained import load_trained
 from store.store import open_store
+from tests.train.makers import write_vgg16
 from tests.train.test_resume import assert_same_weights, run
 
 IMAGE = torch.arange(3 * 24 * 32).view(1, 3, 24, 32) % 251 * 1.0
 
 
 @pytest.fixture
-def vgg(config: str, tmp_path: Path) -> list[str]:
+def vgg(tmp_path: Path) -> list[str]:
     """Overrides for a short run of VGG16 with weights, frozen as a whole."""
-    model = build_model(load_config(config, ["model.backbone.name=vgg16"]).model, 1)
-    features = {
-        f"features.{int(n.split('.')[2]) + (STEM_LENGTH if 'body' in n else 0)}.{n.rpartition('.')[2]}": value
-        for n, value in model.state_dict().items()
-        if n.startswith(("backbone.stem", "backbone.body"))
-    }
-    torch.save(features, tmp_path / "v.pth")
+    write_vgg16(tmp_path / "v.pth")
     few_views = ["augment.scales=[32]", "augment.crop=1", "augment.exposure=1", "augment.saturation=1"]
     weights = ["model.backbone.name=vgg16", f"model.backbone.weights={tmp_path / 'v.pth'}", "model.backbone.freeze=all"]
-    return [*weights, *few_views, "steps=4", "checkpoint_every=4", "optimizer.images_per_step=2"]
+    return [*weights, *few_views, "pictures=0", "steps=4", "checkpoint_every=4", "optimizer.images_per_step=2"]
 
 
 def _maps(folder: Path) -> list[Path]:
