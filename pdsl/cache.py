@@ -18,7 +18,7 @@ from data.catalog import load_images
 from data.decode import DecodeError, decode_record
 from data.errors import InputError
 from data.masks import MASK_SIDE
-from data.records import ImageList
+from data.records import Decoding, ImageList
 from pdsl.classes import join_classes
 from pdsl.config.tree import DataConfig
 from pdsl.structures import Proposals, Sample, Seeds
@@ -136,6 +136,10 @@ class CacheReader:
         """How the first store's proposals were made: parameters of the stage and, of ready ones, where they lay."""
         identity = self.sources[0].store.identity(contents.PROPOSALS)
         return {"params": dict(identity.params), "source_path": identity.source_path} if identity else None
+
+    def decoding(self) -> Decoding:
+        """How the images of the first store are decoded."""
+        return self.sources[0].store.decoding
 
     def read(self, index: int) -> RawSample:
         """Image `index` of the training set. Raises InputError if its file or its rows cannot be read."""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from data.errors import InputError
+from data.records import Decoding
 from pdsl.config.load import config_from_plain
 from pdsl.config.tree import Config
 from pdsl.model.build import build_model
@@ -20,7 +21,8 @@ from pdsl.run.checkpoint import load_checkpoint
 class TrainedModel:
     """model: in eval mode, on its device. step: updates it has seen. class_names: its C classes.
 
-    proposals: how the proposals it was trained with were made ({"params", "source_path"}); None if it does not say.
+    proposals: how the proposals it was trained with were made ({"params", "source_path"}); decoding: how its images
+    were decoded; None if it does not say.
     """
 
     model: PDSL
@@ -28,6 +30,7 @@ class TrainedModel:
     class_names: tuple[str, ...]
     step: int
     proposals: Mapping[str, Any] | None = None
+    decoding: Decoding | None = None
 
 
 def load_trained(run: str | Path) -> TrainedModel:
@@ -40,8 +43,9 @@ def load_trained(run: str | Path) -> TrainedModel:
         model.load_state_dict(checkpoint["model"])
     except RuntimeError as error:
         raise InputError(f"{run}: its weights do not fit its configuration ({str(error).splitlines()[0]})") from error
-    step, proposals = int(checkpoint["step"]), checkpoint.get("proposals")
-    return TrainedModel(model.to(_device(config)).eval(), config, class_names, step, proposals)
+    model = model.to(_device(config)).eval()
+    made = checkpoint.get("proposals"), checkpoint.get("decoding")
+    return TrainedModel(model, config, class_names, int(checkpoint["step"]), *made)
 
 
 def untrained(trained: TrainedModel) -> TrainedModel:
