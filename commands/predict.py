@@ -1,5 +1,6 @@
 """`predict`: detect and segment in image files; proposals are computed on the fly."""
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -159,11 +160,12 @@ def _stored_params(trained: TrainedModel) -> dict[str, Any] | None:
 
 
 def training_decoding(trained: TrainedModel) -> Decoding:
-    """How images are decoded: upright, with the limit and the bits of the run's first training store if it is there."""
-    try:
-        learnt = open_store(trained.config.data.stores[0]).decoding
-    except (InputError, IndexError):
-        learnt = ImageList("", "", (), (), ()).decoding
+    """How images are decoded: upright, with the limit and the bits of the training's; of older checkpoints those of
+    their first store if it is there."""
+    learnt = trained.decoding or ImageList("", "", (), (), ()).decoding
+    if trained.decoding is None:
+        with contextlib.suppress(InputError, IndexError):
+            learnt = open_store(trained.config.data.stores[0]).decoding
     return {**learnt, "exif": True}
 
 

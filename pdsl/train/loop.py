@@ -133,19 +133,22 @@ def _build(config: Config, cache: CacheReader, *, with_weights: bool, tell: bool
 
 def _restore(checkpoint: Checkpoint, model: PDSL, optimizer: torch.optim.Optimizer, cache: CacheReader) -> int:
     """Put everything back as it was at the checkpoint; the number of updates done."""
+    if lacking := {"optimizer", "generators", "stores"} - checkpoint.keys():
+        raise InputError(f"--resume: the checkpoint lacks {', '.join(sorted(lacking))}; it only serves as --init")
     require_same_classes(checkpoint["class_names"], cache.class_names, "--resume")
     if checkpoint["stores"] != cache.digests():
-        raise InputError(
-            "--store: not what the run was trained on (other images or other stages); give the same stores"
-        )
+        raise InputError("--store: not what the run was trained on (other images or stages); give the same stores")
     if "labels" in checkpoint and checkpoint["labels"] != cache.label_digest():
         raise InputError(
             "--resume: the labels of the stores were changed since this run began, so it can not be continued exactly; "
             "train another run (with --init from these weights)"
         )
-    model.load_state_dict(checkpoint["model"])
-    optimizer.load_state_dict(checkpoint["optimizer"])
-    torch.set_rng_state(checkpoint["generators"]["cpu"].cpu())
+    try:
+        model.load_state_dict(checkpoint["model"])
+        optimizer.load_state_dict(checkpoint["optimizer"])
+        torch.set_rng_state(checkpoint["generators"]["cpu"].cpu())
+    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise InputError(f"--resume: the checkpoint does not fit the run's config.yaml ({error})") from error
     return int(checkpoint["step"])
 
 
@@ -292,6 +295,7 @@ class _Session:
                 "stores": self.cache.digests(),
                 "proposals": self.cache.proposal_recipe(),
                 "data_set": self.cache.data_set(),
+                "decoding": dict(self.cache.decoding()),
                 "labels": self.cache.label_digest(),
             },
             self.config.checkpoints_kept,
