@@ -1,5 +1,6 @@
 """The command line: click definitions only. What a command does lives in `commands/`, one file a command."""
 
+import os
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -7,8 +8,10 @@ import click
 
 from commands.terminal import guarded
 from commands.workspace import Workspace
-from data.errors import InputError, system_advice
+from data.errors import InputError, is_out_of_memory, system_advice
 from pdsl import __version__
+
+MEMORY_CURE = "take smaller images, scales or layers, fewer images, loaders or workers at a time, or end other programs"
 
 
 class Program(click.Group):
@@ -31,9 +34,12 @@ class Program(click.Group):
         except OSError as error:
             if (advice := system_advice(error)) is None:
                 self._unexpected(ctx, error)
-            self._end(ctx, error, "error", f"{error.filename or 'the disk'}: {advice}", 2)
+            self._end(ctx, error, "error", f"{os.fsdecode(error.filename or 'the disk')}: {advice}", 2)
         except Exception as error:
-            self._unexpected(ctx, error)
+            if not is_out_of_memory(error):
+                self._unexpected(ctx, error)
+            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+            self._end(ctx, error, "error", f"memory does not suffice ({reason}); {MEMORY_CURE}", 2)
 
     def _unexpected(self, ctx: click.Context, error: Exception) -> NoReturn:
         """A fault of ours."""
@@ -65,6 +71,13 @@ def finish(status: int) -> None:
 
 def option_data(required_for: str) -> Callable[..., Any]:
     return click.option("--data", metavar="SPEC", help=f"{required_for}: voc:DIR, coco:DIR or folder:DIR.")
+
+
+def _complete_keys(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """For the shell: keys of the configuration that begin with what was typed."""
+    from commands.config import complete_key
+
+    return complete_key(incomplete, assignment=param.name == "overrides")
 
 
 @cli.command()
@@ -151,29 +164,61 @@ def verify(store: str | None, repair: bool, data: str | None) -> None:
 
 @cli.command()
 @click.option("--store", metavar="URL", help="Folder or fsspec URL of the store.")
-@click.option("--image", required=True, metavar="ID", help="Image id as the data set names it.")
+@click.option("--image", metavar="ID", help="Image id as the data set names it, or its file's name.")
+@click.option("--random", type=click.IntRange(1, 400), metavar="N", help="A contact sheet of N images.")
 @click.option("--out", required=True, type=click.Path(dir_okay=False), help="Picture to write.")
+@click.option("--run", metavar="RUN", help="Show what this run's model would learn from the image.")
 @option_data("Where the images are now")
-def inspect(store: str | None, image: str, out: str, data: str | None) -> None:
-    """Picture of what the store holds for an image: proposals, a proposal's neighbours, seed masks."""
+def inspect(store: str | None, image: str | None, random: int | None, **options: Any) -> None:
+    """Picture of what the stores hold for an image: proposals, a proposal's neighbours, seed masks, mask targets."""
     from commands import inspect as command
 
-    finish(command.run(store=Workspace.find().train_store(store), image=image, out=out, data=data))
+    if (image is None) == (random is None):
+        raise click.UsageError("name an --image, or how many by --random, one of the two")
+    if random and options["run"]:
+        raise click.UsageError("--run: for one --image")
+    finish(command.run(store=Workspace.find().stores(store), image=image, random=random, **options))
 
 
 @cli.command(context_settings={"ignore_unknown_options": False})
-@click.option("--config", metavar="FILE.yaml", help="Configuration; see configs/.")
+@click.option("--config", metavar="FILE.yaml", help="Configuration: a file, or a name that ships with pdsl.")
 @click.option("--store", "stores", multiple=True, metavar="URL", help="Store with all stages; may be repeated.")
 @click.option("--out", metavar="RUN", help="Run folder to create.")
 @click.option("--resume", is_flag=True, help="Continue the run in --out from its last checkpoint, exactly.")
 @click.option("--init", metavar="RUN", help="Start from the weights of another run.")
 @option_data("Where the images are now")
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=_complete_keys)
 def train(**options: Any) -> None:
-    """Train from the stores. With torchrun: on several GPUs."""
+    """Train from the stores. With torchrun: on several GPUs. `pdsl config` lists the keys."""
     from commands import train as command
 
     finish(command.run(**Workspace.find().train_options(**options)))
+
+
+@cli.command()
+@click.argument("key", required=False, metavar="[KEY]", shell_complete=_complete_keys)
+@click.option("--diff", nargs=2, metavar="A B", help="Compare two: shipped names, YAML files or run folders.")
+def config(key: str | None, diff: tuple[str, str] | None) -> None:
+    """Every key of the configuration with type, default and meaning; KEY explains one; --diff compares two."""
+    from commands import config as command
+
+    if key and diff:
+        raise click.UsageError("KEY and --diff: give one of the two")
+    finish(command.run(key=key, diff=diff))
+
+
+@cli.command()
+@click.option(
+    "--fetch",
+    type=click.Choice(["vgg16", "resnet18_ws", "resnet50_ws", "resnet101_ws"]),
+    metavar="BACKBONE",
+    help="Download torchvision's weights for it.",
+)
+def weights(fetch: str | None) -> None:
+    """What ImageNet weights each backbone takes: files, sizes, where they come from, and how to name them."""
+    from commands import weights as command
+
+    finish(command.run(fetch=fetch))
 
 
 @cli.command("eval")
@@ -204,21 +249,37 @@ def evaluate(**options: Any) -> None:
 @option_data("With --split: the data set")
 @click.option("--split", help="Instead of images: a whole split, whose detections are written as a results file.")
 @click.option("--store", metavar="URL", help="With --split: the store with its proposals.")
+@click.option(
+    "--score",
+    type=click.FloatRange(0, 1),
+    help="Least score that is drawn and written.  [default: drawn from 0.3 on, all written]",
+)
+@click.option("--top", type=click.IntRange(1), help="Detections of an image at most.  [default: 12 drawn, all written]")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to compute (default: the run's).")
 @click.argument("images", nargs=-1, metavar="[IMAGE...]")
-def predict(run: str | None, out: str, proposals: str | None, images: tuple[str, ...], **whole: str | None) -> None:
-    """Detect and segment in image files: overlay PNG and COCO JSON; proposals are computed on the fly. Or, with
-    --split, in all images of a split, from its stored proposals: COCO JSON, ground truth is not needed."""
+def predict(run: str | None, out: str, images: tuple[str, ...], split: str | None, **options: Any) -> None:
+    """Detect and segment in images: overlay PNG and COCO JSON; proposals are computed on the fly.
+
+    IMAGE is a file, a URL, a folder, a pattern ("photos/**/*.jpg"), a .txt with one of these a line, or - for such a
+    list on standard input. Or, with --split, all images of a split, from its stored proposals: COCO JSON, ground truth
+    is not needed.
+    """
     space = Workspace.find()
-    if bool(images) == bool(whole["split"]):
+    if bool(images) == bool(split):
         raise click.UsageError("name image files, or a --split, one of the two")
-    if whole["split"]:
+    data_set, how = {name: options.pop(name) for name in ("data", "store")}, options
+    if split:
         from commands import predict_split
 
-        finish(predict_split.run(**space.predict_options(run=run, out=out, **whole)))
+        if ignored := [f"--{name}" for name, value in how.items() if value is not None]:
+            raise click.UsageError(f"{', '.join(ignored)}: for image files, not with --split")
+        finish(predict_split.run(**space.predict_options(run=run, out=out, split=split, **data_set)))
         return
     from commands import predict as command
 
-    finish(command.run(run=space.run_folder(run), images=list(images), out=out, proposals=proposals))
+    if ignored := [f"--{name}" for name, value in data_set.items() if value is not None]:
+        raise click.UsageError(f"{', '.join(ignored)}: with --split only")
+    finish(command.run(run=space.run_folder(run), images=list(images), out=out, **how))
 
 
 @cli.command()

@@ -11,10 +11,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from commands.workspace import find_config
 from data.catalog import load_images
 from data.errors import InputError
 from data.scenes import write_scenes
+from pdsl.config.shipped import find_config
 from pdsl.evaluate.evaluation import COMPARED
 from pdsl.evaluate.evaluation_set import read_evaluation_set
 from pdsl.evaluate.validation import build_validator
@@ -93,7 +93,13 @@ def _make_scenes(folder: Path, console: Console) -> None:
     if not folder.exists():
         begun = folder.with_name(folder.name + ".begun")
         shutil.rmtree(begun, ignore_errors=True)
-        write_scenes(begun, train=TRAIN_SCENES, val=VAL_SCENES, side=SIDE, seed=SEED)
+        try:
+            write_scenes(begun, train=TRAIN_SCENES, val=VAL_SCENES, side=SIDE, seed=SEED)
+        except BaseException as error:
+            shutil.rmtree(begun, ignore_errors=True)
+            if isinstance(error, OSError):
+                error.filename = error.filename or str(folder)
+            raise
         begun.rename(folder)
     console.print(f"{TRAIN_SCENES} to learn from, {VAL_SCENES} to be tested on, in {folder}")
 

@@ -13,7 +13,9 @@ from rich.table import Table
 
 from data.catalog import load_images
 from data.errors import InputError
+from data.files import opened_files
 from data.whole_file import write_whole
+from pdsl.outputs import refuse_overwriting
 from pipeline.cost import readable_bytes
 from pipeline.progress import duration
 from store.create import only_stored
@@ -34,8 +36,11 @@ def run(*, store: str | Sequence[str], json: bool = False, failed: str | None = 
     write the failed images into, CSV with the columns FAILED_COLUMNS, as `precompute --images` reads it.
     Raises InputError.
     """
-    reports = [_Report.of(open_store(url)) for url in ([store] if isinstance(store, str) else store)]
+    urls = [store] if isinstance(store, str) else list(store)
+    with opened_files() as read:
+        reports = [_Report.of(open_store(url)) for url in urls]
     if failed is not None:
+        refuse_overwriting([Path(failed)], option="--failed", files=read, stores=urls)
         write_failed(failed, [image for report in reports for image in report.failures])
     if json:
         documents = [report.plain() for report in reports]
@@ -96,15 +101,12 @@ class _Report:
 
 
 def write_failed(path: str, images: Sequence[FailedImage]) -> None:
-    """Write a CSV of failed images, whole or not at all. Raises InputError if that fails."""
+    """Write a CSV of failed images, whole or not at all. Raises OSError if that fails."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(FAILED_COLUMNS)
     rows.writerows((image.image, image.stage, image.reason) for image in images)
-    try:
-        write_whole(Path(path), text.getvalue())
-    except OSError as error:
-        raise InputError(f"--failed {path}: can not be written ({error.strerror})") from error
+    write_whole(Path(path), text.getvalue())
 
 
 def _print_labels(report: _Report) -> None:

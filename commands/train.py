@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,17 @@ def run(
     overrides: list[str],
     data: str | None,
     validation_store: str | None = None,
+    settings: Iterable[tuple[str, Any]] = (),
 ) -> int:
     """Train, or with `resume` continue what lies in `out` (begin if nothing does). Returns the exit status.
 
     config: YAML file; a resumed run takes its own config.yaml instead. overrides: "key=value". data: SPEC where the
-    images lie now. validation_store: default of `validation.store`, for the overrides to override.
+    images lie now. validation_store: default of `validation.store`; settings: (key, value), a workspace's options of
+    training; the overrides go over both.
     Status 0 after the last update, 128 + signal if SIGINT or SIGTERM ended the run after a checkpoint.
     """
     below = [("validation.store", validation_store)] if validation_store else []
-    typed = [*below, *(parse_assignment(text) for text in overrides), *_options(stores, init, data)]
+    typed = [*below, *settings, *(parse_assignment(text) for text in overrides), *_options(stores, init, data)]
     changes = [(key, _lasting(key, value)) for key, value in typed]
     folder = Path(out)
     settled = training_config(folder, config, changes, resume=resume)
@@ -52,6 +55,8 @@ def _lasting(key: str, value: Any) -> Any:
     if key == "data.stores" and isinstance(value, list):
         return [absolute(str(store)) for store in value]
     if key == "validation.store" and isinstance(value, str):
+        return absolute(value)
+    if key == "model.backbone.weights" and isinstance(value, str) and Path(value).is_file():
         return absolute(value)
     if key in ("data.images", "validation.images") and isinstance(value, str):
         return absolute_spec(value)

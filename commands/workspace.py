@@ -1,8 +1,7 @@
 """A folder with a `pdsl.yaml`: what the commands use where the user gave no option."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,12 @@ import yaml
 
 from data.errors import InputError, nearest
 from data.files import is_url
-from data.parameters import merge, read_mapping
-from pdsl.run.names import CONFIG
+from data.parameters import convert, merge, read_mapping
+from data.yaml_text import parse_yaml
+from pdsl.config.shipped import find_config
+from pdsl.run.names import CONFIG, WORKSPACE
 
-FILE = "pdsl.yaml"
+FILE = WORKSPACE
 
 TEMPLATE = """\
 # A workspace: in this folder `precompute`, `status`, `verify`, `train`, `eval` and `predict` need no options.
@@ -40,14 +41,15 @@ scheduler: null
 cluster: null
 
 # Training: a configuration (a file, or the name of one that ships with pdsl) and the run folder.
-# ImageNet weights of the backbone are given with `train model.backbone.weights=FILE` (or IMAGENET1K_V1, downloaded).
 config: {config}
 run: runs/default
+
+# Options of training, as `train key=value` takes them; words on the command line go over these. The backbone begins
+# with ImageNet weights, which have to be named: `pdsl weights` lists the files and fetches those of torchvision.
+training: {{}}
+#  model.backbone.weights: weights/resnet18_ws_model_120.pkl
+#  optimizer.images_per_step: 4
 """
-
-
-TEXTS = ("data", "train_split", "val_split", "config", "run", "stores.train", "stores.val")
-"""Keys whose values are names and paths."""
 
 
 def workspace_text(*, data: str, train: str, val: str, config: str) -> str:
@@ -77,12 +79,8 @@ class Workspace:
         path = (folder or Path.cwd()) / FILE
         if not path.exists():
             return cls({})
-        values = read_mapping(path, str(path), "of keys; `pdsl init` writes an example")
-        known = set(yaml.safe_load(workspace_text(data="", train="", val="", config="")))
-        for key in values:
-            if key not in known:
-                raise InputError(f"{path}: unknown key '{key}'{nearest(str(key), known)}")
-        _refuse_other_types(values, path)
+        values = read_mapping(path, str(path), "of keys (`pdsl init` writes an example)", may_be_empty=True)
+        _check_kinds(values, parse_yaml(workspace_text(data="", train="", val="", config="")), path)
         return cls(values)
 
     def _need(self, value: Any, key: str, option: str) -> Any:
@@ -141,10 +139,18 @@ class Workspace:
             "out": self._need(options["out"], "run", "--out"),
             "resume": options["resume"],
             "init": options["init"],
+            "settings": [] if known else self._training(),
             "overrides": list(options["overrides"]),
             "data": options["data"],
             "validation_store": (self.values.get("stores") or {}).get("val"),
         }
+
+    def _training(self) -> list[tuple[str, Any]]:
+        """`training:` as (dotted key, value): "a.b: 1" and "a: {b: 1}" say the same. InputError if it is no mapping."""
+        settings = self.values.get("training") or {}
+        if not isinstance(settings, Mapping):
+            raise InputError(f"{FILE}: training: {settings!r:.60} is not a mapping of keys; write 'optimizer.lr: 0.01'")
+        return list(_flat(settings))
 
     def eval_options(self, **options: Any) -> dict[str, Any]:
         """Keyword arguments of `evaluate`: with --results neither run nor store is needed."""
@@ -178,26 +184,30 @@ class Workspace:
         return {"run": self.run_folder(options["run"]), "store": store}
 
 
-def _refuse_other_types(values: Mapping[str, Any], path: Path) -> None:
-    """Raises InputError where YAML takes a name for a number, a date or a truth value: 2012, 1e3, no."""
-    for key in TEXTS:
-        value: Any = values
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else value
-        if value is not None and not isinstance(value, str):
+def _flat(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) of every leaf; `classes` is a value as a whole, as its keys may have dots."""
+    for key, value in tree.items():
+        name = f"{above}{key}"
+        if isinstance(value, Mapping) and name != "classes":
+            yield from _flat(value, f"{name}.")
+        else:
+            yield name, value
+
+
+def _check_kinds(values: Mapping[str, Any], template: Mapping[str, Any], path: Path, above: str = "") -> None:
+    """Raises InputError for a key that the template lacks, for a name where it has a mapping and the other way round,
+    and where YAML takes a name for a number, a date or a truth value: 2012, 1e3, no."""
+    for key, value in values.items():
+        name = f"{above}{key}"
+        if key not in template:
+            raise InputError(f"{path}: unknown key '{name}'{nearest(str(key), template)}")
+        if isinstance(template[key], Mapping):
+            if value is not None and not isinstance(value, Mapping):
+                raise InputError(f"{path}: {name}: expected a mapping of keys, not {value!r:.60}")
+            if template[key] and value:
+                _check_kinds(value, template[key], path, f"{name}.")
+        elif isinstance(value, str):
+            convert(value, str, f"{path}: {name}")
+        elif value is not None:
             kind = type(value).__name__
-            raise InputError(f"{path}: {key}: {value!r:.60} is read as {kind}, not as a name; put it in quotes")
-
-
-def find_config(name: str) -> str:
-    """Path of a configuration: a file of the user's, or one that ships with pdsl, by its name ("voc-official")."""
-    if Path(name).is_file():
-        return name
-    shipped = files("configs")
-    path = Path(str(shipped / f"{name.removeprefix('configs/').removesuffix('.yaml')}.yaml"))
-    if path.exists():
-        return str(path)
-    known = sorted(entry.name.removesuffix(".yaml") for entry in shipped.iterdir() if entry.name.endswith(".yaml"))
-    raise InputError(
-        f"configuration '{name}': no such file, and none of that name ships with pdsl{nearest(name, known)}"
-    )
+            raise InputError(f"{path}: {name}: {value!r:.60} is read as {kind}, not as a name; put it in quotes")

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 SUFFIXES = (
@@ -57,3 +57,13 @@ def usual_split(names: Iterable[str], *kinds: str) -> str | None:
     """
     latest = sorted(names, reverse=True)
     return next((name for kind in kinds for name in latest if name_key(name).startswith(kind)), None)
+
+
+def file_names(paths: Sequence[str]) -> list[str]:
+    """The files' names where all differ, else their paths below the folder that holds them all."""
+    names = [path.rpartition("/")[2] for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    parts = [path.split("/")[:-1] for path in paths]
+    shared = next(n for n in range(len(parts[0]), -1, -1) if all(p[:n] == parts[0][:n] for p in parts))
+    return ["/".join(path.split("/")[shared:]) for path in paths]

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from commands.init import shipped_configuration
-from commands.workspace import TEMPLATE, Workspace, find_config, merge
+from commands.workspace import TEMPLATE, Workspace, merge
 from data.errors import InputError
 
 NONE = {
@@ -51,6 +51,27 @@ def test_train_and_eval(space: Workspace) -> None:
     assert (evaluation["run"], evaluation["store"]) == ("runs/default", "stores/val.zarr")
 
 
+@pytest.mark.parametrize(
+    "text", ["training: {optimizer.lr: 0.5, steps: 7}", "training: {optimizer: {lr: 0.5}, steps: 7}"]
+)
+def test_options_of_training_stand_in_the_workspace(tmp_path: Path, text: str) -> None:
+    """Below the words of the command line; a run that is continued keeps its own."""
+    (tmp_path / "pdsl.yaml").write_text(f"{text}\nconfig: demo\nrun: {tmp_path / 'run'}\nstores: {{train: t.zarr}}\n")
+    options = {"config": None, "stores": (), "out": None, "init": None, "overrides": ("steps=3",), "data": None}
+    found = Workspace.find(tmp_path).train_options(**options, resume=False)
+    assert found["settings"] == [("optimizer.lr", 0.5), ("steps", 7)] and found["overrides"] == ["steps=3"]
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text("steps: 7\n")
+    assert Workspace.find(tmp_path).train_options(**options, resume=True)["settings"] == []
+
+
+def test_options_of_training_that_are_none(tmp_path: Path) -> None:
+    (tmp_path / "pdsl.yaml").write_text("training: steps=3\nconfig: demo\nrun: r\nstores: {train: t}\n")
+    options = {"config": None, "stores": (), "out": None, "init": None, "overrides": (), "data": None}
+    with pytest.raises(InputError, match=r"pdsl\.yaml: training: expected a mapping of keys, not 'steps=3'"):
+        Workspace.find(tmp_path).train_options(**options, resume=False)
+
+
 def test_results_need_neither_run_nor_store() -> None:
     options = Workspace({}).eval_options(
         run=None, data="coco:/c", split="val2017", store=None, results="r.json", tta=False, out=None
@@ -76,10 +97,16 @@ def test_without_a_workspace_the_message_names_option_and_cure() -> None:
         ("a: [", "not valid YAML"),
         ("data: \xff", "not valid YAML"),
         ("[" * 5000, "not valid YAML"),
-        ("train_split: 2012", "train_split: 2012 is read as int, not as a name; put it in quotes"),
-        ("val_split: no", "val_split: False is read as bool"),
         ("train_split: 2012-01-01", "train_split: .* is read as date"),
         ("stores: {train: 1.5}", "stores.train: 1.5 is read as float"),
+        ("stores: here", "stores: expected a mapping of keys, not 'here'"),
+        ("stores: {train: [a]}", r"stores\.train: \['a'\] is read as list, not as a name"),
+        ("stores: {trian: a}", r"unknown key 'stores\.trian'; did you mean 'train'"),
+        ("stages: [a]", "stages: expected a mapping"),
+        ("data: {voc: a}", "data: .* is read as dict"),
+        ("train_split: 2012", "train_split: 2012 is read as int, not as a name; put it in quotes"),
+        ("val_split: no", "val_split: False is read as bool"),
+        ('run: "a\\0b"', "run: .* holds a zero byte"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path: Path, text: str, message: str) -> None:
@@ -105,14 +132,3 @@ def test_init_pairs_a_split_with_the_configuration_it_was_published_with(data: s
 def test_template_is_valid_and_merge_is_deep() -> None:
     assert yaml.safe_load(TEMPLATE.format(data="voc:a", train="t", val="v", config="c"))["data"] == "voc:a"
     assert merge({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}}) == {"a": {"b": 3, "c": 2}}
-
-
-def test_a_configuration_is_a_file_or_a_shipped_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "demo").mkdir()  # a folder of that name is no configuration
-    own = tmp_path / "own.yaml"
-    own.write_text("steps: 3\n")
-    assert find_config(str(own)) == str(own)
-    assert Path(find_config("demo")).name == "demo.yaml"
-    with pytest.raises(InputError, match="did you mean 'voc-official'"):
-        find_config("voc-oficial")

@@ -1,18 +1,19 @@
 """`report.html` of a run: one file that explains itself, with pictures inside."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from data.catalog import load_images
 from data.decode import DecodeError, decode_record
 from data.errors import InputError
+from data.json_file import read_json
+from data.parameters import read_mapping
 from data.records import ImageList
 from data.whole_file import write_whole
+from pdsl.config.model import SCRATCH
 from pdsl.evaluate.evaluation import COMPARED, Evaluation
 from pdsl.evaluate.evaluation_set import EvaluationSet
 from pdsl.evaluate.predictions import Prediction, by_image
@@ -41,23 +42,23 @@ def write_report(run: Path, out: Path, evaluation: Evaluation) -> None:
     Of the run its config.yaml, log.jsonl and comparison.json are shown as far as they are there, and training images if
     its first training store can still be read.
     """
-    config_text = (run / CONFIG).read_text() if (run / CONFIG).exists() else ""
-    comparison = json.loads((run / COMPARISON).read_text()) if (run / COMPARISON).exists() else {}
+    config = read_mapping(run / CONFIG, str(run / CONFIG), "of keys") if (run / CONFIG).exists() else {}
+    comparison = read_json(run / COMPARISON, "remove it") if (run / COMPARISON).exists() else {}
     title = f"PDSL: {run.resolve().name}"
     parts = [
-        *_head(title, evaluation),
+        *_head(title, evaluation, config),
         _comparison(comparison),
         _curves(run),
         _examples(evaluation),
         _failures(evaluation),
-        _training_examples(yaml.safe_load(config_text) or {}),
+        _training_examples(config),
         _classes(evaluation.metrics),
-        _configuration(config_text),
+        _configuration((run / CONFIG).read_text(errors="replace") if config else ""),
     ]
     write_whole(out, html.page(title, [part for part in parts if part]))
 
 
-def _head(title: str, evaluation: Evaluation) -> list[str]:
+def _head(title: str, evaluation: Evaluation, config: Mapping[str, Any]) -> list[str]:
     metrics = evaluation.metrics
     step = f"after {metrics['step']:,} updates, " if "step" in metrics else ""
     views = " with test-time augmentation" if metrics.get("tta") else ""
@@ -67,6 +68,7 @@ def _head(title: str, evaluation: Evaluation) -> list[str]:
     )
     if metrics["protocol"]:
         about += f" Protocol {metrics['protocol']}: {PROTOCOLS[metrics['protocol']].meaning}."
+    about += _beginning(config)
     rows = [
         [f"<b>{kind}</b>", *(html.escape(percent(metrics[kind].get(name))) for name in COLUMNS)]
         for kind in ("mask", "box")
@@ -84,6 +86,17 @@ def _head(title: str, evaluation: Evaluation) -> list[str]:
     )
     head = f'<h1>{html.escape(title)}</h1><p class="soft">{html.escape(about)}</p>'
     return [head, html.tiles(cards), html.table(["", *COLUMNS], rows), note]
+
+
+def _beginning(config: Mapping[str, Any]) -> str:
+    """What weights the run began with, in a sentence."""
+    backbone = (config.get("model") or {}).get("backbone") or {}
+    if not backbone:
+        return ""
+    weights = backbone.get("weights")
+    with_what = f"the weights {weights}" if weights not in (None, SCRATCH) else "random weights"
+    first = f" Training began with the model of {config['init']}." if config.get("init") else ""
+    return f"{first} The backbone, {backbone['name']}, began with {with_what}; frozen: {backbone['freeze']}."
 
 
 def _comparison(comparison: Mapping[str, Any]) -> str:

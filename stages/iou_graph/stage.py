@@ -23,7 +23,10 @@ DEGREE_IOU = 0.5
 
 @dataclass(frozen=True)
 class IouGraphParams:
-    """neighbors: K, entries per proposal, itself included."""
+    """Whom the graph joins.
+
+    neighbors: K, entries per proposal, itself included.
+    """
 
     neighbors: int = 64
 
@@ -96,4 +99,5 @@ def iou_graph_stage(settings: Mapping[str, Any], capacity: int) -> Stage:
         reads=(contents.PROPOSAL_BOX, contents.PROPOSAL_COUNT),
         needs_image=False,
         packages=("numpy", "numba"),
+        memory=400_000_000,
     )

@@ -28,7 +28,7 @@ data: {loaders: 0}
 augment: {scales: [48, 64], max_side: 160}
 optimizer: {lr: 0.02, images_per_step: 4}
 model:
-  backbone: {name: tiny}
+  backbone: {name: tiny, weights: scratch}
   box_head: {hidden: [32, 32]}
   detection: {n_r: 2}
   mask: {n_m: 1, convs: 1, channels: 8, sampling: 1, capacity: 8}
