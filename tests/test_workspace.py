@@ -68,7 +68,7 @@ def test_options_of_training_stand_in_the_workspace(tmp_path: Path, text: str) -
 def test_options_of_training_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "pdsl.yaml").write_text("training: steps=3\nconfig: demo\nrun: r\nstores: {train: t}\n")
     options = {"config": None, "stores": (), "out": None, "init": None, "overrides": (), "data": None}
-    with pytest.raises(InputError, match=r"pdsl\.yaml: training: 'steps=3' is not a mapping"):
+    with pytest.raises(InputError, match=r"pdsl\.yaml: training: expected a mapping of keys, not 'steps=3'"):
         Workspace.find(tmp_path).train_options(**options, resume=False)
 
 
