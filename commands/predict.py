@@ -68,6 +68,8 @@ def run(
     """
     folder = Path(out)
     given = [image for image in find_images(images) if not _drawn_before(image.path, folder)]
+    if not given:
+        raise InputError(f"{images[0]}: holds only pictures that `predict` drew; name the photographs")
     pictures = [folder / f"{image.name}.png" for image in given]
     files = [folder / PREDICTIONS, folder / IMAGES]
     lists = [path for path in images if Path(path).is_file()]

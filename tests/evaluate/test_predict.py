@@ -86,6 +86,9 @@ def test_a_folder_and_the_files_that_tell_other_programs(run_folder: Path, photo
     before = rows_of(out)
     assert run(run_folder, [tmp_path / "photos", out], out) == 3  # our own pictures are no images to look at
     assert rows_of(out) == before
+    with pytest.raises(InputError, match="holds only pictures that `predict` drew"):
+        run(run_folder, [out], out)
+    assert rows_of(out) == before
 
 
 def test_eval_reads_them_as_those_of_the_data_set(scenes: Path, run_folder: Path, tmp_path: Path) -> None:
