@@ -85,6 +85,9 @@ def run(
                 results.save_when_due()
         except KeyboardInterrupt:
             stopped = True
+        except OSError:
+            progress.note(f"{folder}: has the detections of {results.saved} of {len(given)} images")
+            raise
     results.save()
     done, found = results.counts
     print(f"{folder}: {PREDICTIONS} with {found} detections in {done} of {len(given)} images, and their pictures")

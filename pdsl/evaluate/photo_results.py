@@ -39,7 +39,9 @@ class PhotoResults:
         self._given = ImageList(spec, "", trained.class_names, self._categories, given)
         self._records: list[ImageRecord] = []
         self._found: list[Prediction] = []
-        self._saved, self._pause = monotonic(), SAVE_SECONDS
+        self._last, self._pause = monotonic(), SAVE_SECONDS
+        self.saved = 0
+        """Images whose detections are on the disk."""
 
     def record(self, image: NamedImage, size: tuple[int, int]) -> ImageRecord:
         """The record of an image of `size` (height, width)."""
@@ -57,7 +59,7 @@ class PhotoResults:
 
     def save_when_due(self) -> None:
         """`save` if the last time is long enough ago."""
-        if monotonic() - self._saved > self._pause:
+        if monotonic() - self._last > self._pause:
             self.save()
 
     def save(self) -> None:
@@ -68,8 +70,8 @@ class PhotoResults:
             row |= {"file_name": self._files[p.image_id], "category_name": self._class_names[p.class_id]}
         write_json(self._folder / PREDICTIONS, rows)
         write_json(self._folder / IMAGES, self._image_info())
-        self._saved = monotonic()
-        self._pause = max(SAVE_SECONDS, 20 * (self._saved - begun))
+        self.saved, self._last = len(self._records), monotonic()
+        self._pause = max(SAVE_SECONDS, 20 * (self._last - begun))
 
     def _image_info(self) -> dict[str, Any]:
         numeric = has_numeric_ids(self._given)

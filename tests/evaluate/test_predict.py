@@ -174,7 +174,7 @@ def test_a_full_disk_costs_pictures_but_no_detections(
 
 
 def test_where_nothing_fits_any_more_it_ends_with_what_was_saved(
-    run_folder: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_folder: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(photo_results, "SAVE_SECONDS", 0.0)
     save, write = predict.save_picture, photo_results.write_json
@@ -195,6 +195,7 @@ def test_where_nothing_fits_any_more_it_ends_with_what_was_saved(
     with pytest.raises(OSError, match="No space left"):
         run(run_folder, [photos], tmp_path / "out")
     assert {row["image_id"] for row in rows_of(tmp_path / "out")} == {"000", "001"}
+    assert "out: has the detections of 2 of 5 images" in capsys.readouterr().err
 
 
 def test_interrupted_it_keeps_what_it_found(
