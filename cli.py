@@ -1,5 +1,6 @@
 """The command line: click definitions only. What a command does lives in `commands/`, one file a command."""
 
+import os
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -7,8 +8,10 @@ import click
 
 from commands.terminal import guarded
 from commands.workspace import Workspace
-from data.errors import InputError, system_advice
+from data.errors import InputError, is_out_of_memory, system_advice
 from pdsl import __version__
+
+MEMORY_CURE = "take smaller images, scales or layers, fewer images, loaders or workers at a time, or end other programs"
 
 
 class Program(click.Group):
@@ -37,9 +40,12 @@ class Program(click.Group):
         except OSError as error:
             if (advice := system_advice(error)) is None:
                 self._unexpected(ctx, error)
-            self._end(ctx, error, "error", f"{error.filename or 'the disk'}: {advice}", 2)
+            self._end(ctx, error, "error", f"{os.fsdecode(error.filename or 'the disk')}: {advice}", 2)
         except Exception as error:
-            self._unexpected(ctx, error)
+            if not is_out_of_memory(error):
+                self._unexpected(ctx, error)
+            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+            self._end(ctx, error, "error", f"memory does not suffice ({reason}); {MEMORY_CURE}", 2)
 
     def _unexpected(self, ctx: click.Context, error: Exception) -> NoReturn:
         """A fault of ours."""

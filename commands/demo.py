@@ -93,7 +93,13 @@ def _make_scenes(folder: Path, console: Console) -> None:
     if not folder.exists():
         begun = folder.with_name(folder.name + ".begun")
         shutil.rmtree(begun, ignore_errors=True)
-        write_scenes(begun, train=TRAIN_SCENES, val=VAL_SCENES, side=SIDE, seed=SEED)
+        try:
+            write_scenes(begun, train=TRAIN_SCENES, val=VAL_SCENES, side=SIDE, seed=SEED)
+        except BaseException as error:
+            shutil.rmtree(begun, ignore_errors=True)
+            if isinstance(error, OSError):
+                error.filename = error.filename or str(folder)
+            raise
         begun.rename(folder)
     console.print(f"{TRAIN_SCENES} to learn from, {VAL_SCENES} to be tested on, in {folder}")
 

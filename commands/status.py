@@ -94,15 +94,12 @@ class _Report:
 
 
 def write_failed(path: str, images: Sequence[FailedImage]) -> None:
-    """Write a CSV of failed images, whole or not at all. Raises InputError if that fails."""
+    """Write a CSV of failed images, whole or not at all. Raises OSError if that fails."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(FAILED_COLUMNS)
     rows.writerows((image.image, image.stage, image.reason) for image in images)
-    try:
-        write_whole(Path(path), text.getvalue())
-    except OSError as error:
-        raise InputError(f"--failed {path}: can not be written ({error.strerror})") from error
+    write_whole(Path(path), text.getvalue())
 
 
 def _print_labels(report: _Report) -> None:

@@ -92,10 +92,16 @@ def test_without_a_workspace_the_message_names_option_and_cure() -> None:
         ("a: [", "not valid YAML"),
         ("data: \xff", "not valid YAML"),
         ("[" * 5000, "not valid YAML"),
-        ("train_split: 2012", "train_split: 2012 is read as int, not as a name; put it in quotes"),
-        ("val_split: no", "val_split: False is read as bool"),
         ("train_split: 2012-01-01", "train_split: .* is read as date"),
         ("stores: {train: 1.5}", "stores.train: 1.5 is read as float"),
+        ("stores: here", "stores: expected a mapping of keys, not 'here'"),
+        ("stores: {train: [a]}", r"stores\.train: \['a'\] is read as list, not as a name"),
+        ("stores: {trian: a}", r"unknown key 'stores\.trian'; did you mean 'train'"),
+        ("stages: [a]", "stages: expected a mapping"),
+        ("data: {voc: a}", "data: .* is read as dict"),
+        ("train_split: 2012", "train_split: 2012 is read as int, not as a name; put it in quotes"),
+        ("val_split: no", "val_split: False is read as bool"),
+        ('run: "a\\0b"', "run: .* holds a zero byte"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path: Path, text: str, message: str) -> None:

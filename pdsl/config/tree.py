@@ -3,8 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from data.errors import InputError
-from pdsl.config.inference import InferenceConfig
+from pdsl.config.inference import LARGEST_SIDE, InferenceConfig
 from pdsl.config.model import ModelConfig
 
 ALL_SCALES = tuple(range(480, 1217, 32))
@@ -15,8 +14,8 @@ DeviceName = Literal["auto", "cpu", "cuda"]
 
 LARGEST_STEP = 4096
 """Images of one update: more of them decoded do not fit into a machine's memory."""
-MOST_PER_CORE = 4
-"""Threads and loader processes for each core of this machine: beyond it they only stand in each other's way."""
+LARGEST_RATE = 1_000.0
+"""Of learning rate, decay and their factors; beyond it no network learns, and soon its weights overflow."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +83,8 @@ class AugmentConfig:
             raise ValueError(f"crop: {self.crop} is not within (0, 1]")
         if self.exposure < 1 or self.saturation < 1:
             raise ValueError("exposure and saturation: factors have to be at least 1 (1 = no change)")
+        if self.max_side > LARGEST_SIDE:
+            raise ValueError(f"max_side: {self.max_side} is more than {LARGEST_SIDE} pixels")
 
 
 @dataclass(frozen=True)
@@ -114,12 +115,11 @@ class OptimizerConfig:
             raise ValueError("images_per_step and images_per_pass have to be at least 1")
         if self.images_per_step > LARGEST_STEP:
             raise ValueError(f"images_per_step: {self.images_per_step} images are held at once; at most {LARGEST_STEP}")
-        if min(self.lr, self.bias_lr_factor) < 0:
-            raise ValueError(f"lr: {self.lr} and bias_lr_factor: {self.bias_lr_factor} must not be negative")
+        for name in ("lr", "bias_lr_factor", "weight_decay", "bias_weight_decay"):
+            if not 0 <= getattr(self, name) <= LARGEST_RATE:
+                raise ValueError(f"{name}: {getattr(self, name)} is not within 0..{LARGEST_RATE:.0f}")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum: {self.momentum} is not within [0, 1)")
-        if min(self.weight_decay, self.bias_weight_decay) < 0:
-            raise ValueError("weight_decay and bias_weight_decay: negative decay lets the weights grow without bound")
 
 
 @dataclass(frozen=True)
@@ -205,9 +205,3 @@ class Config:
                 raise ValueError(f"{name}: {getattr(self, name)} is not positive")
         if min(self.seed, self.threads, self.checkpoints_kept) < 0:
             raise ValueError("seed, threads and checkpoints_kept have to be non-negative")
-
-    def fit_machine(self, cores: int) -> None:
-        """Raises InputError for threads or loaders beyond what `cores` can use."""
-        for name, number in (("threads", self.threads), ("data.loaders", self.data.loaders)):
-            if number > MOST_PER_CORE * cores:
-                raise InputError(f"{name}: {number} on {cores} cores; give at most {MOST_PER_CORE * cores}")

@@ -1,5 +1,6 @@
 """Checkpoints of a run: written whole or not at all, read without unpickling anything but plain values and tensors."""
 
+import errno
 import math
 import shutil
 import uuid
@@ -74,12 +75,15 @@ def resumable_checkpoint(run: Path, tell: Callable[[str], None]) -> Path | None:
 
 
 def check_whole(path: Path) -> None:
-    """Read a checkpoint against the checksum that it holds. Raises InputError."""
+    """Read a checkpoint against the checksum that it holds. Raises InputError if it is damaged or missing, OSError if
+    the system refuses to read it."""
     try:
         check_seal(path)
     except FileNotFoundError as error:
         raise InputError(f"{path}: does not exist; give a run folder or a checkpoint file") from error
     except (OSError, DamagedFileError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EIO:
+            raise  # no permission, too many open files: that says nothing of the file
         raise InputError(f"{path}: is not a readable checkpoint ({_first_line(error)}){_others(path)}") from error
 
 

@@ -1,6 +1,5 @@
 """A training run from configuration to last checkpoint: exact to resume, whatever killed it."""
 
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from pdsl.run.names import CONFIG, LOG
 from pdsl.train.distributed import World, join_world
 from pdsl.train.interrupt import StopRequest, catch_signals
 from pdsl.train.introduction import introduction
+from pdsl.train.limits import refuse_beyond_machine
 from pdsl.train.loader import batches
 from pdsl.train.log import RunLog
 from pdsl.train.meters import Meters
@@ -76,16 +76,11 @@ def train(
         if world.is_first:
             stack.enter_context(run_lock(run))
         stop = stack.enter_context(catch_signals(tell=world.is_first, at_once=partial(remove_partial, run)))
-        config.fit_machine(os.cpu_count() or 1)
+        cache = open_cache(config.data, config.classes)
+        refuse_beyond_machine(config, cache, world.size)
         if config.threads:
             torch.set_num_threads(config.threads)
-        if config.optimizer.images_per_step % world.size:
-            raise InputError(
-                f"optimizer.images_per_step: {config.optimizer.images_per_step} images can not be shared evenly by "
-                f"{world.size} processes; change one of the two"
-            )
         torch.manual_seed(config.seed)  # nothing draws from it; if something ever does, it is resumed exactly too
-        cache = open_cache(config.data, config.classes)
         validate = validation(config, cache.class_names) if validation and config.validation.every else None
         found = resumable_checkpoint(run, _teller(world)) if resume else None
         model, config = _build(config, cache, with_weights=found is None, tell=world.is_first)
