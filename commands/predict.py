@@ -16,7 +16,7 @@ from pdsl.evaluate.infer import predict_image
 from pdsl.evaluate.photo_results import PhotoResults
 from pdsl.evaluate.predictions import Prediction
 from pdsl.outputs import refuse_overwriting
-from pdsl.progress import image_progress
+from pdsl.progress import ImageProgress
 from pdsl.report.gallery import MOST_SHOWN, SHOWN_SCORE, prediction_picture
 from pdsl.report.palette import class_colours
 from pdsl.report.panels import is_own_picture, save_picture
@@ -78,7 +78,7 @@ def run(
     stage, decoding = proposal_stage(trained, proposals), training_decoding(trained)
     results, choice = PhotoResults(folder, trained, given), _Choice(score, top)
     stopped = False
-    with image_progress("predict", len(given)) as progress:
+    with ImageProgress("predict", len(given)) as progress:
         try:
             for image, picture in zip(given, pictures, strict=True):
                 progress.advance(_one_image(image, picture, trained, stage, decoding, results, choice))
