@@ -67,7 +67,7 @@ def run(
     Raises InputError, and OSError where not even the results can be saved.
     """
     folder = Path(out)
-    given = [image for image in find_images(images) if not _drawn_before(image.path, folder)]
+    given = [image for image in find_images(images) if not _drawn_before(image.path, folder.resolve())]
     if not given:
         raise InputError(f"{images[0]}: holds only pictures that `predict` drew; name the photographs")
     pictures = [folder / f"{image.name}.png" for image in given]
@@ -97,8 +97,8 @@ def run(
 
 
 def _drawn_before(path: str, folder: Path) -> bool:
-    """Whether an image is a picture of ours, of an earlier run into this folder."""
-    return not is_url(path) and folder.resolve() in Path(path).resolve().parents and is_own_picture(Path(path))
+    """Whether an image is a picture of ours, of an earlier run into `folder`, which is absolute."""
+    return not is_url(path) and folder in Path(path).resolve().parents and is_own_picture(Path(path))
 
 
 def _one_image(

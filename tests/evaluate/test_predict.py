@@ -4,6 +4,7 @@ import errno
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from pdsl.evaluate.photo_results import image_ids
 from pdsl.evaluate.results import read_results
 from pdsl.run.checkpoint import load_checkpoint, save_checkpoint
 from pdsl.run.trained import load_trained
+from store.create import create_or_open
 from tests.train.makers import stages
 
 
@@ -129,6 +131,17 @@ def test_category_ids_are_the_data_sets(scenes: Path, run_folder: Path, photos: 
     assert {row["image_id"] for row in rows_of(tmp_path / "out")} == {0, 1}
 
 
+def test_another_data_set_where_the_store_was(scenes: Path, run_folder: Path, tmp_path: Path) -> None:
+    """An earlier version's checkpoint, which says nothing itself: its classes are counted, nothing is guessed."""
+    trained = load_trained(run_folder)
+    images = load_images(f"voc:{scenes / 'data'}", "train")
+    assert photo_results.data_set_of(trained) == (images.spec, images.category_ids)
+    other = replace(images, class_names=("x", *images.class_names[1:]))
+    create_or_open(str(tmp_path / "other.zarr"), other)
+    object.__setattr__(trained.config.data, "stores", (str(tmp_path / "other.zarr"),))
+    assert photo_results.data_set_of(trained) == ("", tuple(range(1, len(images.class_names) + 1)))
+
+
 def test_score_and_top(run_folder: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is drawn below the threshold, and given thresholds hold for the results as well."""
     drawn: list[list[float]] = []
@@ -176,7 +189,8 @@ def test_a_full_disk_costs_pictures_but_no_detections(
 def test_where_nothing_fits_any_more_it_ends_with_what_was_saved(
     run_folder: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(photo_results, "SAVE_SECONDS", 0.0)
+    for constant in ("SAVE_SECONDS", "SAVE_RATIO"):  # save after every image
+        monkeypatch.setattr(photo_results, constant, 0)
     save, write = predict.save_picture, photo_results.write_json
     full: list[str] = []
 
