@@ -138,7 +138,7 @@ def precompute(settings: tuple[str, ...], **options: Any) -> None:
 def relabel(store: str | None, data: str | None, split: str | None) -> None:
     """Bring changed labels and classes into the stores; nothing is computed again.
 
-    Images are told apart by id and size: for one replaced by another of the same size run precompute --overwrite.
+    Images are told apart by id and size: list those replaced by others of the same size for precompute --images FILE.
     """
     from commands import relabel as command
 

@@ -24,7 +24,7 @@ def run(*, data: str, train: str | None, val: str | None) -> int:
     if not (train and val):
         train_default, val_default = default_splits(data)
         train, val = train or train_default, val or val_default
-    console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
+    console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False, emoji=False)
     lists = [load_images(data, split) for split in dict.fromkeys([train, val])]
     for line in described(lists):
         console.print(line)

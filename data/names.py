@@ -1,8 +1,8 @@
-"""Names of files and classes, as lists and annotations write them: they seldom agree to the letter."""
+"""Names of files, classes and splits, as lists and annotations write them: they seldom agree to the letter."""
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 SUFFIXES = (
@@ -58,3 +58,12 @@ def file_names(paths: Sequence[str]) -> list[str]:
     parts = [path.split("/")[:-1] for path in paths]
     shared = next(n for n in range(len(parts[0]), -1, -1) if all(p[:n] == parts[0][:n] for p in parts))
     return ["/".join(path.split("/")[shared:]) for path in paths]
+
+
+def usual_split(names: Iterable[str], *kinds: str) -> str | None:
+    """The split that is called like one of `kinds`, the first of them that is there.
+
+    "train" finds Train, training and train2017; of several the last by name.
+    """
+    latest = sorted(names, reverse=True)
+    return next((name for kind in kinds for name in latest if name_key(name).startswith(kind)), None)

@@ -28,7 +28,7 @@ class ProgressDisplay(Listener):
     """Done, failed, left, images/s, time left, workers; a plain line every half minute where stderr is no terminal."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, soft_wrap=True, highlight=False)
+        self._console = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
         self._progress: Progress | None = None
         self._task = TaskID(0)
         self._todo = 0

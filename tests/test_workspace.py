@@ -79,6 +79,11 @@ def test_results_need_neither_run_nor_store() -> None:
     assert options["run"] is None
 
 
+def test_a_file_of_comments_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "pdsl.yaml").write_text("# data: voc:x\n")
+    assert Workspace.find(tmp_path).values == {}
+
+
 def test_without_a_workspace_the_message_names_option_and_cure() -> None:
     with pytest.raises(InputError, match=r"--data: not given, and there is no pdsl.yaml here \(`pdsl init`"):
         Workspace({}).precompute_jobs({}, **NONE)

@@ -26,7 +26,7 @@ def report_run(
     dataset.proposals()  # a missing store is said before the model is loaded
     trained = load_trained(run)
     evaluation = evaluate_model(trained, dataset, tta=tta)
-    print_metrics(evaluation.metrics, Console(), f"{run}: {dataset.images.spec} {dataset.images.split}")
+    print_metrics(evaluation.metrics, Console(emoji=False), f"{run}: {dataset.images.spec} {dataset.images.split}")
     folder = out or run
     evaluation.write(folder)
     if compare:

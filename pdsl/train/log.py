@@ -34,7 +34,7 @@ class RunLog:
 
         self.file = (run / LOG).open("a", buffering=1)
         self.scalars = SummaryWriter(run / TENSORBOARD, purge_step=start + 1)
-        self.console = Console(file=sys.stderr)
+        self.console = Console(file=sys.stderr, emoji=False)
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
