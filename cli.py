@@ -17,6 +17,12 @@ MEMORY_CURE = "take smaller images, scales or layers, fewer images, loaders or w
 class Program(click.Group):
     """Turns errors into one line and an honest exit status: 2 wrong input, 130 Ctrl-C, 1 a fault of ours."""
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Every command with its first sentence whole, over several lines where it is long."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, c.get_short_help_str(limit=1000)) for name, c in commands if c is not None])
+
     def invoke(self, ctx: click.Context) -> Any:
         with guarded():
             return self._invoke(ctx)

@@ -17,7 +17,7 @@ from pdsl.evaluate.infer import predict_image
 from pdsl.evaluate.photo_results import PhotoResults
 from pdsl.evaluate.predictions import Prediction
 from pdsl.outputs import refuse_overwriting
-from pdsl.progress import image_progress
+from pdsl.progress import ImageProgress
 from pdsl.report.gallery import MOST_SHOWN, SHOWN_SCORE, prediction_picture
 from pdsl.report.palette import class_colours
 from pdsl.report.panels import is_own_picture, save_picture
@@ -68,7 +68,9 @@ def run(
     Raises InputError, and OSError where not even the results can be saved.
     """
     folder = Path(out)
-    given = [image for image in find_images(images) if not _drawn_before(image.path, folder)]
+    given = [image for image in find_images(images) if not _drawn_before(image.path, folder.resolve())]
+    if not given:
+        raise InputError(f"{images[0]}: holds only pictures that `predict` drew; name the photographs")
     pictures = [folder / f"{image.name}.png" for image in given]
     files = [folder / PREDICTIONS, folder / IMAGES]
     lists = [path for path in images if Path(path).is_file()]
@@ -77,13 +79,16 @@ def run(
     stage, decoding = proposal_stage(trained, proposals), training_decoding(trained)
     results, choice = PhotoResults(folder, trained, given), _Choice(score, top)
     stopped = False
-    with image_progress("predict", len(given)) as progress:
+    with ImageProgress("predict", len(given)) as progress:
         try:
             for image, picture in zip(given, pictures, strict=True):
                 progress.advance(_one_image(image, picture, trained, stage, decoding, results, choice))
                 results.save_when_due()
         except KeyboardInterrupt:
             stopped = True
+        except OSError:
+            progress.note(f"{folder}: has the detections of {results.saved} of {len(given)} images")
+            raise
     results.save()
     done, found = results.counts
     print(f"{folder}: {PREDICTIONS} with {found} detections in {done} of {len(given)} images, and their pictures")
@@ -93,8 +98,8 @@ def run(
 
 
 def _drawn_before(path: str, folder: Path) -> bool:
-    """Whether an image is a picture of ours, of an earlier run into this folder."""
-    return not is_url(path) and folder.resolve() in Path(path).resolve().parents and is_own_picture(Path(path))
+    """Whether an image is a picture of ours, of an earlier run into `folder`, which is absolute."""
+    return not is_url(path) and folder in Path(path).resolve().parents and is_own_picture(Path(path))
 
 
 def _one_image(
