@@ -71,11 +71,19 @@ def option_data(required_for: str) -> Callable[..., Any]:
 @click.option("--data", required=True, metavar="SPEC", help="voc:DIR, coco:DIR or folder:DIR.")
 @click.option("--train", metavar="SPLIT", help="Training split (default: by the kind of data set).")
 @click.option("--val", metavar="SPLIT", help="Evaluation split.")
-def init(data: str, train: str | None, val: str | None) -> None:
+@click.option(
+    "--recipe",
+    type=click.Choice(["default", "paper", "official"]),
+    default="default",
+    show_default=True,
+    help="Our stages; or MCG's published boxes, GrabCut in the authors' setting, and the schedule of paper or release.",
+)
+@click.option("--proposals-from", metavar="DIR|FILE", help="Where the published boxes are.")
+def init(**options: Any) -> None:
     """Write a pdsl.yaml, so that the other commands need no options in this folder."""
     from commands import init as command
 
-    finish(command.run(data=data, train=train, val=val))
+    finish(command.run(**options))
 
 
 @cli.command()

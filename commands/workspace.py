@@ -1,5 +1,6 @@
 """A folder with a `pdsl.yaml`: what the commands use where the user gave no option."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -8,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from commands.recipes import Recipe
 from data.errors import InputError, nearest
 from data.files import is_url
 from data.parameters import merge
@@ -30,9 +32,9 @@ stores:
   val: stores/val.zarr
 
 # Parameters of the stages, as for `precompute --set`.
-stages: {{}}
-#  proposals: {{method: mcg, max_proposals: 2000}}
-#  grabcut: {{seeds: cover}}
+{stages}
+# Proposals of others, as for `precompute --proposals-from`: a folder or file, for both splits.
+proposals_from: {proposals_from}
 
 # Where the stages run: a Dask scheduler (tcp://host:8786), or a YAML file that describes a SLURM or SSH cluster.
 # Without either: processes on this machine (--workers).
@@ -49,6 +51,31 @@ training: {{}}
 #  model.backbone.weights: weights/resnet18_ws_model_120.pkl
 #  optimizer.images_per_step: 4
 """
+
+STAGES = """\
+stages: {}
+#  proposals: {method: mcg, max_proposals: 2000}
+#  grabcut: {seeds: cover}
+"""
+"""Without parameters: what they look like."""
+
+
+def workspace_text(*, data: str, recipe: Recipe) -> str:
+    """The content of a new `pdsl.yaml`."""
+    stages = yaml.safe_dump({"stages": recipe.stages}, default_flow_style=None, sort_keys=False)
+    return TEMPLATE.format(
+        data=_scalar(data),
+        train=_scalar(recipe.train),
+        val=_scalar(recipe.val),
+        config=_scalar(recipe.config),
+        stages=stages if recipe.stages else STAGES,
+        proposals_from=_scalar(recipe.proposals_from) if recipe.proposals_from else "null",
+    )
+
+
+def _scalar(text: str) -> str:
+    """Quoted, as YAML reads it."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 @dataclass(frozen=True)
@@ -69,7 +96,7 @@ class Workspace:
             raise InputError(f"{path}: not valid YAML: {error}") from error
         if not isinstance(values, dict):
             raise InputError(f"{path}: expected a mapping of keys; `pdsl init` writes an example")
-        known = set(yaml.safe_load(TEMPLATE.format(data="", train="", val="", config="")))
+        known = set(yaml.safe_load(workspace_text(data="", recipe=Recipe("", "", ""))))
         for key in values:
             if key not in known:
                 raise InputError(f"{path}: unknown key '{key}'{nearest(str(key), known)}")
@@ -109,6 +136,7 @@ class Workspace:
         base["data"] = self._need(options["data"], "data", "--data")
         if options["workers"] is None and not options["scheduler"] and not options["cluster"]:
             base["scheduler"], base["cluster"] = self.values.get("scheduler"), self.values.get("cluster")
+        base["proposals_from"] = options["proposals_from"] or self._proposals_from(base["settings"])
         if options["split"] or options["store"] or not self.values:
             split = self._need(options["split"], "train_split", "--split")
             side = "val" if split == self.values.get("val_split") else "train"
@@ -118,6 +146,13 @@ class Workspace:
             return [train]
         val = dict(base, split=self.values["val_split"], store=self._need(None, "stores.val", "--store"))
         return [train, dict(val, stage="proposals")]
+
+    def _proposals_from(self, settings: Mapping[str, Any]) -> str | None:
+        """`proposals_from:`, unless the settings say that proposals are to be computed."""
+        from stages.proposals.params import FROM_FILES
+
+        method = (settings.get("proposals") or {}).get("method", FROM_FILES[0])
+        return self.values.get("proposals_from") if method in FROM_FILES else None
 
     def train_options(self, **options: Any) -> dict[str, Any]:
         """Keyword arguments of `train`. A run that is continued knows its own configuration and stores."""

@@ -42,6 +42,21 @@ class ImageFailure(Exception):
     """Raised by a stage for one image; the message becomes its recorded reason, the run goes on."""
 
 
+Compute = Callable[[StageInput], Mapping[str, np.ndarray]]
+"""What a stage does with one image: {name: row} for each array it declares."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a stage's work on an image, to tell what all of it costs.
+
+    compute: as the stage's; share: of its work, in (0, 1].
+    """
+
+    compute: Compute
+    share: float
+
+
 @dataclass(frozen=True)
 class Stage:
     """One offline stage.
@@ -55,18 +70,20 @@ class Stage:
     compute: picklable callable (a function or a frozen dataclass with __call__), StageInput -> rows.
     packages: distributions whose version is part of the result.
     source: fingerprint of external files the stage reads (method `files`), else None. source_path: where they lie.
+    part: what to measure where a whole image takes minutes; None: whole images.
     """
 
     name: str
     version: int
     params: Any
     arrays: tuple[ArraySpec, ...]
-    compute: Callable[[StageInput], Mapping[str, np.ndarray]]
+    compute: Compute
     reads: tuple[str, ...] = ()
     needs_image: bool = True
     packages: tuple[str, ...] = ("numpy",)
     source: str | None = None
     source_path: str | None = None
+    part: Part | None = None
 
     @property
     def group(self) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from data.masks import MASK_SIDE, pack
 from data.parameters import replace
-from pipeline.spec import ArraySpec, Stage, StageInput
+from pipeline.spec import ArraySpec, Part, Stage, StageInput
 from stages.grabcut.cover import greedy_cover
 from stages.grabcut.parameters import GrabcutParams
 from store import contents
@@ -18,15 +18,22 @@ PROPOSAL_MASKS = "proposal-masks"
 """The method that takes the masks of the proposals as they are; an empty one becomes the whole box."""
 VERSION = 1
 
+MEASURED_BOXES = 40
+"""Boxes of an image that tell what method `opencv` costs: it takes some 0.3 s for each, whatever the others are."""
+
 FARTHEST = 4.0
 """Boxes are cut off at this many long sides of the image from its origin, where coordinates still are plain numbers."""
 
 
 @dataclass(frozen=True)
 class ComputeGrabcut:
-    """Rows of one image: seeds, masks (56 x 56, rows packed, most significant bit = leftmost), their number."""
+    """Rows of one image: seeds, masks (56 x 56, rows packed, most significant bit = leftmost), their number.
+
+    step: every so many seeds only.
+    """
 
     params: GrabcutParams
+    step: int = 1
 
     def __call__(self, given: StageInput) -> dict[str, np.ndarray]:
         count = int(given.arrays[contents.PROPOSAL_COUNT])
@@ -40,6 +47,7 @@ class ComputeGrabcut:
         else:
             neighbor = given.arrays[contents.GRAPH_NEIGHBOR][:count]
             seeds = greedy_cover(boxes[:count], neighbor, self.params.cover_iou, capacity)
+        seeds = seeds[:: self.step]
         rows[contents.SEED_INDEX][: len(seeds)] = seeds
         rows[contents.SEED_MASK][: len(seeds)] = self._packed_masks(given, boxes[seeds], seeds)
         rows[contents.SEED_COUNT] = np.asarray(len(seeds), np.int32)
@@ -92,6 +100,7 @@ def grabcut_stage(settings: Mapping[str, Any], capacity: int) -> Stage:
     params = replace(GrabcutParams(), settings, STAGE)
     by_others = params.method == PROPOSAL_MASKS
     reads = (contents.PROPOSAL_BOX, contents.PROPOSAL_COUNT, contents.GRAPH_NEIGHBOR)
+    step = max(1, params.seed_capacity(capacity) // MEASURED_BOXES)
     return Stage(
         name=STAGE,
         version=VERSION,
@@ -101,4 +110,5 @@ def grabcut_stage(settings: Mapping[str, Any], capacity: int) -> Stage:
         reads=(*reads, contents.PROPOSAL_MASK) if by_others else reads,
         needs_image=not by_others,
         packages=("numpy", "numba") if by_others else ("numpy", "numba", "opencv-contrib-python-headless"),
+        part=Part(ComputeGrabcut(params, step), 1 / step) if params.method == "opencv" else None,
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -147,8 +148,21 @@ def test_an_image_of_another_size_is_refused_with_the_cure(tmp_path: Path, url: 
 def test_dry_run_writes_nothing(data: str, url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert precomputed(data, url, dry_run=True) == 0
     said = capsys.readouterr().out
+    assert f"{url}: {data} train, 10 images" in said
     assert "core-hours" in said and all(name in said for name in STAGE_NAMES) and "        10" in said
-    assert not Path(url).exists()
+    assert "authors" not in said and not Path(url).exists()
+
+
+def test_dry_run_of_the_authors_setting_tells_what_the_default_costs(
+    data: str, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proposals = {"method": "selective-search", "mode": "fast", "max_proposals": 80, "side": 120}
+    chosen = {"proposals": proposals, "grabcut": {"method": "opencv", "seeds": "all"}}
+    assert precomputed(data, url, dry_run=True, settings=chosen) == 0
+    said = capsys.readouterr().out
+    assert "images, 1/2 of the seeds of each" in said
+    found = re.search(r"authors' setting, box by box: (\S+) core-hours\. The default .* takes (\S+) and", said)
+    assert found and float(found[1]) > 0 and float(found[2]) > 0
 
 
 def test_an_interruption_says_how_to_go_on(
