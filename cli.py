@@ -223,12 +223,24 @@ def evaluate(**options: Any) -> None:
 @click.option("--run", metavar="RUN", help="Run folder.")
 @click.option("--out", default="predictions", show_default=True, metavar="DIR", help="Where pictures and JSON go.")
 @click.option("--proposals", type=click.Choice(["mcg", "selective-search"]), help="Method (default: the training's).")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-def predict(run: str | None, out: str, proposals: str | None, images: tuple[str, ...]) -> None:
-    """Detect and segment in image files: overlay PNG and COCO JSON; proposals are computed on the fly."""
+@option_data("With --split: the data set")
+@click.option("--split", help="Instead of images: a whole split, whose detections are written as a results file.")
+@click.option("--store", metavar="URL", help="With --split: the store with its proposals.")
+@click.argument("images", nargs=-1, metavar="[IMAGE...]")
+def predict(run: str | None, out: str, proposals: str | None, images: tuple[str, ...], **whole: str | None) -> None:
+    """Detect and segment in image files: overlay PNG and COCO JSON; proposals are computed on the fly. Or, with
+    --split, in all images of a split, from its stored proposals: COCO JSON, ground truth is not needed."""
+    space = Workspace.find()
+    if bool(images) == bool(whole["split"]):
+        raise click.UsageError("name image files, or a --split, one of the two")
+    if whole["split"]:
+        from commands import predict_split
+
+        finish(predict_split.run(**space.predict_options(run=run, out=out, **whole)))
+        return
     from commands import predict as command
 
-    finish(command.run(run=Workspace.find().run_folder(run), images=list(images), out=out, proposals=proposals))
+    finish(command.run(run=space.run_folder(run), images=list(images), out=out, proposals=proposals))
 
 
 @cli.command()

@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from data.errors import InputError
+from data.files import opened_files
 from data.records import ImageList
 from pdsl.evaluate.evaluation_set import EvaluationSet, read_evaluation_set
 from pdsl.evaluate.predictions import Prediction
@@ -13,8 +14,9 @@ from pdsl.evaluate.protocols import ProtocolName
 from pdsl.evaluate.results import read_results, write_json
 from pdsl.evaluate.summary import evaluate_predictions, print_metrics
 from pdsl.evaluate.voc_results import file_name, write_voc_results
+from pdsl.outputs import refuse_overwriting
 from pdsl.report.run import report_run
-from pdsl.run.names import METRICS
+from pdsl.run.names import METRICS, PREDICTIONS, REPORT
 
 
 def run(
@@ -35,16 +37,44 @@ def run(
     default the run folder. With `results` (a COCO results file, or VOC's text files): metrics.json goes to `out` if it
     is given. voc_results: folder to write the boxes into as VOC's comp4 files.
     """
-    folder = Path(out) if out else None
+    folder = _folder(run, results, out)
+    with opened_files() as truth:
+        dataset = read_evaluation_set(data, split, None if results else store, protocol)
+    written = [METRICS] if results else [METRICS, PREDICTIONS, REPORT]
+    named = {
+        "--out": [folder / name for name in written] if folder else [],
+        "--voc-results": _voc_files(voc_results, dataset.images),
+    }
+    for option, outputs in named.items():
+        refuse_overwriting(
+            outputs,
+            option=option,
+            files=[*truth, *([results] if results else [])],
+            images=dataset.images,
+            run=run,
+            stores=[store] if store else [],
+        )
     if results:
-        dataset = read_evaluation_set(data, split, None, protocol)
         return _evaluate_results(results, dataset, folder, voc_results)
-    if not run:
-        raise InputError("--run: name the folder of a trained run, or give --results FILE.json")
-    dataset = read_evaluation_set(data, split, store, protocol)
-    evaluation = report_run(Path(run), dataset, tta=tta, out=folder)
+    evaluation = report_run(Path(str(run)), dataset, tta=tta, out=folder)
     _write_voc(voc_results, evaluation.predictions, dataset.images)
     return evaluation.exit_status
+
+
+def _folder(run: str | None, results: str | None, out: str | None) -> Path | None:
+    """Where the figures go, if anywhere. Raises InputError where that is not to be found out."""
+    if out or results:
+        return Path(out) if out else None
+    if not run:
+        raise InputError("--run: name the folder of a trained run, or give --results FILE.json")
+    if Path(run).is_file():
+        raise InputError(f"--run {run}: is one checkpoint; name with --out the folder for its figures")
+    return Path(run)
+
+
+def _voc_files(folder: str | None, images: ImageList) -> list[Path]:
+    """What `_write_voc` writes."""
+    return [Path(folder, file_name(images, name)) for name in images.class_names] if folder is not None else []
 
 
 def _write_voc(folder: str | None, predictions: Sequence[Prediction], images: ImageList) -> None:

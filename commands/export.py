@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from data.catalog import load_images
+from data.files import opened_files
 from data.records import ImageList
 from pdsl.evaluate.predictions import Prediction, box_mask, by_image
 from pdsl.evaluate.results import has_numeric_ids, to_coco, write_json
 from pdsl.evaluate.split import detect_split, tell_failures
+from pdsl.outputs import refuse_overwriting
 from pdsl.run.trained import load_trained
 from store.labels import refuse_changed_labels
 from store.store import open_store
@@ -27,7 +29,9 @@ def run(*, run: str, data: str, split: str, store: str, out: str) -> int:
     """
     trained = load_trained(run)
     opened = open_store(store)
-    images = opened.align(load_images(data, split))
+    with opened_files() as read:
+        images = opened.align(load_images(data, split))
+    refuse_overwriting([Path(out)], files=read, images=images, run=run, stores=[store])
     refuse_changed_labels(opened, images)
     found, failed = detect_split(trained, images, opened, only_present=True)
     tell_failures(failed, "it gets no annotations", "`status --failed FILE` lists those of the stages")

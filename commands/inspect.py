@@ -8,6 +8,8 @@ from PIL import Image
 from data.catalog import load_images
 from data.decode import DecodeError, decode_record
 from data.errors import InputError, nearest
+from data.files import opened_files
+from pdsl.outputs import refuse_overwriting
 from pdsl.report import evidence as ev
 from pdsl.report.overlay import draw
 from pdsl.report.panels import save_picture, side_by_side
@@ -26,16 +28,19 @@ def run(*, store: str, image: str, out: str, data: str | None) -> int:
     if image not in stored.ids:
         raise InputError(f"--image '{image}': {store} has no such image{nearest(image, stored.ids[:10_000])}")
     row = stored.ids.index(image)
-    record = opened.align(load_images(data or stored.spec, stored.split)).records[row]
+    path = Path(out)
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise InputError(f"--out {out}: the picture's name has to end in .png or .jpg")
+    with opened_files() as read:
+        images = opened.align(load_images(data or stored.spec, stored.split))
+    refuse_overwriting([path], files=read, images=images, stores=[store])
+    record = images.records[row]
     try:
         pixels = decode_record(record, **opened.decoding)
     except DecodeError as error:
         raise InputError(f"{record.path}: {error}; if the images have moved, say where with --data SPEC") from error
     present = ", ".join(name for name, on in zip(stored.class_names, stored.labels[row], strict=True) if on)
     panels = _panels(opened, row, pixels, f"{image}: {present or 'no class present'}")
-    path = Path(out)
-    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise InputError(f"--out {out}: the picture's name has to end in .png or .jpg")
     save_picture(side_by_side(panels, min(len(panels), 2)), path)
     return 0
 

@@ -108,6 +108,8 @@ def run(
     listed = read_listed(images) if images and Path(images).is_file() else None
     image_range = parse_range(images, len(image_list)) if images and listed is None else None
     display = ProgressDisplay()
+    for note in image_list.notes:
+        display.note(note)
     if proposals_from is not None:
         request = replace(request, proposals=_open_proposals(request, image_list, display))
     executor = DeferredExecutor(workers=workers, scheduler=scheduler, cluster=cluster, announce=display.note)

@@ -14,6 +14,7 @@ from data.records import Decoding, ImageList, ImageRecord
 from pdsl.evaluate.infer import predict_image
 from pdsl.evaluate.predictions import Prediction
 from pdsl.evaluate.results import to_coco, write_json
+from pdsl.outputs import refuse_overwriting
 from pdsl.report.gallery import prediction_picture, shown
 from pdsl.report.palette import class_colours
 from pdsl.report.panels import save_picture
@@ -37,8 +38,8 @@ def run(*, run: str, images: list[str], out: str, proposals: str | None = None) 
     trained = load_trained(run)
     stage, decoding = proposal_stage(trained, proposals), training_decoding(trained)
     names = picture_names(images)
-    _refuse_overwriting(images, names, Path(out))
     folder = Path(out)
+    refuse_overwriting([folder / PREDICTIONS, *(folder / f"{name}.png" for name in names)], files=images, run=run)
     folder.mkdir(parents=True, exist_ok=True)
     found: list[Prediction] = []
     records: list[ImageRecord] = []
@@ -57,14 +58,6 @@ def run(*, run: str, images: list[str], out: str, proposals: str | None = None) 
     write_json(folder / PREDICTIONS, to_coco(found, ImageList("", "", trained.class_names, categories, tuple(records))))
     print(f"{folder}: pictures of {len(records)} images and {PREDICTIONS} with {len(found)} detections")
     return 0 if len(records) == len(images) else 3
-
-
-def _refuse_overwriting(images: list[str], names: list[str], folder: Path) -> None:
-    """Raises InputError where a picture would take the place of an image that was given."""
-    given = {Path(image).resolve() for image in images}
-    for name in names:
-        if (folder / f"{name}.png").resolve() in given:
-            raise InputError(f"--out {folder}: {name}.png there is one of the images; give --out another folder")
 
 
 def predict_one(trained: TrainedModel, stage: Stage, record: ImageRecord, pixels: np.ndarray) -> list[Prediction]:

@@ -13,7 +13,9 @@ from rich.table import Table
 
 from data.catalog import load_images
 from data.errors import InputError
+from data.files import opened_files
 from data.whole_file import write_whole
+from pdsl.outputs import refuse_overwriting
 from pipeline.cost import readable_bytes
 from pipeline.progress import duration
 from store.labels import label_changes
@@ -32,8 +34,11 @@ def run(*, store: str | Sequence[str], json: bool = False, failed: str | None = 
     write the failed images into, CSV with the columns FAILED_COLUMNS, as `precompute --images` reads it.
     Raises InputError.
     """
-    reports = [_Report.of(open_store(url)) for url in ([store] if isinstance(store, str) else store)]
+    urls = [store] if isinstance(store, str) else list(store)
+    with opened_files() as read:
+        reports = [_Report.of(open_store(url)) for url in urls]
     if failed is not None:
+        refuse_overwriting([Path(failed)], option="--failed", files=read, stores=urls)
         write_failed(failed, [image for report in reports for image in report.failures])
     if json:
         documents = [report.plain() for report in reports]

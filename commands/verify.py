@@ -6,18 +6,10 @@ from pipeline.executors.serial import SerialExecutor
 from pipeline.progress import ProgressDisplay
 from pipeline.runner import run_stage
 from stages.registry import stored_stage
+from store.repair import repair_images, repair_root, withdraw_unreadable
 from store.root import ROOT
 from store.store import Store, open_store
-from store.verify import (
-    Damage,
-    Verification,
-    damaged_rows,
-    open_damaged,
-    repair_images,
-    repair_root,
-    verify_store,
-    withdraw_unreadable,
-)
+from store.verify import Damage, Verification, damaged_rows, open_damaged, verify_store
 
 LINES_SHOWN = 200
 

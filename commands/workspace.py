@@ -1,6 +1,5 @@
 """A folder with a `pdsl.yaml`: what the commands use where the user gave no option."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -9,13 +8,12 @@ from typing import Any
 
 import yaml
 
-from commands.recipes import Recipe
 from data.errors import InputError, nearest
 from data.files import is_url
-from data.parameters import merge
-from pdsl.run.names import CONFIG
+from data.parameters import merge, read_mapping
+from pdsl.run.names import CONFIG, WORKSPACE
 
-FILE = "pdsl.yaml"
+FILE = WORKSPACE
 
 TEMPLATE = """\
 # A workspace: in this folder `precompute`, `status`, `verify`, `train`, `eval` and `predict` need no options.
@@ -60,22 +58,36 @@ stages: {}
 """Without parameters: what they look like."""
 
 
-def workspace_text(*, data: str, recipe: Recipe) -> str:
-    """The content of a new `pdsl.yaml`."""
-    stages = yaml.safe_dump({"stages": recipe.stages}, default_flow_style=None, sort_keys=False)
+TEXTS = ("data", "train_split", "val_split", "config", "run", "stores.train", "stores.val", "proposals_from")
+"""Keys whose values are names and paths."""
+
+
+def workspace_text(
+    *,
+    data: str,
+    train: str,
+    val: str,
+    config: str,
+    stages: Mapping[str, Any] | None = None,
+    proposals_from: str | None = None,
+) -> str:
+    """The content of a new `pdsl.yaml`, whatever characters the names consist of."""
+    texts = {"data": data, "train": train, "val": val, "config": config}
+    parameters = yaml.safe_dump({"stages": stages}, default_flow_style=None, sort_keys=False)
     return TEMPLATE.format(
-        data=_scalar(data),
-        train=_scalar(recipe.train),
-        val=_scalar(recipe.val),
-        config=_scalar(recipe.config),
-        stages=stages if recipe.stages else STAGES,
-        proposals_from=_scalar(recipe.proposals_from) if recipe.proposals_from else "null",
+        **{key: _scalar(value) for key, value in texts.items()},
+        stages=parameters if stages else STAGES,
+        proposals_from=_scalar(proposals_from) if proposals_from else "null",
     )
 
 
 def _scalar(text: str) -> str:
-    """Quoted, as YAML reads it."""
-    return json.dumps(text, ensure_ascii=False)
+    """Text as one line of YAML, in quotes where YAML would take it for anything else."""
+    if len(f"{text}.".splitlines()) > 1:  # only escapes keep line breaks
+        escaped: str = yaml.safe_dump(text, default_style='"', width=float("inf"))
+        return escaped.removesuffix("\n")
+    written: str = yaml.safe_dump(text, allow_unicode=True, width=float("inf"))
+    return written.removesuffix("\n").removesuffix("\n...")
 
 
 @dataclass(frozen=True)
@@ -90,16 +102,12 @@ class Workspace:
         path = (folder or Path.cwd()) / FILE
         if not path.exists():
             return cls({})
-        try:
-            values = yaml.safe_load(path.read_text()) or {}
-        except yaml.YAMLError as error:
-            raise InputError(f"{path}: not valid YAML: {error}") from error
-        if not isinstance(values, dict):
-            raise InputError(f"{path}: expected a mapping of keys; `pdsl init` writes an example")
-        known = set(yaml.safe_load(workspace_text(data="", recipe=Recipe("", "", ""))))
+        values = read_mapping(path, str(path), "of keys; `pdsl init` writes an example")
+        known = set(yaml.safe_load(workspace_text(data="", train="", val="", config="")))
         for key in values:
             if key not in known:
                 raise InputError(f"{path}: unknown key '{key}'{nearest(str(key), known)}")
+        _refuse_other_types(values, path)
         return cls(values)
 
     def _need(self, value: Any, key: str, option: str) -> Any:
@@ -194,6 +202,14 @@ class Workspace:
         filled["store"] = self.train_store(options["store"])
         return filled
 
+    def predict_options(self, **options: Any) -> dict[str, Any]:
+        """Keyword arguments of `predict --split`."""
+        side = "train" if options["split"] == self.values.get("train_split") else "val"
+        filled = dict(options, run=self.run_folder(options["run"]))
+        filled["data"] = self._need(options["data"], "data", "--data")
+        filled["store"] = self._need(options["store"], f"stores.{side}", "--store")
+        return filled
+
     def _truth_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         data = self._need(options["data"], "data", "--data")
         return dict(options, data=data, split=self._need(options["split"], "val_split", "--split"))
@@ -211,6 +227,17 @@ def _flat(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]
             yield from _flat(value, f"{name}.")
         else:
             yield name, value
+
+
+def _refuse_other_types(values: Mapping[str, Any], path: Path) -> None:
+    """Raises InputError where YAML takes a name for a number, a date or a truth value: 2012, 1e3, no."""
+    for key in TEXTS:
+        value: Any = values
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else value
+        if value is not None and not isinstance(value, str):
+            kind = type(value).__name__
+            raise InputError(f"{path}: {key}: {value!r:.60} is read as {kind}, not as a name; put it in quotes")
 
 
 def find_config(name: str) -> str:

@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -44,7 +45,23 @@ def open_regular(path: Path) -> IO[bytes]:
     for ever, or never end."""
     if irregular_kind(path):
         raise OSError(errno.EINVAL, "no regular file", str(path))
+    for noted in _notebooks:
+        noted.append(str(path))
     return path.open("rb")
+
+
+_notebooks: list[list[str]] = []
+
+
+@contextmanager
+def opened_files() -> Iterator[list[str]]:
+    """Within the block the list grows by the path of every local file that this module opens."""
+    noted: list[str] = []
+    _notebooks.append(noted)
+    try:
+        yield noted
+    finally:
+        _notebooks.remove(noted)
 
 
 def irregular_kind(path: Path) -> str | None:

@@ -18,12 +18,14 @@ from data.errors import InputError, nearest
 T = TypeVar("T")
 
 
-def read_mapping(path: str, where: str, what: str) -> dict[str, Any]:
+def read_mapping(path: str | Path, where: str, what: str) -> dict[str, Any]:
     """The mapping that YAML file `path` holds. Raises InputError: `where` names the file, `what` what it maps."""
     try:
-        tree = yaml.safe_load(Path(path).read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{where}: can not be read ({error})") from error
+        tree = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"{where}: can not be read ({error.strerror or error})") from error
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise InputError(f"{where}: not valid YAML ({error})") from error
     if not isinstance(tree, dict):
         raise InputError(f"{where}: expected a mapping {what}")
     return tree

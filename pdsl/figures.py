@@ -13,3 +13,8 @@ def percent(value: float | None) -> str:
     ('12.3', '-')
     """
     return "-" if value is None else f"{value:.1f}"
+
+
+def figures_due(done: int, steps: int, every: int) -> bool:
+    """Whether the model is evaluated after `done` of `steps` updates; every: `validation.every`."""
+    return every > 0 and (done == steps or done % every == 0)

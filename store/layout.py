@@ -21,6 +21,8 @@ _OWN_KEY = re.compile(
 
 STATUS = "status"
 PENDING, DONE, FAILED = 0, 1, 2
+IMAGE_ARRAYS = IMAGE_ID, IMAGE_SIZE, IMAGE_LABEL = "images/id", "images/size", "images/label"
+"""Arrays of the image list."""
 
 
 def is_own_key(key: str) -> bool:
@@ -71,9 +73,9 @@ class ArrayLayout:
 def image_layouts(n: int, classes: int, shard: int) -> tuple[ArrayLayout, ...]:
     """images/id, images/size, images/label."""
     return (
-        ArrayLayout("images/id", (), "str", n, shard, packed=True),
-        ArrayLayout("images/size", (2,), "int32", n, shard, packed=True),
-        ArrayLayout("images/label", (classes,), "bool", n, shard, packed=True),
+        ArrayLayout(IMAGE_ID, (), "str", n, shard, packed=True),
+        ArrayLayout(IMAGE_SIZE, (2,), "int32", n, shard, packed=True),
+        ArrayLayout(IMAGE_LABEL, (classes,), "bool", n, shard, packed=True),
     )
 
 

@@ -1,11 +1,12 @@
 """What the commands take from `pdsl.yaml`."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import yaml
 
-from commands.recipes import Recipe, RecipeName, find_recipe, shipped_configuration
+from commands.recipes import RecipeName, find_recipe, shipped_configuration
 from commands.workspace import Workspace, find_config, merge, workspace_text
 from data.errors import InputError
 
@@ -17,7 +18,7 @@ NONE = {
 
 @pytest.fixture
 def space(tmp_path: Path) -> Workspace:
-    text = workspace_text(data="voc:/data/VOC", recipe=Recipe("trainval", "seg-val", "voc-official"))
+    text = workspace_text(data="voc:/data/VOC", train="trainval", val="seg-val", config="voc-official")
     (tmp_path / "pdsl.yaml").write_text(text)
     return Workspace.find(tmp_path)
 
@@ -90,10 +91,16 @@ def test_without_a_workspace_the_message_names_option_and_cure() -> None:
         ("dat: voc:x", "unknown key 'dat'; did you mean 'data'"),
         ("- a", "expected a mapping"),
         ("a: [", "not valid YAML"),
+        ("data: \xff", "not valid YAML"),
+        ("[" * 5000, "not valid YAML"),
+        ("train_split: 2012", "train_split: 2012 is read as int, not as a name; put it in quotes"),
+        ("val_split: no", "val_split: False is read as bool"),
+        ("train_split: 2012-01-01", "train_split: .* is read as date"),
+        ("stores: {train: 1.5}", "stores.train: 1.5 is read as float"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "pdsl.yaml").write_text(text)
+    (tmp_path / "pdsl.yaml").write_text(text, "latin-1")
     with pytest.raises(InputError, match=message) as caught:
         Workspace.find(tmp_path)
     assert "pdsl.yaml" in str(caught.value)
@@ -136,7 +143,7 @@ def test_a_recipe_is_one_file(
         with pytest.raises(InputError, match=expected):
             find_recipe(name, spec)
         return
-    (tmp_path / "pdsl.yaml").write_text(workspace_text(data=spec, recipe=find_recipe(name, spec)))
+    (tmp_path / "pdsl.yaml").write_text(workspace_text(data=spec, **asdict(find_recipe(name, spec))))
     values = Workspace.find(tmp_path).values
     stages = values["stages"]
     assert (values["train_split"], values["val_split"], values["config"]) == expected[:3]
@@ -165,7 +172,7 @@ def test_published_proposals_stand_in_the_workspace(
 
 
 def test_template_is_valid_and_merge_is_deep() -> None:
-    assert yaml.safe_load(workspace_text(data="voc:a", recipe=Recipe("t", "v", "c")))["data"] == "voc:a"
+    assert yaml.safe_load(workspace_text(data="voc:a", train="t", val="v", config="c"))["data"] == "voc:a"
     assert merge({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}}) == {"a": {"b": 3, "c": 2}}
 
 

@@ -49,7 +49,9 @@ def write_voc_results(folder: Path, predictions: Iterable[Prediction], images: I
 
 
 def file_name(images: ImageList, class_name: str) -> str:
-    """What the devkit calls the file of a class: the split by the name of its list."""
+    """What the devkit calls the file of a class: the split by the name of its list. InputError for a name with "/"."""
+    if "/" in class_name or "\0" in class_name:
+        raise InputError(f"class '{class_name}': can not be part of a file's name; rename it to write VOC results")
     return f"comp4_det_{images.split.removeprefix('seg-')}_{class_name}.txt"
 
 

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from data.whole_file import whole_file
 
 GAP = 16
 PAPER = (255, 255, 255)
 INK = (28, 33, 38)
+OWN = "pdsl"
+"""Mark of our pictures, which may be written anew."""
 
 
 def side_by_side(panels: Sequence[tuple[str, Image.Image]], columns: int) -> Image.Image:
@@ -30,6 +33,20 @@ def side_by_side(panels: Sequence[tuple[str, Image.Image]], columns: int) -> Ima
 
 
 def save_picture(image: Image.Image, path: Path) -> None:
-    """Write a picture whole or not at all, in the format of its suffix (.png or .jpg)."""
+    """Write a picture whole or not at all, marked as ours, in the format of its suffix (.png or .jpg)."""
     with whole_file(path) as file:
-        image.save(file, "PNG" if path.suffix.lower() == ".png" else "JPEG")
+        if path.suffix.lower() == ".png":
+            info = PngInfo()
+            info.add_text("Software", OWN)
+            image.save(file, "PNG", pnginfo=info)
+        else:
+            image.save(file, "JPEG", comment=OWN)
+
+
+def is_own_picture(path: Path) -> bool:
+    """Whether `save_picture` wrote this file."""
+    try:
+        with Image.open(path, formats=("PNG", "JPEG")) as image:
+            return OWN in (image.info.get("Software"), image.info.get("comment", b"").decode(errors="replace"))
+    except (OSError, ValueError, SyntaxError):
+        return False

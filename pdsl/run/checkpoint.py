@@ -1,18 +1,20 @@
 """Checkpoints of a run: written whole or not at all, read without unpickling anything but plain values and tensors."""
 
+import math
 import shutil
 import uuid
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from data.errors import InputError
+from data.errors import InputError, some
 from data.whole_file import PARTIAL, settle, whole_file
+from pdsl.run.names import CHECKPOINTS
+from pdsl.run.seal import DamagedFileError, check_seal, write_sealed
 
-FOLDER = "checkpoints"
+FOLDER = CHECKPOINTS
 LAST = "last.pt"
 NEEDED: dict[str, type] = {"model": dict, "step": int, "config": dict, "class_names": list}
 """What a checkpoint holds at least, and its types."""
@@ -27,16 +29,18 @@ def save_checkpoint(run: Path, checkpoint: Checkpoint, kept: int = 0) -> Path:
     """Write `checkpoints/step-NNNNNN.pt` and let `checkpoints/last.pt` be the same file; older ones but `kept` go.
 
     Each name appears by a rename, after its bytes have reached the disk: a killed run leaves the previous file.
-    Raises InputError if the disk refuses, or for weights that are not finite, which are never saved.
+    Raises InputError if the disk refuses, or for values that are not finite, which are never saved.
     """
-    refuse_non_finite(checkpoint["model"], f"{run}: update {checkpoint['step']}")
+    where = f"{run}: update {checkpoint['step']}"
+    refuse_non_finite(checkpoint["model"], where)
+    refuse_non_finite(checkpoint.get("optimizer", {}), where)
     path = run / FOLDER / f"step-{checkpoint['step']:06d}.pt"
     try:
         with whole_file(path) as file:
-            torch.save(checkpoint, file)
+            write_sealed(file, lambda stream: torch.save(checkpoint, stream))
         _point_last_to(path)
-        _remove_older(path.parent, kept)
-    except (OSError, RuntimeError) as error:  # torch's writer says RuntimeError where the disk is full
+        _remove_older(run, checkpoint["step"], kept)
+    except OSError as error:
         raise InputError(f"{path}: can not be written ({error}); make room, then continue with --resume") from error
     return path
 
@@ -52,7 +56,7 @@ def resumable_checkpoint(run: Path, tell: Callable[[str], None]) -> Path | None:
 
     Raises InputError where there are checkpoints and none is whole: then nothing is begun anew.
     """
-    steps = sorted((run / FOLDER).glob("step-*.pt"), reverse=True)
+    steps = _steps(run)
     last = latest_checkpoint(run)
     candidates = [last, *steps] if last else steps
     for path in candidates:
@@ -70,16 +74,19 @@ def resumable_checkpoint(run: Path, tell: Callable[[str], None]) -> Path | None:
 
 
 def check_whole(path: Path) -> None:
-    """Read a checkpoint against the checksums that it holds (crc32 of each of its parts). Raises InputError."""
+    """Read a checkpoint against the checksum that it holds. Raises InputError."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
+        check_seal(path)
     except FileNotFoundError as error:
         raise InputError(f"{path}: does not exist; give a run folder or a checkpoint file") from error
-    except Exception as error:  # a damaged archive can raise anything
-        raise InputError(f"{path}: is not a readable checkpoint ({_first_line(error)})") from error
-    if damaged is not None:
-        raise InputError(f"{path}: is not a readable checkpoint ('{damaged}' in it does not match its checksum)")
+    except (OSError, DamagedFileError) as error:
+        raise InputError(f"{path}: is not a readable checkpoint ({_first_line(error)}){_others(path)}") from error
+
+
+def _others(path: Path) -> str:
+    """Where to turn with a checkpoint that is damaged or missing."""
+    others = [other.name for other in _steps(path.parent.parent) if other != path]
+    return f"; {path.parent} also holds {some(others)}" if others and path.parent.name == FOLDER else ""
 
 
 def load_checkpoint(source: str | Path, device: torch.device | str = "cpu") -> Checkpoint:
@@ -91,7 +98,8 @@ def load_checkpoint(source: str | Path, device: torch.device | str = "cpu") -> C
     if path.is_dir():
         last = latest_checkpoint(path)
         if last is None:
-            raise InputError(f"{path}: holds no {FOLDER}/{LAST}; give the run folder of a training that saved one")
+            cure = _others(path / FOLDER / LAST) or "; give the run folder of a training that saved one"
+            raise InputError(f"{path}: holds no {FOLDER}/{LAST}{cure}")
         path = last
     check_whole(path)
     return read_checkpoint(path, device)
@@ -115,17 +123,36 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoin
     return checkpoint
 
 
-def refuse_non_finite(weights: Mapping[str, Any], where: str) -> None:
-    """Raises InputError, beginning with `where`, for weights that are infinite or NaN: they detect nothing."""
-    for name, value in weights.items():
-        if isinstance(value, torch.Tensor) and value.is_floating_point() and not bool(torch.isfinite(value).all()):
+def refuse_non_finite(tree: Mapping[str, Any], where: str) -> None:
+    """Raises InputError, beginning with `where`, for tensors that are infinite or NaN: such weights detect nothing."""
+    for name, value in _tensors(tree):
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise InputError(f"{where}: the weights '{name}' are not finite; lower optimizer.lr and train anew")
 
 
-def _remove_older(folder: Path, kept: int) -> None:
-    """All but the newest `kept` step-*.pt; 0 keeps all. last.pt is a name of its own."""
-    for path in sorted(folder.glob("step-*.pt"))[:-kept] if kept else ():
+def _tensors(tree: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+    """(dotted name, tensor) of nested mappings."""
+    if isinstance(tree, torch.Tensor):
+        yield name, tree
+    elif isinstance(tree, Mapping):
+        for key, value in tree.items():
+            yield from _tensors(value, f"{name}.{key}" if name else str(key))
+
+
+def _remove_older(run: Path, step: int, kept: int) -> None:
+    """Of the checkpoints up to `step` all but the newest `kept`; 0 keeps all. last.pt is a name of its own."""
+    for path in _steps(run, up_to=step)[kept:] if kept else ():
         path.unlink(missing_ok=True)
+
+
+def _steps(run: Path, up_to: float = math.inf) -> list[Path]:
+    """The run's step-*.pt up to an update, newest first."""
+    found = {}
+    for path in (run / FOLDER).glob("step-*.pt"):
+        number = path.stem.removeprefix("step-")
+        if number.isdecimal() and int(number) <= up_to:
+            found[int(number)] = path
+    return [found[step] for step in sorted(found, reverse=True)]
 
 
 def _first_line(error: Exception) -> str:

@@ -10,11 +10,11 @@ import yaml
 
 from data.errors import InputError
 from data.parameters import nest, replace, to_plain
-from data.whole_file import write_whole
+from data.whole_file import PARTIAL, write_whole
 from pdsl.config.load import config_from_plain, load_config, save_config
 from pdsl.config.tree import Config
 from pdsl.run.lock import LOCK
-from pdsl.run.names import CONFIG, LOG
+from pdsl.run.names import CHECKPOINTS, CONFIG, LOG
 
 CHANGEABLE = frozenset(
     {
@@ -42,8 +42,15 @@ def refuse_existing(run: Path) -> None:
 def open_run(run: Path, config: Config, start: int) -> None:
     """Make the folder, or take it up again after `start` updates, and write the complete configuration."""
     run.mkdir(parents=True, exist_ok=True)
+    remove_partial(run)
     save_config(config, run / CONFIG)
     _truncate_log(run / LOG, start)
+
+
+def remove_partial(run: Path) -> None:
+    """Remove what a killed process left half written in a run folder."""
+    for path in (*run.glob(f"*{PARTIAL}"), *(run / CHECKPOINTS).glob(f"*{PARTIAL}")):
+        path.unlink(missing_ok=True)
 
 
 def read_run_config(run: Path) -> Config:

@@ -1,8 +1,11 @@
-"""Names of the files of a run folder."""
+"""Names of the files of a run folder, and of a workspace."""
 
 CONFIG = "config.yaml"
+CHECKPOINTS = "checkpoints"
 LOG = "log.jsonl"
 TENSORBOARD = "tensorboard"
 METRICS, PREDICTIONS, REPORT = "metrics.json", "predictions.json", "report.html"
 COMPARISON = "comparison.json"
 """What `eval` adds: figures, detections, the page; what training is worth against the untrained model."""
+WORKSPACE = "pdsl.yaml"
+"""In the folder where commands need no options (`commands.workspace`)."""

@@ -5,11 +5,11 @@ the signals' numbers go through a pipe (`signal.set_wakeup_fd`) to a thread, whi
 """
 
 import contextlib
+import multiprocessing
 import os
 import signal
-import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -26,10 +26,11 @@ class StopRequest:
 
 
 @contextmanager
-def catch_signals(tell: bool = True) -> Iterator[StopRequest]:
+def catch_signals(tell: bool = True, at_once: Callable[[], object] = lambda: None) -> Iterator[StopRequest]:
     """Within the block the first SIGINT or SIGTERM is noted instead of obeyed, and answered in words if `tell`.
 
-    The second ends the process with status 128 + its number. (Main thread only, as signals are.)
+    The second ends the process and its loaders with status 128 + its number, after calling `at_once`. (Main thread
+    only, as signals are.)
     """
     request = StopRequest()
     before = {}
@@ -48,7 +49,7 @@ def catch_signals(tell: bool = True) -> Iterator[StopRequest]:
         os.close(writing)
         yield request
         return
-    watch = threading.Thread(target=_answer, args=(reading, os.getpid(), tell), daemon=True)
+    watch = threading.Thread(target=_answer, args=(reading, os.getpid(), tell, at_once), daemon=True)
     watch.start()
     try:
         yield request
@@ -62,7 +63,7 @@ def catch_signals(tell: bool = True) -> Iterator[StopRequest]:
         os.close(reading)
 
 
-def _answer(pipe: int, process: int, tell: bool) -> None:
+def _answer(pipe: int, process: int, tell: bool, at_once: Callable[[], object]) -> None:
     """Read signal numbers: the first is answered, the second ends the process."""
     heard = 0
     while (received := os.read(pipe, 1)) not in (END, b""):
@@ -74,10 +75,22 @@ def _answer(pipe: int, process: int, tell: bool) -> None:
                 name = signal.Signals(received[0]).name
                 _say(f"{name}: stopping after this update, with a checkpoint (once more: at once)")
         else:
-            _say("ended at once; `--resume` goes on from the last checkpoint")
-            os._exit(128 + received[0])
+            _end(128 + received[0], at_once)
+
+
+def _end(status: int, at_once: Callable[[], object]) -> None:
+    """Without waiting for anything: the loaders are killed, then this process ends."""
+    _say("ended at once; `--resume` goes on from the last checkpoint")
+    for child in multiprocessing.active_children():
+        child.kill()
+    try:
+        at_once()
+    finally:
+        os._exit(status)
 
 
 def _say(text: str) -> None:
-    with contextlib.suppress(OSError, ValueError):
-        print(text, file=sys.stderr, flush=True)
+    """A line past all that may hold a lock; the cursor that a progress line hides comes back."""
+    start, end = ("\r\x1b[K", "\x1b[?25h") if os.isatty(2) else ("", "")
+    with contextlib.suppress(OSError):
+        os.write(2, f"{start}{text}{end}\n".encode())

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,29 +17,26 @@ from pdsl.cache import CacheReader, open_cache
 from pdsl.classes import require_same_classes
 from pdsl.config.load import config_from_plain
 from pdsl.config.tree import Config
-from pdsl.figures import Figures
-from pdsl.learnable import unlearnable
+from pdsl.figures import Figures, figures_due
 from pdsl.model.build import build_model
 from pdsl.model.pdsl import PDSL
 from pdsl.model.weight_sources import without_weights
 from pdsl.model.weights import load_backbone_weights
 from pdsl.run.checkpoint import Checkpoint, load_checkpoint, read_checkpoint, resumable_checkpoint, save_checkpoint
-from pdsl.run.folder import open_run, read_log, refuse_existing
+from pdsl.run.folder import open_run, read_log, refuse_existing, remove_partial
 from pdsl.run.lock import run_lock
 from pdsl.run.names import CONFIG, LOG
 from pdsl.train.distributed import World, join_world
 from pdsl.train.interrupt import StopRequest, catch_signals
+from pdsl.train.introduction import introduction
 from pdsl.train.loader import batches
 from pdsl.train.log import RunLog
 from pdsl.train.meters import Meters
 from pdsl.train.optimizer import build_optimizer, learning_rate
 from pdsl.train.step import Stepper
 
-FEW = 10
-"""Images left out that are named on the terminal."""
 PATIENCE = 50
 """Updates in a row that may be blocked before a run gives up."""
-
 
 Validate = Callable[[PDSL, World, Callable[[int, int], None]], Figures]
 """(model, processes, callback told how many of how many images were looked at) -> figures. It leaves the model as it
@@ -77,7 +75,7 @@ def train(
             refuse_existing(run)
         if world.is_first:
             stack.enter_context(run_lock(run))
-        stop = stack.enter_context(catch_signals(tell=world.is_first))
+        stop = stack.enter_context(catch_signals(tell=world.is_first, at_once=partial(remove_partial, run)))
         config.fit_machine(os.cpu_count() or 1)
         if config.threads:
             torch.set_num_threads(config.threads)
@@ -159,14 +157,13 @@ def _restore(checkpoint: Checkpoint, model: PDSL, optimizer: torch.optim.Optimiz
 def _owes_figures(checkpoint: Checkpoint, run: Path) -> bool:
     """Whether an evaluation was due at the checkpoint and left out, because a signal had come."""
     config, step = checkpoint["config"], checkpoint["step"]
-    if not _figures_due(step, config["steps"], config.get("validation", {}).get("every", 0)):
+    if not figures_due(step, config["steps"], config.get("validation", {}).get("every", 0)):
         return False
     return not any(entry["step"] == step and "validation" in entry for entry in read_log(run / LOG))
 
 
-def _figures_due(done: int, steps: int, every: int) -> bool:
-    """Whether the model is evaluated after `done` of `steps` updates; every: `validation.every`."""
-    return every > 0 and (done == steps or done % every == 0)
+class _BrokenOffError(Exception):
+    """An evaluation ends here, because a signal asked the run to."""
 
 
 class _Session:
@@ -189,6 +186,7 @@ class _Session:
         self.stepper = Stepper(model, optimizer, config, world, self.meters)
         self.log: RunLog | None = None
         self.blocked_in_a_row = 0
+        self.owed = False
         self.clock = time.monotonic()
 
     def train(self, start: int, owed: bool) -> Outcome:
@@ -207,25 +205,29 @@ class _Session:
         with ExitStack() as stack:
             if self.world.is_first:
                 self.log = stack.enter_context(RunLog(self.run, start, config.steps))
-                self._introduce(start)
-            if owed and self.validate:
-                self._write_figures(start)
+                for line in introduction(config, run=self.run, cache=self.cache, world=self.world, start=start):
+                    self.log.say(line)
+            if owed and self.validate and not self._make_up_figures(start):
+                return Outcome(start, self.stop.signal)
             for step, batch in zip(range(start, config.steps), images, strict=True):
                 self.stepper.run(step, batch)
                 if self._settle(step + 1):
                     return Outcome(step + 1, self.stop.signal)
         return Outcome(max(start, config.steps), 0)
 
-    def _write_figures(self, step: int) -> None:
+    def _make_up_figures(self, step: int) -> bool:
+        """The evaluation that was due at `step`; False if a signal broke it off again."""
         figures = self._figures()
-        if self.log:
+        self.clock = time.monotonic()
+        if self.log and figures is not None:
             self.log.write_figures(step, figures)
+        return figures is not None
 
     def _settle(self, done: int) -> bool:
         """After `done` updates: evaluation, log and checkpoint as they are due; whether to stop here."""
         last = done == self.config.steps
         save_due = last or done % self.config.checkpoint_every == 0
-        due = _figures_due(done, self.config.steps, self.config.validation.every)
+        due = figures_due(done, self.config.steps, self.config.validation.every)
         validate_due = self.validate is not None and due
         log_due = save_due or validate_due or done % self.config.log_every == 0
         if self.log:
@@ -233,11 +235,14 @@ class _Session:
         stopping = bool(self.stop.signal)
         if self.world.size > 1:  # a signal may reach only some; all agree where they wait for the device anyway
             stopping = log_due and self.world.any(stopping)
+        self.owed = validate_due
         if stopping or log_due:
             self._write_log(done, validate_due and not stopping)
+        if validate_due and not stopping:  # a signal in these minutes need not wait for another update
+            stopping = self.world.any(bool(self.stop.signal))
         if stopping or save_due:
             self._save(done)
-        return stopping and done < self.config.steps
+        return stopping and (done < self.config.steps or self.owed)
 
     def _write_log(self, done: int, with_figures: bool) -> None:
         """One entry of averages since the last one. This is where the host waits for the device."""
@@ -258,11 +263,24 @@ class _Session:
                 f"{self.run / LOG}); lower it, or begin with schedule.warmup_steps"
             )
 
-    def _figures(self) -> Figures:
-        """The model's figures now, on all processes together."""
+    def _figures(self) -> Figures | None:
+        """The model's figures now, on all processes together; None if a signal broke the evaluation off, which is then
+        made up by the resumed run. (Several processes end it first: they wait for each other.)"""
         assert self.validate
-        advance = self.log.validating if self.log else lambda looked_at, images: None
-        return self.validate(self.model, self.world, advance)
+
+        def advance(looked_at: int, images: int) -> None:
+            if self.stop.signal and self.world.size == 1:
+                raise _BrokenOffError
+            if self.log:
+                self.log.validating(looked_at, images)
+
+        try:
+            figures = self.validate(self.model, self.world, advance)
+        except _BrokenOffError:
+            self.model.train()
+            return None
+        self.owed = False
+        return figures
 
     def _save(self, done: int) -> None:
         if not self.world.is_first:
@@ -282,19 +300,3 @@ class _Session:
             },
             self.config.checkpoints_kept,
         )
-
-    def _introduce(self, start: int) -> None:
-        """What the run is about to do, for the user."""
-        assert self.log
-        left_out = "".join(f", {count} {reason}" for reason, count in self.cache.left_out.items())
-        todo = f"updates {start + 1} to {self.config.steps}" if start < self.config.steps else "all updates are done"
-        self.log.say(
-            f"{self.run}: {len(self.cache)} images of {len(self.cache.class_names)} classes{left_out}; "
-            f"{todo}; {self.world.size} x {self.world.device}"
-        )
-        for warning in unlearnable(self.cache.labels(), self.cache.class_names):
-            self.log.say(f"warning: {warning}")
-        for image in self.cache.failed[:FEW]:
-            self.log.say(f"left out: {image.image}: stage '{image.stage}' failed: {image.reason}")
-        if len(self.cache.failed) > FEW:
-            self.log.say(f"left out: {len(self.cache.failed) - FEW} more; `status --failed FILE` lists all")

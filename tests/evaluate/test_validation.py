@@ -1,6 +1,7 @@
 """Figures while a model trains: those of `eval`, the same for any number of processes, and without effect on it."""
 
 import json
+import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from pdsl.model.build import build_model
 from pdsl.run.checkpoint import load_checkpoint
 from pdsl.run.trained import load_trained
 from pdsl.train.distributed import World
+from pdsl.train.log import RunLog
 from tests.train.makers import CONFIG
 
 
@@ -58,8 +60,7 @@ def test_figures_are_logged_and_change_nothing_that_is_learnt(
 ) -> None:
     assert run(store, config, tmp_path / "plain") == 0
     assert run(store, config, tmp_path / "watched", "validation.every=3", f"validation.store={store}") == 0
-    plain, watched = (load_checkpoint(tmp_path / name)["model"] for name in ("plain", "watched"))
-    assert all(torch.equal(plain[name], watched[name]) for name in plain)
+    assert same_weights(tmp_path / "plain", tmp_path / "watched")
     found = validations(tmp_path / "watched")
     assert list(found) == [3, 6, 8] and not validations(tmp_path / "plain")
     dataset = read_evaluation_set(f"voc:{scenes / 'data'}", "train", store)
@@ -75,6 +76,42 @@ def test_it_may_be_asked_for_anew_when_a_run_is_resumed(store: str, config: str,
     assert run(store, config, out, "steps=4") == 0
     assert run(store, config, out, "steps=8", "validation.every=2", resume=True, validation_store=store) == 0
     assert list(validations(out)) == [6, 8]
+
+
+def test_an_evaluation_that_a_signal_broke_off_is_made_up(
+    store: str, config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At an update between, after the last, and while it is made up; the checkpoint is of that very update."""
+    out, whole = tmp_path / "run", tmp_path / "whole"
+    watched = ["validation.every=3", f"validation.store={store}", "checkpoint_every=100"]
+    assert run(store, config, whole, *watched) == 0
+    original = RunLog.validating
+
+    def interrupted(self: RunLog, looked_at: int, images: int) -> None:
+        if looked_at == 2:
+            signal.raise_signal(signal.SIGTERM)
+        original(self, looked_at, images)
+
+    def stopped_at(step: int, *overrides: str, resume: bool = True) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(RunLog, "validating", interrupted)
+            assert run(store, config, out, *overrides, resume=resume) == 143
+        assert load_checkpoint(out)["step"] == step
+
+    stopped_at(3, *watched, resume=False)
+    assert validations(out) == {}
+    stopped_at(3)
+    assert run(store, config, out, "steps=6", resume=True) == 0
+    stopped_at(8, "steps=8")
+    assert list(validations(out)) == [3, 6]
+    assert run(store, config, out, resume=True) == 0
+    assert validations(out) == validations(whole) and list(validations(out)) == [3, 6, 8]
+    assert same_weights(out, whole)
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    a, b = (load_checkpoint(run)["model"] for run in (one, other))
+    return all(torch.equal(a[name], b[name]) for name in a)
 
 
 @dataclass(frozen=True)

@@ -85,8 +85,7 @@ def test_eval_reads_and_writes_them(tmp_path: Path, capsys: pytest.CaptureFixtur
             corners = [re.search(rf"<{side}>(\d+)<", item)[1] for side in ("xmin", "ymin", "xmax", "ymax")]  # type: ignore[index]
             with (folder / f"comp4_det_val_{name}.txt").open("a") as file:
                 file.write(f"{path.stem} 0.9 {' '.join(corners)}\n")
-    again = tmp_path / "again"
     given = {"run": None, "data": f"voc:{data}", "split": "val", "store": None, "tta": False, "out": None}
-    for place in (folder, again):
-        assert evaluate.run(results=str(place), voc_results=str(again), **given) == 0  # type: ignore[arg-type]
+    for place, written in ((folder, tmp_path / "again"), (tmp_path / "again", tmp_path / "once more")):
+        assert evaluate.run(results=str(place), voc_results=str(written), **given) == 0  # type: ignore[arg-type]
         assert "100.0" in capsys.readouterr().out

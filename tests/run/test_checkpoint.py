@@ -74,24 +74,44 @@ def test_files_that_are_no_checkpoints_are_refused(tmp_path: Path, capsys: pytes
     assert "executed" not in capsys.readouterr().out
 
 
-def test_single_flipped_bits_are_found_or_without_effect(tmp_path: Path) -> None:
-    """Sixty places over a whole checkpoint: refused, or (in bytes that nobody reads) the same content."""
-    saved = {**content(5), "model": {"w": torch.arange(6000.0)}}
+@pytest.mark.parametrize("sealed", [True, False])
+def test_every_flipped_bit_is_found(tmp_path: Path, sealed: bool) -> None:
+    """Anywhere in the file, headers included; without a seal (as torch.save alone writes it) within the tensors."""
+    saved = {**content(5), "model": {"w": torch.randn(40, 50), "b": torch.randn(7)}}
     path = save_checkpoint(tmp_path, saved)
-    whole, rng = path.read_bytes(), random.Random(0)
-    found = 0
-    for place in rng.sample(range(len(whole)), 60):
-        damaged = bytearray(whole)
-        damaged[place] ^= 1 << rng.randrange(8)
-        path.write_bytes(bytes(damaged))
-        try:
-            loaded = load_checkpoint(path)
-        except InputError as error:
-            assert str(path) in str(error)
-            found += 1
-        else:
-            assert torch.equal(loaded["model"]["w"], saved["model"]["w"]) and loaded["step"] == 5
-    assert found > 50
+    if not sealed:
+        torch.save(saved, path)
+    data, rng = path.read_bytes(), random.Random(0)
+    weights = data.index(saved["model"]["w"].numpy().tobytes())
+    damaged = tmp_path / "damaged.pt"
+    if sealed:
+        places = [*rng.sample(range(len(data)), 400), *range(100), *range(len(data) - 200, len(data))]
+    else:
+        places = rng.sample(range(weights, weights + 8000), 60)
+    for place in places:
+        damaged.write_bytes(data[:place] + bytes([data[place] ^ (1 << rng.randrange(8))]) + data[place + 1 :])
+        with pytest.raises(InputError, match=r"damaged\.pt: is not a readable checkpoint"):
+            load_checkpoint(damaged)
+    for length in (0, 21, len(data) // 2, len(data) - 71, len(data) - 1):
+        damaged.write_bytes(data[:length])
+        with pytest.raises(InputError, match="not a readable checkpoint"):
+            load_checkpoint(damaged)
+
+
+def test_torch_reads_a_sealed_file_by_itself(tmp_path: Path) -> None:
+    assert torch.load(save_checkpoint(tmp_path, content(5)), weights_only=True)["step"] == 5
+
+
+def test_the_others_are_named_where_the_last_is_damaged_or_missing(tmp_path: Path) -> None:
+    for step in (2, 4):
+        save_checkpoint(tmp_path, content(step))
+    last = tmp_path / "checkpoints/last.pt"
+    last.unlink()
+    with pytest.raises(InputError, match=r"holds no checkpoints/last\.pt; .* also holds step-000004\.pt, step-000002"):
+        load_checkpoint(tmp_path)
+    last.write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"last\.pt: is not a readable .* also holds step-000004\.pt, step-000002"):
+        load_checkpoint(tmp_path)
 
 
 def test_resume_goes_on_from_the_newest_whole_checkpoint(tmp_path: Path) -> None:
@@ -114,8 +134,19 @@ def test_resume_goes_on_from_the_newest_whole_checkpoint(tmp_path: Path) -> None
 def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     for step in range(1, 6):
         save_checkpoint(tmp_path, content(step), kept=2)
-    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    folder = tmp_path / "checkpoints"
+    names = sorted(path.name for path in folder.iterdir())
     assert names == ["last.pt", "step-000004.pt", "step-000005.pt"] and load_checkpoint(tmp_path)["step"] == 5
+    save_checkpoint(tmp_path, content(999_999), kept=2)
+    save_checkpoint(tmp_path, content(1_000_000), kept=2)
+    (folder / "last.pt").unlink()
+    assert resumable_checkpoint(tmp_path, lambda text: None) == folder / "step-1000000.pt"
+    save_checkpoint(tmp_path, content(7), kept=2)  # gone on from an older one: what lies before it stays
+    assert {path.name for path in folder.glob("step-*")} == {
+        "step-000007.pt",
+        "step-999999.pt",
+        "step-1000000.pt",
+    }
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -123,6 +154,9 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path, value: floa
     broken = {**content(3), "model": {"w": torch.tensor([1.0, value])}}
     with pytest.raises(InputError, match=r"update 3: the weights 'w' are not finite; lower optimizer\.lr"):
         save_checkpoint(tmp_path, broken)
+    moments = {"state": {0: {"momentum_buffer": torch.tensor(value)}}}
+    with pytest.raises(InputError, match=r"'state\.0\.momentum_buffer' are not finite"):
+        save_checkpoint(tmp_path, {**content(3), "optimizer": moments})
     assert not (tmp_path / "checkpoints").exists()
     torch.save(broken, tmp_path / "x.pt")
     with pytest.raises(InputError, match=r"x\.pt: the weights 'w' are not finite"):

@@ -1,0 +1,28 @@
+"""What a run tells the user before its first update."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pdsl.cache import CacheReader
+from pdsl.config.tree import Config
+from pdsl.learnable import unlearnable
+from pdsl.train.distributed import World
+
+FEW = 10
+"""Images left out that are named on the terminal."""
+
+
+def introduction(config: Config, *, run: Path, cache: CacheReader, world: World, start: int) -> Iterator[str]:
+    """Lines on what the run is about to do after `start` updates, what it can not learn, and which images it lacks."""
+    left_out = "".join(f", {count} {reason}" for reason, count in cache.left_out.items())
+    todo = f"updates {start + 1} to {config.steps}" if start < config.steps else "all updates are done"
+    yield (
+        f"{run}: {len(cache)} images of {len(cache.class_names)} classes{left_out}; "
+        f"{todo}; {world.size} x {world.device}"
+    )
+    for warning in unlearnable(cache.labels(), cache.class_names):
+        yield f"warning: {warning}"
+    for image in cache.failed[:FEW]:
+        yield f"left out: {image.image}: stage '{image.stage}' failed: {image.reason}"
+    if len(cache.failed) > FEW:
+        yield f"left out: {len(cache.failed) - FEW} more; `status --failed FILE` lists all"
