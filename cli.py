@@ -87,6 +87,17 @@ def init(**options: Any) -> None:
 
 
 @cli.command()
+@click.argument("data", required=False, metavar="[SPEC]")
+@click.option("--split", "splits", multiple=True, help="Only this split; may be repeated.  [default: all]")
+@click.option("--proposals-from", metavar="DIR|FILE", help="Published proposals, which must know the images.")
+def check(**options: Any) -> None:
+    """Whether the images, annotations and proposals of a data set are all there, beside the published numbers."""
+    from commands import check as command
+
+    finish(command.run(**Workspace.find().check_options(**options)))
+
+
+@cli.command()
 @click.option("--out", default="demo", show_default=True, type=click.Path(file_okay=False), help="Folder to fill.")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1), help="Processes for the stages.")
 def demo(out: str, workers: int) -> None:

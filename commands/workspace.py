@@ -155,6 +155,17 @@ class Workspace:
         val = dict(base, split=self.values["val_split"], store=self._need(None, "stores.val", "--store"))
         return [train, dict(val, stage="proposals")]
 
+    def check_options(self, **options: Any) -> dict[str, Any]:
+        """Keyword arguments of `check`. Without a SPEC: the workspace's data set, splits and proposals."""
+        if options["data"]:
+            return options
+        named = [self.values.get("train_split"), self.values.get("val_split")]
+        return {
+            "data": self._need(None, "data", "SPEC"),
+            "splits": options["splits"] or [split for split in dict.fromkeys(named) if split],
+            "proposals_from": options["proposals_from"] or self._proposals_from(self.values.get("stages") or {}),
+        }
+
     def _proposals_from(self, settings: Mapping[str, Any]) -> str | None:
         """`proposals_from:`, unless the settings say that proposals are to be computed."""
         from stages.proposals.params import FROM_FILES
