@@ -46,5 +46,5 @@ def compared(chosen: Estimate, default: Estimate) -> str:
 
 
 def _measured_on(cost: UnitCost) -> str:
-    part = f", 1/{1 / cost.share:.0f} of the seeds of each" if cost.share < 1 else ""
+    part = f", {cost.share:.2g} of the seeds of each" if cost.share < 1 else ""
     return f"{cost.images} image{'s' if cost.images > 1 else ''}{part}"

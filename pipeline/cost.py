@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import mean
 from time import monotonic, process_time
 
 import numpy as np
@@ -88,17 +89,16 @@ def sampled_costs(images: ImageList, names: Sequence[str], build: Build) -> dict
         store = create_or_open(url, few, shard=1)
         stages = []
         for name in names:
-            stages.append(_measured(build(name, store)))
-            _run_one(store, few, stages[-1], 0)
-        core = {stage.name: 0.0 for stage in stages}
+            stages.append(build(name, store))
+            _measure(store, few, stages[-1], 0)
         started = monotonic()
+        found: dict[str, list[UnitCost]] = {name: [] for name in names}
         for row in range(len(few)):
             if row >= LEAST and monotonic() - started > PATIENCE:
                 break
-            for stage in stages:
-                core[stage.name] += _run_one(store, few, stage, row)
-        found = {stage.name: _sampled_cost(store, stage, core[stage.name]) for stage in stages}
-        return {name: cost for name, cost in found.items() if cost is not None}
+            for name, stage in zip(names, stages, strict=True):
+                found[name] += _measure(store, few, stage, row)
+        return {name: _mean(costs) for name, costs in found.items() if costs}
     finally:
         objects = open_objects(url)
         objects.delete_many([key for key, _ in objects.entries("")])
@@ -110,24 +110,28 @@ def _spread(n: int) -> list[int]:
     return [int(row) for row in rows[np.argsort(np.arange(len(rows)) * GOLDEN % 1, kind="stable")]]
 
 
-def _measured(stage: Stage) -> Stage:
-    """The stage as it is measured: the part of its work that it names, if it does."""
-    return replace(stage, compute=stage.part.compute) if stage.part else stage
-
-
-def _run_one(store: Store, images: ImageList, stage: Stage, row: int) -> float:
-    """Seconds of this process's cores for one image; 0 if it failed."""
+def _measure(store: Store, images: ImageList, stage: Stage, row: int) -> list[UnitCost]:
+    """What one image takes; nothing if it fails. Of a stage that names a part of its work that part is run."""
+    run = replace(stage, compute=stage.part.compute) if stage.part else stage
     started = process_time()
-    summary = run_stage(store, images, stage, SerialExecutor(), repair={row: frozenset({row})})
-    return process_time() - started if summary.computed.done else 0.0
+    summary = run_stage(store, images, run, SerialExecutor(), repair={row: frozenset({row})})
+    core, completion = process_time() - started, store.completion(stage.group, row)
+    if not summary.computed.done or completion is None:
+        return []
+    share = stage.part.share({name: store.read(name, row) for name in stage.reads}) if stage.part else 1.0
+    tally = Tally.of_records([completion])
+    return [UnitCost(tally.bytes / share, core / share, tally.seconds / share, 1, share)]
 
 
-def _sampled_cost(store: Store, stage: Stage, core: float) -> UnitCost | None:
-    """core: seconds of cores of all images that are done."""
-    cost, share = recorded_cost(store, stage.group), stage.part.share if stage.part else 1.0
-    if cost is None:
-        return None
-    return UnitCost(cost.bytes / share, core / cost.images / share, cost.clock / share, cost.images, share)
+def _mean(costs: Sequence[UnitCost]) -> UnitCost:
+    """Of costs of one image each."""
+    return UnitCost(
+        mean(cost.bytes for cost in costs),
+        mean(cost.core for cost in costs),
+        mean(cost.clock for cost in costs),
+        len(costs),
+        mean(cost.share for cost in costs),
+    )
 
 
 def readable_bytes(size: float) -> str:

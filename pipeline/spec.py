@@ -50,11 +50,11 @@ Compute = Callable[[StageInput], Mapping[str, np.ndarray]]
 class Part:
     """A part of a stage's work on an image, to tell what all of it costs.
 
-    compute: as the stage's; share: of its work, in (0, 1].
+    compute: as the stage's. share: which share of the work that is, in (0, 1], from the upstream rows of the image.
     """
 
     compute: Compute
-    share: float
+    share: Callable[[Mapping[str, np.ndarray]], float]
 
 
 @dataclass(frozen=True)

@@ -29,11 +29,11 @@ FARTHEST = 4.0
 class ComputeGrabcut:
     """Rows of one image: seeds, masks (56 x 56, rows packed, most significant bit = leftmost), their number.
 
-    step: every so many seeds only.
+    most: masks of about so many seeds only, spread over all.
     """
 
     params: GrabcutParams
-    step: int = 1
+    most: int | None = None
 
     def __call__(self, given: StageInput) -> dict[str, np.ndarray]:
         count = int(given.arrays[contents.PROPOSAL_COUNT])
@@ -41,17 +41,28 @@ class ComputeGrabcut:
         rows = {spec.name: spec.row() for spec in _arrays(self.params, len(boxes))}
         if count == 0:
             return rows
-        capacity = len(rows[contents.SEED_INDEX])
-        if self.params.seeds == "all":
-            seeds = np.arange(min(count, capacity))
-        else:
-            neighbor = given.arrays[contents.GRAPH_NEIGHBOR][:count]
-            seeds = greedy_cover(boxes[:count], neighbor, self.params.cover_iou, capacity)
-        seeds = seeds[:: self.step]
+        seeds = self._fewer(self.seeds(given.arrays))
         rows[contents.SEED_INDEX][: len(seeds)] = seeds
         rows[contents.SEED_MASK][: len(seeds)] = self._packed_masks(given, boxes[seeds], seeds)
         rows[contents.SEED_COUNT] = np.asarray(len(seeds), np.int32)
         return rows
+
+    def seeds(self, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Indices (q,) of the proposals that are to have a mask, by the rows of proposals and graph."""
+        count, boxes = int(arrays[contents.PROPOSAL_COUNT]), arrays[contents.PROPOSAL_BOX]
+        capacity = self.params.seed_capacity(len(boxes))
+        if self.params.seeds == "all" or count == 0:
+            return np.arange(min(count, capacity))
+        neighbor = arrays[contents.GRAPH_NEIGHBOR][:count]
+        return greedy_cover(boxes[:count], neighbor, self.params.cover_iou, capacity)
+
+    def share(self, arrays: Mapping[str, np.ndarray]) -> float:
+        """The share of an image's seeds whose masks are computed."""
+        seeds = self.seeds(arrays)
+        return len(self._fewer(seeds)) / max(len(seeds), 1) or 1.0
+
+    def _fewer(self, seeds: np.ndarray) -> np.ndarray:
+        return seeds if self.most is None else seeds[:: max(1, len(seeds) // self.most)]
 
     def _packed_masks(self, given: StageInput, boxes: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         """(q, 56, 7) uint8, none of them empty."""
@@ -100,7 +111,7 @@ def grabcut_stage(settings: Mapping[str, Any], capacity: int) -> Stage:
     params = replace(GrabcutParams(), settings, STAGE)
     by_others = params.method == PROPOSAL_MASKS
     reads = (contents.PROPOSAL_BOX, contents.PROPOSAL_COUNT, contents.GRAPH_NEIGHBOR)
-    step = max(1, params.seed_capacity(capacity) // MEASURED_BOXES)
+    few = ComputeGrabcut(params, MEASURED_BOXES)
     return Stage(
         name=STAGE,
         version=VERSION,
@@ -110,5 +121,5 @@ def grabcut_stage(settings: Mapping[str, Any], capacity: int) -> Stage:
         reads=(*reads, contents.PROPOSAL_MASK) if by_others else reads,
         needs_image=not by_others,
         packages=("numpy", "numba") if by_others else ("numpy", "numba", "opencv-contrib-python-headless"),
-        part=Part(ComputeGrabcut(params, step), 1 / step) if params.method == "opencv" else None,
+        part=Part(few, few.share) if params.method == "opencv" else None,
     )

@@ -43,7 +43,7 @@ def test_start_up_does_not_count() -> None:
 
 def test_a_part_stands_for_the_whole() -> None:
     whole, part = Slow(0, 10), Slow(0, 0.02)
-    stage = toy(whole, Part(part, 0.1))
+    stage = toy(whole, Part(part, lambda arrays: 0.1))
     cost = sampled_costs(image_list(2), ["toy"], lambda name, store: stage)["toy"]
     assert not whole.seen and len(part.seen) == 3
     assert (cost.images, cost.share) == (2, 0.1)
