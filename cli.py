@@ -67,6 +67,13 @@ def option_data(required_for: str) -> Callable[..., Any]:
     return click.option("--data", metavar="SPEC", help=f"{required_for}: voc:DIR, coco:DIR or folder:DIR.")
 
 
+def _complete_keys(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """For the shell: keys of the configuration that begin with what was typed."""
+    from commands.config import complete_key
+
+    return complete_key(incomplete, assignment=param.name == "overrides")
+
+
 @cli.command()
 @click.option("--data", required=True, metavar="SPEC", help="voc:DIR, coco:DIR or folder:DIR.")
 @click.option("--train", metavar="SPLIT", help="Training split (default: by the kind of data set).")
@@ -181,18 +188,30 @@ def inspect(store: str | None, image: str, out: str, data: str | None) -> None:
 
 
 @cli.command(context_settings={"ignore_unknown_options": False})
-@click.option("--config", metavar="FILE.yaml", help="Configuration; see configs/.")
+@click.option("--config", metavar="FILE.yaml", help="Configuration: a file, or a name that ships with pdsl.")
 @click.option("--store", "stores", multiple=True, metavar="URL", help="Store with all stages; may be repeated.")
 @click.option("--out", metavar="RUN", help="Run folder to create.")
 @click.option("--resume", is_flag=True, help="Continue the run in --out from its last checkpoint, exactly.")
 @click.option("--init", metavar="RUN", help="Start from the weights of another run.")
 @option_data("Where the images are now")
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=_complete_keys)
 def train(**options: Any) -> None:
-    """Train from the stores. With torchrun: on several GPUs."""
+    """Train from the stores. With torchrun: on several GPUs. `pdsl config` lists the keys."""
     from commands import train as command
 
     finish(command.run(**Workspace.find().train_options(**options)))
+
+
+@cli.command()
+@click.argument("key", required=False, metavar="[KEY]", shell_complete=_complete_keys)
+@click.option("--diff", nargs=2, metavar="A B", help="Compare two: shipped names, YAML files or run folders.")
+def config(key: str | None, diff: tuple[str, str] | None) -> None:
+    """Every key of the configuration with type, default and meaning; KEY explains one; --diff compares two."""
+    from commands import config as command
+
+    if key and diff:
+        raise click.UsageError("KEY and --diff: give one of the two")
+    finish(command.run(key=key, diff=diff))
 
 
 @cli.command()
@@ -237,21 +256,37 @@ def evaluate(**options: Any) -> None:
 @option_data("With --split: the data set")
 @click.option("--split", help="Instead of images: a whole split, whose detections are written as a results file.")
 @click.option("--store", metavar="URL", help="With --split: the store with its proposals.")
+@click.option(
+    "--score",
+    type=click.FloatRange(0, 1),
+    help="Least score that is drawn and written.  [default: drawn from 0.3 on, all written]",
+)
+@click.option("--top", type=click.IntRange(1), help="Detections of an image at most.  [default: 12 drawn, all written]")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to compute (default: the run's).")
 @click.argument("images", nargs=-1, metavar="[IMAGE...]")
-def predict(run: str | None, out: str, proposals: str | None, images: tuple[str, ...], **whole: str | None) -> None:
-    """Detect and segment in image files: overlay PNG and COCO JSON; proposals are computed on the fly. Or, with
-    --split, in all images of a split, from its stored proposals: COCO JSON, ground truth is not needed."""
+def predict(run: str | None, out: str, images: tuple[str, ...], split: str | None, **options: Any) -> None:
+    """Detect and segment in images: overlay PNG and COCO JSON; proposals are computed on the fly.
+
+    IMAGE is a file, a URL, a folder, a pattern ("photos/**/*.jpg"), a .txt with one of these a line, or - for such a
+    list on standard input. Or, with --split, all images of a split, from its stored proposals: COCO JSON, ground truth
+    is not needed.
+    """
     space = Workspace.find()
-    if bool(images) == bool(whole["split"]):
+    if bool(images) == bool(split):
         raise click.UsageError("name image files, or a --split, one of the two")
-    if whole["split"]:
+    data_set, how = {name: options.pop(name) for name in ("data", "store")}, options
+    if split:
         from commands import predict_split
 
-        finish(predict_split.run(**space.predict_options(run=run, out=out, **whole)))
+        if ignored := [f"--{name}" for name, value in how.items() if value is not None]:
+            raise click.UsageError(f"{', '.join(ignored)}: for image files, not with --split")
+        finish(predict_split.run(**space.predict_options(run=run, out=out, split=split, **data_set)))
         return
     from commands import predict as command
 
-    finish(command.run(run=space.run_folder(run), images=list(images), out=out, proposals=proposals))
+    if ignored := [f"--{name}" for name, value in data_set.items() if value is not None]:
+        raise click.UsageError(f"{', '.join(ignored)}: with --split only")
+    finish(command.run(run=space.run_folder(run), images=list(images), out=out, **how))
 
 
 @cli.command()

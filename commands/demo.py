@@ -11,10 +11,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from commands.workspace import find_config
 from data.catalog import load_images
 from data.errors import InputError
 from data.scenes import write_scenes
+from pdsl.config.shipped import find_config
 from pdsl.evaluate.evaluation import COMPARED
 from pdsl.evaluate.evaluation_set import read_evaluation_set
 from pdsl.evaluate.validation import build_validator

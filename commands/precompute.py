@@ -21,20 +21,12 @@ from pipeline.progress import ProgressDisplay, summary_text
 from pipeline.spec import Stage
 from stages.proposals.stage import refuse_foreign_files
 from stages.registry import STAGE_NAMES, build_stage, canonical_name, check_settings, stage_for, stored_stage
+from stages.settings import StoreSettings
 from store.create import DEFAULT_SHARD, create_or_open
 from store.identity import group_of
 from store.store import Store, find_store
 
 INTERRUPTED = 130
-
-
-@dataclass(frozen=True)
-class StoreSettings:
-    """`--set store.KEY`: shard = images a shard (None: 32, or what the store has); accept_packages: continue a stage
-    although versions of packages changed."""
-
-    shard: int | None = None
-    accept_packages: bool = False
 
 
 @dataclass(frozen=True)

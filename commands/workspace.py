@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import yaml
 from data.errors import InputError, nearest
 from data.files import is_url
 from data.parameters import merge, read_mapping
+from pdsl.config.shipped import find_config
 from pdsl.run.names import CONFIG, WORKSPACE
 
 FILE = WORKSPACE
@@ -249,17 +249,3 @@ def _refuse_other_types(values: Mapping[str, Any], path: Path) -> None:
         if value is not None and not isinstance(value, str):
             kind = type(value).__name__
             raise InputError(f"{path}: {key}: {value!r:.60} is read as {kind}, not as a name; put it in quotes")
-
-
-def find_config(name: str) -> str:
-    """Path of a configuration: a file of the user's, or one that ships with pdsl, by its name ("voc-official")."""
-    if Path(name).is_file():
-        return name
-    shipped = files("configs")
-    path = Path(str(shipped / f"{name.removeprefix('configs/').removesuffix('.yaml')}.yaml"))
-    if path.exists():
-        return str(path)
-    known = sorted(entry.name.removesuffix(".yaml") for entry in shipped.iterdir() if entry.name.endswith(".yaml"))
-    raise InputError(
-        f"configuration '{name}': no such file, and none of that name ships with pdsl{nearest(name, known)}"
-    )

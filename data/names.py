@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 SUFFIXES = (
@@ -47,3 +48,13 @@ def leaves_root(name: str) -> bool:
     """Whether a path of an annotation file is one of another machine: absolute, or through a folder above."""
     path = name.replace("\\", "/")
     return path.startswith("/") or DRIVE.match(path) is not None or ".." in path.split("/")
+
+
+def file_names(paths: Sequence[str]) -> list[str]:
+    """The files' names where all differ, else their paths below the folder that holds them all."""
+    names = [path.rpartition("/")[2] for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    parts = [path.split("/")[:-1] for path in paths]
+    shared = next(n for n in range(len(parts[0]), -1, -1) if all(p[:n] == parts[0][:n] for p in parts))
+    return ["/".join(path.split("/")[shared:]) for path in paths]

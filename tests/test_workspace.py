@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from commands.recipes import RecipeName, find_recipe, shipped_configuration
-from commands.workspace import Workspace, find_config, merge, workspace_text
+from commands.workspace import Workspace, merge, workspace_text
 from data.errors import InputError
 
 NONE = {
@@ -174,14 +174,3 @@ def test_published_proposals_stand_in_the_workspace(
 def test_template_is_valid_and_merge_is_deep() -> None:
     assert yaml.safe_load(workspace_text(data="voc:a", train="t", val="v", config="c"))["data"] == "voc:a"
     assert merge({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}}) == {"a": {"b": 3, "c": 2}}
-
-
-def test_a_configuration_is_a_file_or_a_shipped_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "demo").mkdir()  # a folder of that name is no configuration
-    own = tmp_path / "own.yaml"
-    own.write_text("steps: 3\n")
-    assert find_config(str(own)) == str(own)
-    assert Path(find_config("demo")).name == "demo.yaml"
-    with pytest.raises(InputError, match="did you mean 'voc-official'"):
-        find_config("voc-oficial")

@@ -20,7 +20,7 @@ class BackboneConfig:
 
     name: ResNet-WS (stride 8; 512 channels for 18, 2048 for 50 and 101), VGG16-DC5 (stride 8, 512 channels), or `tiny`
         (stride 4, 64 channels, GroupNorm; trained from scratch on small pictures, for demos and tests).
-    weights: file of ImageNet weights, IMAGENET1K_V1 for torchvision's by name, or `scratch` for none on purpose. None:
+    weights: file of ImageNet weights, IMAGENET1K_V1 for torchvision's by name, or `scratch` for none on purpose. null:
         not said, which training refuses (except of `tiny`, for which there are none).
     pixels: pixel format the weights were trained with. `auto` takes it from the kind of file (torchvision: RGB, its
         mean and deviation; authors' .pkl: BGR 0..255 minus mean); `torchvision` and `caffe` say it outright.
@@ -62,7 +62,7 @@ class BoxHeadConfig:
     start: of the two layers where no weights fill them: `kaiming` (uniform, bias 0) or `normal` (N(0, 0.005), bias 0.1;
         release).
     chunk: pool and compute the two layers for so many proposals at a time and again in the backward pass: less memory,
-        more time, the same result. None: all at once.
+        more time, the same result. null: all at once.
     """
 
     pool: int = 7
@@ -136,9 +136,10 @@ class MaskConfig:
     n_m: number of class-specific heads n^m (Table 1: 0..5). 0: the class-agnostic head predicts.
     pool: side of the RoIAlign window; masks have twice that side (14 -> 28).
     sampling: RoIAlign's samples per bin and axis; 0 = as many as the bin has cells.
-    convs, channels: the trunk's 3x3 convolutions (4 of 256).
+    convs: number of the trunk's 3x3 convolutions (4).
+    channels: their width (256).
     capacity: F, the number of foreground proposals per image that enter the branch, nearest to their pseudo box first;
-        the others are dropped and counted. None: all of them (F = n^P, exact).
+        the others are dropped and counted. null: all of them (F = n^P, exact).
     proposals: which the class-agnostic head learns from: `foreground`, or `all` as Eq. 5 prints (then no capacity).
     source: `seeds` = cached seed masks (paper); `cascade` = the detector's gradient (Fig. 3).
     n_seed: n^seed, seeds for each present class (Table 1: 1, 10, 50, 100).

@@ -11,6 +11,8 @@ ALL_SCALES = tuple(range(480, 1217, 32))
 """Shorter sides of the paper and of the release: 480 to 1216 in steps of 32."""
 
 
+DeviceName = Literal["auto", "cpu", "cuda"]
+
 LARGEST_STEP = 4096
 """Images of one update: more of them decoded do not fit into a machine's memory."""
 MOST_PER_CORE = 4
@@ -48,14 +50,17 @@ class DataConfig:
 class AugmentConfig:
     """Random transformations of a training image.
 
-    scales: the shorter side becomes one of these, in pixels, drawn evenly; the longer side stays within max_side.
+    scales: the shorter side becomes one of these, in pixels, drawn evenly.
+    max_side: the longer side stays within it, in pixels.
     flip: probability of a horizontal mirror.
-    crop: share of each side of the image that a crop keeps; 1 = no crop. crop_sides: `drawn` = each side U(crop, 1)
-        (release), `fixed` = each side `crop` (paper: "crop with 0.9 of the size of the original images").
+    crop: share of each side of the image that a crop keeps; 1 = no crop.
+    crop_sides: `drawn` = each side U(crop, 1) (release), `fixed` = each side `crop` (paper: "crop with 0.9 of the size
+        of the original images").
     order: `crop-first` = the original image is cropped and the crop resized, so its shorter side is one of `scales`
         (paper and release); `resize-first` = the resized image is cropped.
-    exposure, saturation: factors drawn from U(1 / x, x); 1 = no change. colour: `blend` = brightness, then towards or
-        away from grey (release), `hsv` = value and saturation of HSV (paper).
+    exposure, saturation: factors drawn from U(1 / x, x); 1 = no change.
+    colour: how they are applied: `blend` = brightness, then towards or away from grey (release), `hsv` = value and
+        saturation of HSV (paper).
     """
 
     scales: tuple[int, ...] = ALL_SCALES
@@ -87,6 +92,9 @@ class OptimizerConfig:
 
     kind: SGD with momentum as in paper and release, or AdamW (momentum is its beta1; beta2 0.999). A network from
         scratch learns the MIL loss with AdamW; SGD is thrown back by the steep -log y near y = 0.
+    lr: learning rate, before `schedule`.
+    momentum: share of the last update that the next one keeps.
+    weight_decay: share of a weight that is taken off, times the learning rate; of biases see bias_weight_decay.
     bias_lr_factor, bias_weight_decay: biases learn at lr x factor and have a decay of their own (release: 2, 0).
     images_per_step: images of one update over all processes; their losses are averaged.
     images_per_pass: images of one forward and backward pass in one process. Memory only; the result is the same.
@@ -116,9 +124,11 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """The learning rate over the steps: multiplied by `factor` at each step of `drops`, after a linear warm-up from 0.
+    """The learning rate over the steps.
 
-    warmup_steps: 0 in the paper and in the release.
+    drops: steps at which it is multiplied by `factor`.
+    factor: what it is multiplied by at each of the drops.
+    warmup_steps: so many steps it rises linearly from 0; 0 in the paper and in the release.
     """
 
     drops: tuple[int, ...] = ()
@@ -159,10 +169,13 @@ class Config:
     """Everything that determines a training run.
 
     seed: of initial weights, order of images, augmentation and dropout.
-    steps: number of updates; checkpoint_every, log_every: in steps.
+    steps: number of updates.
+    checkpoint_every: updates from one checkpoint to the next.
     checkpoints_kept: the newest so many stay beside last.pt, older ones are removed; 0 keeps all.
-    device: "auto" takes CUDA where there is one. threads: of the CPU's arithmetic; 0 = all cores.
+    log_every: updates from one line of log.jsonl to the next.
+    device: "auto" takes CUDA where there is one.
     precision: "auto" is bf16 autocast on CUDA and float32 on the CPU.
+    threads: of the CPU's arithmetic; 0 = all cores.
     init: run folder or checkpoint whose weights are the start (command line: --init).
     classes: name in a store -> name in this run, to join data sets (null drops a class; "*": null drops the
         classes that not all stores have).
@@ -173,7 +186,7 @@ class Config:
     checkpoint_every: int = 5_000
     checkpoints_kept: int = 3
     log_every: int = 20
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: DeviceName = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: int = 0
     init: str | None = None

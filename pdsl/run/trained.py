@@ -9,7 +9,7 @@ import torch
 
 from data.errors import InputError
 from pdsl.config.load import config_from_plain
-from pdsl.config.tree import Config
+from pdsl.config.tree import Config, DeviceName
 from pdsl.model.build import build_model
 from pdsl.model.pdsl import PDSL
 from pdsl.model.weights import load_backbone_weights
@@ -21,6 +21,7 @@ class TrainedModel:
     """model: in eval mode, on its device. step: updates it has seen. class_names: its C classes.
 
     proposals: how the proposals it was trained with were made ({"params", "source_path"}); None if it does not say.
+    data_set: the first one it was trained with (`CacheReader.data_set`); None likewise.
     """
 
     model: PDSL
@@ -28,10 +29,16 @@ class TrainedModel:
     class_names: tuple[str, ...]
     step: int
     proposals: Mapping[str, Any] | None = None
+    data_set: Mapping[str, Any] | None = None
 
 
-def load_trained(run: str | Path) -> TrainedModel:
-    """The last checkpoint of a run folder. Raises InputError that names what is missing or damaged."""
+def load_trained(run: str | Path, device: DeviceName | None = None) -> TrainedModel:
+    """The last checkpoint of a run folder, on `device`, or the one of its configuration where None.
+
+    Raises InputError that names what is missing or damaged, and where CUDA was asked for and there is none.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: torch finds no CUDA device; use --device cpu")
     checkpoint = load_checkpoint(run, "cpu")
     config = config_from_plain(checkpoint["config"], run)
     class_names = tuple(checkpoint["class_names"])
@@ -40,8 +47,9 @@ def load_trained(run: str | Path) -> TrainedModel:
         model.load_state_dict(checkpoint["model"])
     except RuntimeError as error:
         raise InputError(f"{run}: its weights do not fit its configuration ({str(error).splitlines()[0]})") from error
-    step, proposals = int(checkpoint["step"]), checkpoint.get("proposals")
-    return TrainedModel(model.to(_device(config)).eval(), config, class_names, step, proposals)
+    told = (checkpoint.get("proposals"), checkpoint.get("data_set"))
+    model.to(_device(device or config.device))
+    return TrainedModel(model.eval(), config, class_names, int(checkpoint["step"]), *told)
 
 
 def untrained(trained: TrainedModel) -> TrainedModel:
@@ -50,9 +58,9 @@ def untrained(trained: TrainedModel) -> TrainedModel:
     model = build_model(config.model, len(trained.class_names), config.seed)
     if config.model.backbone.begins_with:
         load_backbone_weights(model, config.model.backbone.begins_with)
-    return TrainedModel(model.to(_device(config)).eval(), config, trained.class_names, 0)
+    return TrainedModel(model.to(_device(config.device)).eval(), config, trained.class_names, 0)
 
 
-def _device(config: Config) -> torch.device:
-    """CUDA where there is one, unless the run asks for the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() and config.device != "cpu" else "cpu")
+def _device(wanted: DeviceName) -> torch.device:
+    """CUDA where there is one, unless the CPU is wanted."""
+    return torch.device("cuda" if torch.cuda.is_available() and wanted != "cpu" else "cpu")

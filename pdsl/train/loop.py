@@ -296,6 +296,7 @@ class _Session:
                 "class_names": list(self.cache.class_names),
                 "stores": self.cache.digests(),
                 "proposals": self.cache.proposal_recipe(),
+                "data_set": self.cache.data_set(),
                 "labels": self.cache.label_digest(),
             },
             self.config.checkpoints_kept,
