@@ -154,10 +154,12 @@ def test_dry_run_writes_nothing(data: str, url: str, capsys: pytest.CaptureFixtu
 
 
 def test_dry_run_of_the_authors_setting_tells_what_the_default_costs(
-    data: str, url: str, capsys: pytest.CaptureFixture[str]
+    data: str, url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    proposals = {"method": "selective-search", "mode": "fast", "max_proposals": 80, "side": 120}
-    chosen = {"proposals": proposals, "grabcut": {"method": "opencv", "seeds": "all"}}
+    monkeypatch.setattr("pipeline.cost.SAMPLE", 2)
+    monkeypatch.setattr("stages.grabcut.stage.MEASURED_BOXES", 2)
+    quick = {"iterations": 1, "long_side": 60}
+    chosen = {**SETTINGS, "grabcut": {"method": "opencv", "seeds": "all", "opencv": quick}}
     assert precomputed(data, url, dry_run=True, settings=chosen) == 0
     said = capsys.readouterr().out
     assert re.search(r"images, 0\.\d+ of the seeds of each", said)
