@@ -53,10 +53,13 @@ def leaves_root(name: str) -> bool:
 def usual_split(names: Iterable[str], *kinds: str) -> str | None:
     """The split that is called like one of `kinds`, the first of them that is there.
 
-    "train" finds Train, training and train2017; of several the last by name.
+    "train" finds Train, training and train2017; of several one of kind and year alone, and of these the last.
     """
     latest = sorted(names, reverse=True)
-    return next((name for kind in kinds for name in latest if name_key(name).startswith(kind)), None)
+    for kind in kinds:
+        if fitting := [name for name in latest if name_key(name).startswith(kind)]:
+            return min(fitting, key=lambda name: not f"{name_key(name).removeprefix(kind)}0".isdigit())
+    return None
 
 
 def file_names(paths: Sequence[str]) -> list[str]:
