@@ -17,6 +17,12 @@ MEMORY_CURE = "take smaller images, scales or layers, fewer images, loaders or w
 class Program(click.Group):
     """Turns errors into one line and an honest exit status: 2 wrong input, 130 Ctrl-C, 1 a fault of ours."""
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Every command with its first sentence whole, over several lines where it is long."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, c.get_short_help_str(limit=1000)) for name, c in commands if c is not None])
+
     def invoke(self, ctx: click.Context) -> Any:
         with guarded():
             return self._invoke(ctx)
@@ -84,11 +90,30 @@ def _complete_keys(ctx: click.Context, param: click.Parameter, incomplete: str) 
 @click.option("--data", required=True, metavar="SPEC", help="voc:DIR, coco:DIR or folder:DIR.")
 @click.option("--train", metavar="SPLIT", help="Training split (default: by the kind of data set).")
 @click.option("--val", metavar="SPLIT", help="Evaluation split.")
-def init(data: str, train: str | None, val: str | None) -> None:
+@click.option(
+    "--recipe",
+    type=click.Choice(["default", "paper", "official"]),
+    default="default",
+    show_default=True,
+    help="Our stages; or MCG's published boxes, GrabCut in the authors' setting, and the schedule of paper or release.",
+)
+@click.option("--proposals-from", metavar="DIR|FILE", help="Where the published boxes are.")
+def init(**options: Any) -> None:
     """Write a pdsl.yaml, so that the other commands need no options in this folder."""
     from commands import init as command
 
-    finish(command.run(data=data, train=train, val=val))
+    finish(command.run(**options))
+
+
+@cli.command()
+@click.argument("data", required=False, metavar="[SPEC]")
+@click.option("--split", "splits", multiple=True, help="Only this split; may be repeated.  [default: all]")
+@click.option("--proposals-from", metavar="DIR|FILE", help="Published proposals, which must know the images.")
+def check(**options: Any) -> None:
+    """Whether the images, annotations and proposals of a data set are all there, beside the published numbers."""
+    from commands import check as command
+
+    finish(command.run(**Workspace.find().check_options(**options)))
 
 
 @cli.command()

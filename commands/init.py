@@ -1,36 +1,44 @@
 """`init`: write a workspace file."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
+from commands.recipes import RecipeName, find_recipe
 from commands.workspace import FILE, workspace_text
-from data.catalog import default_splits, load_images, parse_spec
+from data.catalog import load_images
 from data.errors import InputError
 from data.records import ImageList
-from data.voc import PAPER_SPLIT
 from data.whole_file import write_whole
 
 
-def run(*, data: str, train: str | None, val: str | None) -> int:
+def run(
+    *,
+    data: str,
+    train: str | None,
+    val: str | None,
+    recipe: RecipeName = "default",
+    proposals_from: str | None = None,
+) -> int:
     """Write `pdsl.yaml` for data set `data` after reading it once, so that a wrong path shows now and not overnight.
 
-    train, val: splits; the data set's usual ones where None. What was read is printed, with the images of every class.
+    train, val: splits; the recipe's where None. recipe: also says what the stages compute, and the configuration.
+    What was read is printed, with the images of every class.
     """
     path = Path(FILE)
     if path.exists():
         raise InputError(f"{path.resolve()}: exists already; edit it, or remove it first")
-    if not (train and val):
-        train_default, val_default = default_splits(data)
-        train, val = train or train_default, val or val_default
+    chosen = find_recipe(recipe, data, train, val, proposals_from)
     console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False, emoji=False)
-    lists = [load_images(data, split) for split in dict.fromkeys([train, val])]
+    lists = [load_images(data, split) for split in dict.fromkeys([chosen.train, chosen.val])]
     for line in described(lists):
         console.print(line)
-    config = shipped_configuration(data, train)
-    write_whole(path, workspace_text(data=data, train=train, val=val, config=config))
-    console.print(f"wrote {path}; next: pdsl precompute --stage all")
+    write_whole(path, workspace_text(data=data, **asdict(chosen)))
+    if chosen.proposals_from:
+        console.print(f"proposals: {chosen.proposals_from}; docs/reproduce.md says where MCG's boxes are published")
+    console.print(f"wrote {path}; next: pdsl check, then pdsl precompute --stage all")
     return 0
 
 
@@ -49,10 +57,3 @@ def described(lists: Sequence[ImageList]) -> Iterator[str]:
     for name, *cells in rows:
         numbers = (f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True))
         yield "  ".join([f"  {name:<{widths[0]}}", *numbers])
-
-
-def shipped_configuration(data: str, train: str) -> str:
-    """The shipped configuration that was published with such data and such a training split."""
-    if parse_spec(data).scheme == "coco":
-        return "coco-official"
-    return "voc-paper" if train == PAPER_SPLIT else "voc-official"

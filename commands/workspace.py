@@ -31,9 +31,9 @@ stores:
   val: stores/val.zarr
 
 # Parameters of the stages, as for `precompute --set`.
-stages: {{}}
-#  proposals: {{method: mcg, max_proposals: 2000}}
-#  grabcut: {{seeds: cover}}
+{stages}
+# Proposals of others, as for `precompute --proposals-from`: a folder or file, for both splits.
+proposals_from: {proposals_from}
 
 # Where the stages run: a Dask scheduler (tcp://host:8786), or a YAML file that describes a SLURM or SSH cluster.
 # Without either: processes on this machine (--workers).
@@ -51,11 +51,31 @@ training: {{}}
 #  optimizer.images_per_step: 4
 """
 
+STAGES = """\
+stages: {}
+#  proposals: {method: mcg, max_proposals: 2000}
+#  grabcut: {seeds: cover}
+"""
+"""Without parameters: what they look like."""
 
-def workspace_text(*, data: str, train: str, val: str, config: str) -> str:
+
+def workspace_text(
+    *,
+    data: str,
+    train: str,
+    val: str,
+    config: str,
+    stages: Mapping[str, Any] | None = None,
+    proposals_from: str | None = None,
+) -> str:
     """The content of a new `pdsl.yaml`, whatever characters the names consist of."""
-    values = {"data": data, "train": train, "val": val, "config": config}
-    return TEMPLATE.format(**{key: _scalar(value) for key, value in values.items()})
+    texts = {"data": data, "train": train, "val": val, "config": config}
+    parameters = yaml.safe_dump({"stages": stages}, default_flow_style=None, sort_keys=False)
+    return TEMPLATE.format(
+        **{key: _scalar(value) for key, value in texts.items()},
+        stages=parameters if stages else STAGES,
+        proposals_from=_scalar(proposals_from) if proposals_from else "null",
+    )
 
 
 def _scalar(text: str) -> str:
@@ -117,6 +137,7 @@ class Workspace:
         base["data"] = self._need(options["data"], "data", "--data")
         if options["workers"] is None and not options["scheduler"] and not options["cluster"]:
             base["scheduler"], base["cluster"] = self.values.get("scheduler"), self.values.get("cluster")
+        base["proposals_from"] = options["proposals_from"] or self._proposals_from(base["settings"])
         if options["split"] or options["store"] or not self.values:
             split = self._need(options["split"], "train_split", "--split")
             side = "val" if split == self.values.get("val_split") else "train"
@@ -126,6 +147,24 @@ class Workspace:
             return [train]
         val = dict(base, split=self.values["val_split"], store=self._need(None, "stores.val", "--store"))
         return [train, dict(val, stage="proposals")]
+
+    def check_options(self, **options: Any) -> dict[str, Any]:
+        """Keyword arguments of `check`. Without a SPEC: the workspace's data set, splits and proposals."""
+        if options["data"]:
+            return options
+        named = [self.values.get("train_split"), self.values.get("val_split")]
+        return {
+            "data": self._need(None, "data", "SPEC"),
+            "splits": options["splits"] or [split for split in dict.fromkeys(named) if split],
+            "proposals_from": options["proposals_from"] or self._proposals_from(self.values.get("stages") or {}),
+        }
+
+    def _proposals_from(self, settings: Mapping[str, Any]) -> str | None:
+        """`proposals_from:`, unless the settings say that proposals are to be computed."""
+        from stages.proposals.params import FROM_FILES
+
+        method = (settings.get("proposals") or {}).get("method", FROM_FILES[0])
+        return self.values.get("proposals_from") if method in FROM_FILES else None
 
     def train_options(self, **options: Any) -> dict[str, Any]:
         """Keyword arguments of `train`. A run that is continued knows its own configuration and stores."""

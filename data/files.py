@@ -212,7 +212,7 @@ def open_filesystem(url: str, **defaults: Any) -> tuple[Any, str]:
     protocol = url.partition("://")[0]
     try:
         filesystem, inner = fsspec.core.url_to_fs(url, **{**defaults, **storage_options(protocol)})
-    except (ImportError, ValueError, TypeError) as error:
+    except (ImportError, ValueError, TypeError, OSError) as error:  # the last: some connect at once
         raise InputError(
             f"{url}: cannot use {protocol}:// ({error}); install its package, or check the URL and {OPTIONS_VARIABLE}"
         ) from error

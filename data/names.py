@@ -50,6 +50,18 @@ def leaves_root(name: str) -> bool:
     return path.startswith("/") or DRIVE.match(path) is not None or ".." in path.split("/")
 
 
+def usual_split(names: Iterable[str], *kinds: str) -> str | None:
+    """The split that is called like one of `kinds`, the first of them that is there.
+
+    "train" finds Train, training and train2017; of several one of kind and year alone, and of these the last.
+    """
+    latest = sorted(names, reverse=True)
+    for kind in kinds:
+        if fitting := [name for name in latest if name_key(name).startswith(kind)]:
+            return min(fitting, key=lambda name: not f"{name_key(name).removeprefix(kind)}0".isdigit())
+    return None
+
+
 def file_names(paths: Sequence[str]) -> list[str]:
     """The files' names where all differ, else their paths below the folder that holds them all."""
     names = [path.rpartition("/")[2] for path in paths]
@@ -58,12 +70,3 @@ def file_names(paths: Sequence[str]) -> list[str]:
     parts = [path.split("/")[:-1] for path in paths]
     shared = next(n for n in range(len(parts[0]), -1, -1) if all(p[:n] == parts[0][:n] for p in parts))
     return ["/".join(path.split("/")[shared:]) for path in paths]
-
-
-def usual_split(names: Iterable[str], *kinds: str) -> str | None:
-    """The split that is called like one of `kinds`, the first of them that is there.
-
-    "train" finds Train, training and train2017; of several the last by name.
-    """
-    latest = sorted(names, reverse=True)
-    return next((name for kind in kinds for name in latest if name_key(name).startswith(kind)), None)

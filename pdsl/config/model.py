@@ -57,7 +57,8 @@ class BoxHeadConfig:
     pool: side of the pooled window (7).
     hidden: widths of the two layers; (4096, 4096) with ResNet18-WS and VGG16, (2048, 4096) with ResNet50/101-WS.
     dropout: rate after each layer (0.5).
-    objectness: multiply pooled features by (objectness score + 1); release only, the paper is silent.
+    objectness: multiply pooled features by (objectness score + 1); release only, the paper is silent. What scores mean
+        depends on the proposals' source: docs/proposals.md.
     start: of the two layers where no weights fill them: `kaiming` (uniform, bias 0) or `normal` (N(0, 0.005), bias 0.1;
         release).
     chunk: pool and compute the two layers for so many proposals at a time and again in the backward pass: less memory,

@@ -48,14 +48,13 @@ def read_voc_results(path: Path, images: ImageList) -> list[Prediction]:
 
 def write_voc_results(folder: Path, predictions: Iterable[Prediction], images: ImageList) -> None:
     """Write the boxes as one file a class into `folder`, under comp4: the backbone learnt from other data than VOC."""
-    if unfit := [name for name in images.class_names if "/" in name]:
-        raise InputError(f"class '{unfit[0]}' can not be part of a file's name; rename it to write VOC's results")
+    names = [file_name(images, name) for name in images.class_names]  # all, before the first is written
     lines: dict[int, list[str]] = defaultdict(list)
     for p in predictions:
         x0, y0, x1, y1 = p.box
         lines[p.class_id].append(f"{p.image_id} {p.score:.9g} {x0 + 1:.3f} {y0 + 1:.3f} {x1:.3f} {y1:.3f}\n")
-    for class_id, name in enumerate(images.class_names):
-        write_whole(folder / file_name(images, name), "".join(lines[class_id]))
+    for class_id, name in enumerate(names):
+        write_whole(folder / name, "".join(lines[class_id]))
 
 
 def file_name(images: ImageList, class_name: str) -> str:

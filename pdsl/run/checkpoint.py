@@ -19,11 +19,13 @@ FOLDER = CHECKPOINTS
 LAST = "last.pt"
 NEEDED: dict[str, type] = {"model": dict, "step": int, "config": dict, "class_names": list}
 """What a checkpoint holds at least, and its types."""
+FURTHER: dict[str, type] = {"optimizer": dict, "generators": dict, "stores": list, "proposals": dict, "decoding": dict}
+"""Types of what may be missing or None."""
 
 Checkpoint = dict[str, Any]
 """model, optimizer: state dicts; step: updates done; generators: states of torch's global generators; config: plain
 values of the complete configuration; class_names: list of str; stores: what was trained on; labels: with which labels;
-proposals: how the proposals were made (older checkpoints lack the last two)."""
+proposals: how the proposals were made; decoding: how images were (older checkpoints lack the last three)."""
 
 
 def save_checkpoint(run: Path, checkpoint: Checkpoint, kept: int = 0) -> Path:
@@ -120,8 +122,8 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoin
     missing = NEEDED.keys() - checkpoint.keys()
     if missing:
         raise InputError(f"{path}: is not a checkpoint of this trainer, it lacks {', '.join(sorted(missing))}")
-    for name, kind in NEEDED.items():
-        if not isinstance(checkpoint[name], kind):
+    for name, kind in {**NEEDED, **FURTHER}.items():
+        if not isinstance(checkpoint.get(name, kind()), kind if name in NEEDED else kind | None):
             raise InputError(f"{path}: its '{name}' is no {kind.__name__}; give a checkpoint of this trainer")
     refuse_non_finite(checkpoint["model"], str(path))
     return checkpoint

@@ -251,6 +251,7 @@ class _Session:
                 "stores": self.cache.digests(),
                 "proposals": self.cache.proposal_recipe(),
                 "data_set": self.cache.data_set(),
+                "decoding": dict(self.cache.decoding()),
                 "labels": self.cache.label_digest(),
             },
             self.config.checkpoints_kept,

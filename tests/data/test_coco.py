@@ -27,6 +27,12 @@ def test_records(tmp_path: Path) -> None:
     assert images.records[0].path == str(tmp_path / "val2017" / "000000000139.jpg")
 
 
+def test_the_usual_splits_of_2014_are_the_whole_ones(tmp_path: Path) -> None:
+    for split in ("train2014", "val2014", "minival2014", "valminusminival2014"):
+        spec = write_coco(tmp_path, coco_content(), split)
+    assert default_splits(spec) == ("train2014", "val2014")
+
+
 def test_splits(tmp_path: Path) -> None:
     spec = write_coco(tmp_path, coco_content())
     with pytest.raises(InputError, match="no train or no val split"):

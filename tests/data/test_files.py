@@ -10,6 +10,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from data.catalog import load_images
 from data.errors import InputError
 from data.files import Folder
+from store.storage import open_objects
 
 
 class NoCredentialsError(Exception):
@@ -23,6 +24,11 @@ class Unreachable(MemoryFileSystem):
     cachable = False
     failing = ""
     error: Exception = NoCredentialsError("Unable to locate credentials")
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        if type(self).failing == "connect":
+            raise type(self).error
+        super().__init__(*arguments, **options)
 
     def __getattribute__(self, name: str) -> Any:
         if name == type(self).failing:
@@ -61,6 +67,12 @@ def test_what_is_missing_is_said_to_be() -> None:
     assert (folder.has("a"), folder.names("a"), folder.files()) == (False, [], [])
     with pytest.raises(InputError, match=r"unreachable://x/a: no such file"):
         folder.read("a")
+
+
+def test_a_store_that_refuses_the_connection_is_named() -> None:
+    Unreachable.failing, Unreachable.error = "connect", ConnectionRefusedError(111, "refused")
+    with pytest.raises(InputError, match=r"^unreachable://x.zarr/?: cannot use unreachable:// .*refused"):
+        open_objects("unreachable://x.zarr").read("zarr.json")
 
 
 @pytest.mark.parametrize("scheme", ["voc", "coco", "folder"])

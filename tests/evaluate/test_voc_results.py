@@ -86,7 +86,7 @@ def test_files_of_other_splits_are_left_alone(tmp_path: Path) -> None:
 
 def test_a_class_that_can_not_be_in_a_file_s_name(tmp_path: Path) -> None:
     images = image_list(["000012"], ("cup/spoon",), (1,))
-    with pytest.raises(InputError, match="class 'cup/spoon' can not be part of a file's name"):
+    with pytest.raises(InputError, match="class 'cup/spoon': can not be part of a file's name"):
         write_voc_results(tmp_path / "results", [], images)
     assert not (tmp_path / "results").exists()
 

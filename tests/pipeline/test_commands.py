@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -172,8 +173,23 @@ def test_an_image_of_another_size_is_refused_with_the_cure(tmp_path: Path, url: 
 def test_dry_run_writes_nothing(data: str, url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert precomputed(data, url, dry_run=True) == 0
     said = capsys.readouterr().out
+    assert f"{url}: {data} train, 10 images" in said
     assert "core-hours" in said and all(name in said for name in STAGE_NAMES) and "        10" in said
-    assert not Path(url).exists()
+    assert "authors" not in said and not Path(url).exists()
+
+
+def test_dry_run_of_the_authors_setting_tells_what_the_default_costs(
+    data: str, url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.cost.SAMPLE", 2)
+    monkeypatch.setattr("stages.grabcut.stage.MEASURED_BOXES", 2)
+    quick = {"iterations": 1, "long_side": 60}
+    chosen = {**SETTINGS, "grabcut": {"method": "opencv", "seeds": "all", "opencv": quick}}
+    assert precomputed(data, url, dry_run=True, settings=chosen) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"images, 0\.\d+ of the seeds of each", said)
+    found = re.search(r"authors' setting, box by box: (\S+) core-hours\. The default .* takes (\S+) and", said)
+    assert found and float(found[1]) > 0 and float(found[2]) > 0
 
 
 def test_an_interruption_says_how_to_go_on(
