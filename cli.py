@@ -127,6 +127,25 @@ def demo(out: str, workers: int) -> None:
 
 
 @cli.command()
+@click.option("--data", required=True, metavar="DIR", help="Folder in VOC's layout, with lists `train` and `val`.")
+@click.option("--weights", metavar="FILE", help="VGG16's ImageNet weights.  [default: torchvision's, once fetched]")
+@click.option("--out", metavar="DIR", help="Folder to fill.  [default: photographs, photographs-quick]")
+@click.option(
+    "--quick", is_flag=True, help="A quarter of an hour: fewer images and updates; fails if nothing is learnt."
+)
+@click.option("--workers", type=click.IntRange(0), help="Processes for the stages.  [default: all cores]")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+def photographs(**options: Any) -> None:
+    """The whole job on photographs, on a CPU, in an evening: stages, training, evaluation, report.
+
+    Run again, it does only what is missing. KEY=VALUE as for `train`.
+    """
+    from commands import photographs as command
+
+    finish(command.run(**options))
+
+
+@cli.command()
 @click.option("--stage", required=True, type=click.Choice(["proposals", "iou-graph", "grabcut", "all"]))
 @option_data("Images")
 @click.option("--split", help="Split of the data set.")

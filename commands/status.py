@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from data.catalog import load_images
+from data.durations import duration
 from data.errors import InputError
 from data.files import opened_files
 from data.whole_file import write_whole
 from pdsl.outputs import refuse_overwriting
 from pipeline.cost import readable_bytes
-from pipeline.progress import duration
 from store.create import only_stored
 from store.images import HOW_TOLD_APART
 from store.labels import label_changes

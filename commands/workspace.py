@@ -182,6 +182,7 @@ class Workspace:
             "overrides": list(options["overrides"]),
             "data": options["data"],
             "validation_store": (self.values.get("stores") or {}).get("val"),
+            "in_workspace": bool(self.values),
         }
 
     def _training(self) -> list[tuple[str, Any]]:

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
+from data.durations import duration
 from pipeline.listener import Listener
 from pipeline.runner import RunSummary
 from store.tally import Tally
@@ -82,15 +83,6 @@ class ProgressDisplay(Listener):
     def _counts(self) -> str:
         found = self._kept + self._computed
         return f"{found.done} done, {found.failed + found.upstream} failed, {self._todo - self._computed.images} left"
-
-
-def duration(seconds: float) -> str:
-    """ "45 s", "12 min", "3.5 h", "4.1 days"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
 
 
 def summary_text(summary: RunSummary) -> str:

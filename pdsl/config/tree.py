@@ -46,6 +46,31 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class FeaturesConfig:
+    """Feature maps kept on disk, for a backbone that is frozen as a whole and trained on a CPU.
+
+    Later epochs, other runs and evaluations read what the same backbone made of the same pixels: the results have the
+    same bits, and pay where an image is seen often in few views (`augment` without crop and colours, few scales).
+    cache: folder of the maps; null: none are kept. Not used on a GPU.
+    limit_gb: what the maps of one backbone may take of the disk.
+    """
+
+    cache: str | None = None
+    limit_gb: float = 50.0
+
+    @property
+    def limit(self) -> int:
+        """In bytes."""
+        return int(self.limit_gb * 1e9)
+
+    def __post_init__(self) -> None:
+        if self.cache is not None and "://" in self.cache:
+            raise ValueError(f"cache: '{self.cache}' is not a folder of this machine, where maps are read fast enough")
+        if self.limit_gb < 0:
+            raise ValueError(f"limit_gb: {self.limit_gb} is negative")
+
+
+@dataclass(frozen=True)
 class AugmentConfig:
     """Random transformations of a training image.
 
@@ -171,6 +196,7 @@ class Config:
     seed: of initial weights, order of images, augmentation and dropout.
     steps: number of updates.
     checkpoint_every: updates from one checkpoint to the next.
+    pictures: training images, chosen by the seed, that are drawn for TensorBoard at every checkpoint; 0: none.
     checkpoints_kept: the newest so many stay beside last.pt, older ones are removed; 0 keeps all.
     log_every: updates from one line of log.jsonl to the next.
     device: "auto" takes CUDA where there is one.
@@ -186,6 +212,7 @@ class Config:
     checkpoint_every: int = 5_000
     checkpoints_kept: int = 3
     log_every: int = 20
+    pictures: int = 4
     device: DeviceName = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: int = 0
@@ -193,6 +220,7 @@ class Config:
     classes: dict[str, str | None] = field(default_factory=dict)
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
@@ -203,5 +231,5 @@ class Config:
         for name in ("steps", "checkpoint_every", "log_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is not positive")
-        if min(self.seed, self.threads, self.checkpoints_kept) < 0:
-            raise ValueError("seed, threads and checkpoints_kept have to be non-negative")
+        if min(self.seed, self.threads, self.checkpoints_kept, self.pictures) < 0:
+            raise ValueError("seed, threads, checkpoints_kept and pictures have to be non-negative")

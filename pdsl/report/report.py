@@ -102,17 +102,22 @@ def _beginning(config: Mapping[str, Any]) -> str:
 def _comparison(comparison: Mapping[str, Any]) -> str:
     if not comparison:
         return ""
+    with_corloc = "corloc" in comparison["trained"]
     rows = []
     for key, name in COMPARED.items():
         if key in comparison:
             mask, box = comparison[key]["mask"], comparison[key]["box"]
             bars = [html.bar_cell(mask[column], percent(mask[column])) for column in ("AP50", "AP75")]
-            rows.append([html.escape(name), *bars, percent(mask["AP"]), percent(box["AP50"])])
-    table = html.table(["", "mask AP50", "mask AP75", "mask AP", "box AP50"], rows, best=0)
+            located = [percent(comparison[key].get("corloc"))] if with_corloc else []
+            rows.append([html.escape(name), *bars, percent(mask["AP"]), percent(box["AP50"]), *located])
+    columns = ["", "mask AP50", "mask AP75", "mask AP", "box AP50", *(["CorLoc"] if with_corloc else [])]
+    table = html.table(columns, rows, best=0)
     text = (
         "On the same unseen images: what training adds over random weights, and what the mask branch adds over taking "
         "the whole box of each detection as its mask."
     )
+    if with_corloc:
+        text += " CorLoc is that of the training images."
     return html.section("What was learnt", text, table)
 
 

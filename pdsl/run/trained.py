@@ -50,8 +50,7 @@ def load_trained(run: str | Path, device: DeviceName | None = None) -> TrainedMo
     except RuntimeError as error:
         raise InputError(f"{run}: its weights do not fit its configuration ({str(error).splitlines()[0]})") from error
     told = (checkpoint.get(name) for name in ("proposals", "data_set", "decoding"))
-    model.to(_device(device or config.device))
-    return TrainedModel(model.eval(), config, class_names, int(checkpoint["step"]), *told)
+    return TrainedModel(_ready(model, config, device), config, class_names, int(checkpoint["step"]), *told)
 
 
 def untrained(trained: TrainedModel) -> TrainedModel:
@@ -60,7 +59,18 @@ def untrained(trained: TrainedModel) -> TrainedModel:
     model = build_model(config.model, len(trained.class_names), config.seed)
     if config.model.backbone.begins_with:
         load_backbone_weights(model, config.model.backbone.begins_with)
-    return TrainedModel(model.to(_device(config.device)).eval(), config, trained.class_names, 0)
+    return TrainedModel(_ready(model, config), config, trained.class_names, 0)
+
+
+def _ready(model: PDSL, config: Config, wanted: DeviceName | None = None) -> PDSL:
+    """In eval mode, on its device; with the features that the training kept, if they are on this machine."""
+    device = _device(wanted or config.device)
+    model = model.to(device).eval()
+    model.backbone.half_precision = config.precision == "bfloat16"
+    kept = config.features.cache
+    if kept and device.type == "cpu" and model.backbone.frozen == "all" and Path(kept).is_dir():
+        model.backbone.keep_features(Path(kept), config.features.limit)
+    return model
 
 
 def _device(wanted: DeviceName) -> torch.device:
