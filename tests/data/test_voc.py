@@ -253,6 +253,7 @@ def test_the_annotation_names_one_of_two_files(root: Path) -> None:
         ("x.jpg", "x -1"),
         ("x.jpg", "x some remark"),
         ("x.jpg", "JPEGImages/x.jpg"),
+        ("x.jpg", "/JPEGImages/x.jpg /SegmentationClassAug/x.png"),  # DeepLab
         ("x.jpg", "data\\VOC\\JPEGImages\\x.jpg"),
         ("50% #1.jpg", "50% #1"),
         ("\u00e9.jpg", "e\u0301"),
