@@ -54,7 +54,7 @@ class RunLog:
         threading.excepthook = self.hook
 
     def _thread_ended(self, ended: threading.ExceptHookArgs) -> None:
-        """TensorBoard's thread tells of a full disk by a traceback; the next write meets the same and tells it better."""
+        """TensorBoard's thread tells of a full disk by a traceback; the next write meets it and says it better."""
         if not isinstance(ended.exc_value, OSError):
             self.hook(ended)
 
