@@ -112,7 +112,7 @@ def _spread(n: int) -> list[int]:
 
 def _measure(store: Store, images: ImageList, stage: Stage, row: int) -> list[UnitCost]:
     """What one image takes; nothing if it fails. Of a stage that names a part of its work that part is run."""
-    run = replace(stage, compute=stage.part.compute) if stage.part else stage
+    run = replace(stage, compute=stage.part) if stage.part else stage
     started = process_time()
     summary = run_stage(store, images, run, SerialExecutor(), repair={row: frozenset({row})})
     core, completion = process_time() - started, store.completion(stage.group, row)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -50,15 +50,16 @@ Compute = Callable[[StageInput], Mapping[str, np.ndarray]]
 """What a stage does with one image: {name: row} for each array it declares."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """A part of a stage's work on an image, to tell what all of it costs.
+class Part(Protocol):
+    """A part of a stage's work on an image, to tell what all of it costs."""
 
-    compute: as the stage's. share: which share of the work that is, in (0, 1], from the upstream rows of the image.
-    """
+    def __call__(self, given: StageInput, /) -> Mapping[str, np.ndarray]:
+        """As the stage's `compute`."""
+        ...
 
-    compute: Compute
-    share: Callable[[Mapping[str, np.ndarray]], float]
+    def share(self, arrays: Mapping[str, np.ndarray]) -> float:
+        """Which share of the stage's work that is, in (0, 1], from the upstream rows of the image."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from data.masks import MASK_SIDE, pack
 from data.parameters import replace
-from pipeline.spec import ArraySpec, Part, Stage, StageInput
+from pipeline.spec import ArraySpec, Stage, StageInput
 from stages.grabcut.cover import greedy_cover
 from stages.grabcut.parameters import GrabcutParams
 from store import contents
@@ -111,7 +111,6 @@ def grabcut_stage(settings: Mapping[str, Any], capacity: int) -> Stage:
     params = replace(GrabcutParams(), settings, STAGE)
     by_others = params.method == PROPOSAL_MASKS
     reads = (contents.PROPOSAL_BOX, contents.PROPOSAL_COUNT, contents.GRAPH_NEIGHBOR)
-    few = ComputeGrabcut(params, MEASURED_BOXES)
     return Stage(
         name=STAGE,
         version=VERSION,
@@ -122,5 +121,5 @@ def grabcut_stage(settings: Mapping[str, Any], capacity: int) -> Stage:
         needs_image=not by_others,
         packages=("numpy", "numba") if by_others else ("numpy", "numba", "opencv-contrib-python-headless"),
         memory=900_000_000,
-        part=Part(few, few.share) if params.method == "opencv" else None,
+        part=ComputeGrabcut(params, MEASURED_BOXES) if params.method == "opencv" else None,
     )

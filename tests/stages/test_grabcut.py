@@ -171,7 +171,7 @@ def test_what_is_measured_is_a_part_of_the_seeds(
     image_input = given(np.concatenate([corner, corner, corner + 20, corner + 20], 1), 200, image)
     part = grabcut_stage({"method": "opencv", "seeds": "all"}, 200).part
     assert part is not None and grabcut_stage({}, 200).part is None
-    rows = part.compute(image_input)
+    rows = part(image_input)
     assert rows["grabcut/count"] == measured
     assert part.share(image_input.arrays) == (measured / proposals if proposals else 1)
     seeds = rows["grabcut/seed"][:measured]
