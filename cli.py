@@ -17,6 +17,12 @@ MEMORY_CURE = "take smaller images, scales or layers, fewer images, loaders or w
 class Program(click.Group):
     """Turns errors into one line and an honest exit status: 2 wrong input, 130 Ctrl-C, 1 a fault of ours."""
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Every command with its first sentence whole, over several lines where it is long."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, c.get_short_help_str(limit=1000)) for name, c in commands if c is not None])
+
     def invoke(self, ctx: click.Context) -> Any:
         with guarded():
             return self._invoke(ctx)
@@ -73,15 +79,41 @@ def option_data(required_for: str) -> Callable[..., Any]:
     return click.option("--data", metavar="SPEC", help=f"{required_for}: voc:DIR, coco:DIR or folder:DIR.")
 
 
+def _complete_keys(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """For the shell: keys of the configuration that begin with what was typed."""
+    from commands.config import complete_key
+
+    return complete_key(incomplete, assignment=param.name == "overrides")
+
+
 @cli.command()
 @click.option("--data", required=True, metavar="SPEC", help="voc:DIR, coco:DIR or folder:DIR.")
 @click.option("--train", metavar="SPLIT", help="Training split (default: by the kind of data set).")
 @click.option("--val", metavar="SPLIT", help="Evaluation split.")
-def init(data: str, train: str | None, val: str | None) -> None:
+@click.option(
+    "--recipe",
+    type=click.Choice(["default", "paper", "official"]),
+    default="default",
+    show_default=True,
+    help="Our stages; or MCG's published boxes, GrabCut in the authors' setting, and the schedule of paper or release.",
+)
+@click.option("--proposals-from", metavar="DIR|FILE", help="Where the published boxes are.")
+def init(**options: Any) -> None:
     """Write a pdsl.yaml, so that the other commands need no options in this folder."""
     from commands import init as command
 
-    finish(command.run(data=data, train=train, val=val))
+    finish(command.run(**options))
+
+
+@cli.command()
+@click.argument("data", required=False, metavar="[SPEC]")
+@click.option("--split", "splits", multiple=True, help="Only this split; may be repeated.  [default: all]")
+@click.option("--proposals-from", metavar="DIR|FILE", help="Published proposals, which must know the images.")
+def check(**options: Any) -> None:
+    """Whether the images, annotations and proposals of a data set are all there, beside the published numbers."""
+    from commands import check as command
+
+    finish(command.run(**Workspace.find().check_options(**options)))
 
 
 @cli.command()
@@ -92,6 +124,25 @@ def demo(out: str, workers: int) -> None:
     from commands import demo as command
 
     finish(command.run(out=out, workers=workers))
+
+
+@cli.command()
+@click.option("--data", required=True, metavar="DIR", help="Folder in VOC's layout, with lists `train` and `val`.")
+@click.option("--weights", metavar="FILE", help="VGG16's ImageNet weights.  [default: torchvision's, once fetched]")
+@click.option("--out", metavar="DIR", help="Folder to fill.  [default: photographs, photographs-quick]")
+@click.option(
+    "--quick", is_flag=True, help="A quarter of an hour: fewer images and updates; fails if nothing is learnt."
+)
+@click.option("--workers", type=click.IntRange(0), help="Processes for the stages.  [default: all cores]")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+def photographs(**options: Any) -> None:
+    """The whole job on photographs, on a CPU, in an evening: stages, training, evaluation, report.
+
+    Run again, it does only what is missing. KEY=VALUE as for `train`.
+    """
+    from commands import photographs as command
+
+    finish(command.run(**options))
 
 
 @cli.command()
@@ -125,7 +176,7 @@ def precompute(settings: tuple[str, ...], **options: Any) -> None:
 def relabel(store: str | None, data: str | None, split: str | None) -> None:
     """Bring changed labels and classes into the stores; nothing is computed again.
 
-    Images are told apart by id and size: for one replaced by another of the same size run precompute --overwrite.
+    Images are told apart by id and size: list those replaced by others of the same size for precompute --images FILE.
     """
     from commands import relabel as command
 
@@ -157,29 +208,61 @@ def verify(store: str | None, repair: bool, data: str | None) -> None:
 
 @cli.command()
 @click.option("--store", metavar="URL", help="Folder or fsspec URL of the store.")
-@click.option("--image", required=True, metavar="ID", help="Image id as the data set names it.")
+@click.option("--image", metavar="ID", help="Image id as the data set names it, or its file's name.")
+@click.option("--random", type=click.IntRange(1, 400), metavar="N", help="A contact sheet of N images.")
 @click.option("--out", required=True, type=click.Path(dir_okay=False), help="Picture to write.")
+@click.option("--run", metavar="RUN", help="Show what this run's model would learn from the image.")
 @option_data("Where the images are now")
-def inspect(store: str | None, image: str, out: str, data: str | None) -> None:
-    """Picture of what the store holds for an image: proposals, a proposal's neighbours, seed masks."""
+def inspect(store: str | None, image: str | None, random: int | None, **options: Any) -> None:
+    """Picture of what the stores hold for an image: proposals, a proposal's neighbours, seed masks, mask targets."""
     from commands import inspect as command
 
-    finish(command.run(store=Workspace.find().train_store(store), image=image, out=out, data=data))
+    if (image is None) == (random is None):
+        raise click.UsageError("name an --image, or how many by --random, one of the two")
+    if random and options["run"]:
+        raise click.UsageError("--run: for one --image")
+    finish(command.run(store=Workspace.find().stores(store), image=image, random=random, **options))
 
 
 @cli.command(context_settings={"ignore_unknown_options": False})
-@click.option("--config", metavar="FILE.yaml", help="Configuration; see configs/.")
+@click.option("--config", metavar="FILE.yaml", help="Configuration: a file, or a name that ships with pdsl.")
 @click.option("--store", "stores", multiple=True, metavar="URL", help="Store with all stages; may be repeated.")
 @click.option("--out", metavar="RUN", help="Run folder to create.")
 @click.option("--resume", is_flag=True, help="Continue the run in --out from its last checkpoint, exactly.")
 @click.option("--init", metavar="RUN", help="Start from the weights of another run.")
 @option_data("Where the images are now")
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=_complete_keys)
 def train(**options: Any) -> None:
-    """Train from the stores. With torchrun: on several GPUs."""
+    """Train from the stores. With torchrun: on several GPUs. `pdsl config` lists the keys."""
     from commands import train as command
 
     finish(command.run(**Workspace.find().train_options(**options)))
+
+
+@cli.command()
+@click.argument("key", required=False, metavar="[KEY]", shell_complete=_complete_keys)
+@click.option("--diff", nargs=2, metavar="A B", help="Compare two: shipped names, YAML files or run folders.")
+def config(key: str | None, diff: tuple[str, str] | None) -> None:
+    """Every key of the configuration with type, default and meaning; KEY explains one; --diff compares two."""
+    from commands import config as command
+
+    if key and diff:
+        raise click.UsageError("KEY and --diff: give one of the two")
+    finish(command.run(key=key, diff=diff))
+
+
+@cli.command()
+@click.option(
+    "--fetch",
+    type=click.Choice(["vgg16", "resnet18_ws", "resnet50_ws", "resnet101_ws"]),
+    metavar="BACKBONE",
+    help="Download torchvision's weights for it.",
+)
+def weights(fetch: str | None) -> None:
+    """What ImageNet weights each backbone takes: files, sizes, where they come from, and how to name them."""
+    from commands import weights as command
+
+    finish(command.run(fetch=fetch))
 
 
 @cli.command("eval")
@@ -207,12 +290,40 @@ def evaluate(**options: Any) -> None:
 @click.option("--run", metavar="RUN", help="Run folder.")
 @click.option("--out", default="predictions", show_default=True, metavar="DIR", help="Where pictures and JSON go.")
 @click.option("--proposals", type=click.Choice(["mcg", "selective-search"]), help="Method (default: the training's).")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-def predict(run: str | None, out: str, proposals: str | None, images: tuple[str, ...]) -> None:
-    """Detect and segment in image files: overlay PNG and COCO JSON; proposals are computed on the fly."""
+@option_data("With --split: the data set")
+@click.option("--split", help="Instead of images: a whole split, whose detections are written as a results file.")
+@click.option("--store", metavar="URL", help="With --split: the store with its proposals.")
+@click.option(
+    "--score",
+    type=click.FloatRange(0, 1),
+    help="Least score that is drawn and written.  [default: drawn from 0.3 on, all written]",
+)
+@click.option("--top", type=click.IntRange(1), help="Detections of an image at most.  [default: 12 drawn, all written]")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to compute (default: the run's).")
+@click.argument("images", nargs=-1, metavar="[IMAGE...]")
+def predict(run: str | None, out: str, images: tuple[str, ...], split: str | None, **options: Any) -> None:
+    """Detect and segment in images: overlay PNG and COCO JSON; proposals are computed on the fly.
+
+    IMAGE is a file, a URL, a folder, a pattern ("photos/**/*.jpg"), a .txt with one of these a line, or - for such a
+    list on standard input. Or, with --split, all images of a split, from its stored proposals: COCO JSON, ground truth
+    is not needed.
+    """
+    space = Workspace.find()
+    if bool(images) == bool(split):
+        raise click.UsageError("name image files, or a --split, one of the two")
+    data_set, how = {name: options.pop(name) for name in ("data", "store")}, options
+    if split:
+        from commands import predict_split
+
+        if ignored := [f"--{name}" for name, value in how.items() if value is not None]:
+            raise click.UsageError(f"{', '.join(ignored)}: for image files, not with --split")
+        finish(predict_split.run(**space.predict_options(run=run, out=out, split=split, **data_set)))
+        return
     from commands import predict as command
 
-    finish(command.run(run=Workspace.find().run_folder(run), images=list(images), out=out, proposals=proposals))
+    if ignored := [f"--{name}" for name, value in data_set.items() if value is not None]:
+        raise click.UsageError(f"{', '.join(ignored)}: with --split only")
+    finish(command.run(run=space.run_folder(run), images=list(images), out=out, **how))
 
 
 @cli.command()

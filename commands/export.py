@@ -1,13 +1,13 @@
 """`export`: pseudo labels as COCO JSON, on which any detector can be trained."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from data.catalog import load_images
 from data.files import opened_files
+from data.names import file_names
 from data.records import ImageList
 from pdsl.evaluate.predictions import Prediction, box_mask, by_image
 from pdsl.evaluate.results import has_numeric_ids, to_coco, write_json
@@ -54,16 +54,6 @@ def pseudo_labels(predictions: list[Prediction]) -> list[Prediction]:
             kept.append(replace(p, mask=box_mask(p.box, p.mask["size"])) if p.mask and empty else p)
         seen[p.class_id] += 1
     return kept
-
-
-def file_names(paths: Sequence[str]) -> list[str]:
-    """The files' names where all differ, else their paths below the folder that holds them all."""
-    names = [path.rpartition("/")[2] for path in paths]
-    if len(set(names)) == len(names):
-        return names
-    parts = [path.split("/")[:-1] for path in paths]
-    shared = next(n for n in range(len(parts[0]), -1, -1) if all(p[:n] == parts[0][:n] for p in parts))
-    return ["/".join(path.split("/")[shared:]) for path in paths]
 
 
 def annotations(labels: list[Prediction], images: ImageList, run: str) -> dict[str, Any]:

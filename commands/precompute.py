@@ -7,33 +7,27 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from commands.costs import SEEDS, compared, is_authors_setting, print_costs
 from data import parameters
 from data.catalog import absolute_spec, load_images
 from data.errors import InputError, nearest, some
 from data.files import Folder
 from data.records import ImageList
 from pipeline.chain import Chain
-from pipeline.cost import Estimate, estimates, readable_bytes
+from pipeline.cost import estimates, sampled_costs
 from pipeline.executors.choose import DeferredExecutor
 from pipeline.interrupt import terminate_as_interrupt
-from pipeline.progress import ProgressDisplay, duration, summary_text
+from pipeline.progress import ProgressDisplay, summary_text
 from pipeline.spec import Stage
 from stages.proposals.stage import refuse_foreign_files
 from stages.registry import STAGE_NAMES, build_stage, canonical_name, check_settings, stage_for, stored_stage
-from store.create import create_or_open
+from stages.settings import StoreSettings
+from store.create import DEFAULT_SHARD, create_or_open
 from store.identity import group_of
+from store.images import HOW_TOLD_APART
 from store.store import Store, find_store
 
 INTERRUPTED = 130
-
-
-@dataclass(frozen=True)
-class StoreSettings:
-    """`--set store.KEY`: shard = images a shard (None: 32, or what the store has); accept_packages: continue a stage
-    although versions of packages changed."""
-
-    shard: int | None = None
-    accept_packages: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,12 +101,13 @@ def run(
     listed = read_listed(images) if images and Path(images).is_file() else None
     image_range = parse_range(images, len(image_list)) if images and listed is None else None
     display = ProgressDisplay()
+    for note in image_list.notes:
+        display.note(note)
     if proposals_from is not None:
         request = replace(request, proposals=_open_proposals(request, image_list, display))
     executor = DeferredExecutor(workers=workers, scheduler=scheduler, cluster=cluster, announce=display.note)
     if dry_run:
-        names = (*request.upstream(), *request.stages)
-        print_costs(estimates(existing, image_list, names, request.build, image_range), executor.expected_workers)
+        _tell_costs(request, existing, image_list, image_range, store, executor.expected_workers)
         return 0
     target = create_or_open(
         store,
@@ -149,7 +144,27 @@ def _work(chain: Chain, target: Store, images: ImageList, executor: DeferredExec
                 f"interrupted; finished shards are kept in {target.url}. Run the same command again to continue."
             )
             return INTERRUPTED
+    if not any(summary.computed.images for summary in summaries):
+        display.note(HOW_TOLD_APART)
     return max((summary.exit_status for summary in summaries), default=0)
+
+
+def _tell_costs(
+    request: _Request,
+    existing: Store | None,
+    images: ImageList,
+    image_range: tuple[int, int] | None,
+    url: str,
+    workers: int,
+) -> None:
+    names = (*request.upstream(), *request.stages)
+    found = estimates(existing, images, names, request.build, image_range)
+    shard = existing.shard if existing else request.store_settings.shard or DEFAULT_SHARD
+    print_costs(f"{url}: {images.spec} {images.split}, {len(images)} images", found, workers, shard)
+    if SEEDS in names and is_authors_setting(request.settings) and found[-1].cost:
+        other = replace(request, settings={**request.settings, SEEDS: {}})
+        cost = sampled_costs(images, names, other.build).get(SEEDS)
+        print(compared(found[-1], replace(found[-1], cost=cost)))
 
 
 def _open_proposals(request: _Request, images: ImageList, display: ProgressDisplay) -> Stage:
@@ -201,20 +216,6 @@ def rows_by_shard(store: Store, ids: Sequence[str], path: str) -> dict[int, froz
     rows = [row_of[image_id] for image_id in ids]
     shards = sorted({row // store.shard for row in rows})
     return {index: frozenset(row for row in rows if row // store.shard == index) for index in shards}
-
-
-def print_costs(estimates: Sequence[Estimate], workers: int) -> None:
-    """Images, bytes and hours of what would be run."""
-    wide = f"with {workers} workers"
-    print(f"{'stage':<12}{'images':>10}{'bytes':>10}{'core-hours':>12}{wide:>18}  measured on")
-    for estimate in estimates:
-        name, todo, cost = estimate.stage, estimate.images, estimate.cost
-        if cost is None:
-            print(f"{name:<12}{todo:>10}  (every sample image failed: no estimate)")
-            continue
-        hours, size = todo * cost.seconds / 3600, readable_bytes(todo * cost.bytes)
-        wall = duration(hours * 3600 / workers)
-        print(f"{name:<12}{todo:>10}{size:>10}{hours:>12.3g}{wall:>18}  {cost.images} images")
 
 
 def load_image_list(data: str | None, split: str | None, store: Store | None) -> ImageList:

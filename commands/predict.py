@@ -1,25 +1,27 @@
 """`predict`: detect and segment in image files; proposals are computed on the fly."""
 
 import contextlib
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from data.decode import decode_image
-from data.errors import InputError
+from data.errors import InputError, system_advice
+from data.files import is_url
+from data.image_paths import NamedImage, find_images
 from data.records import Decoding, ImageList, ImageRecord
+from pdsl.config.tree import DeviceName
 from pdsl.evaluate.infer import predict_image
+from pdsl.evaluate.photo_results import PhotoResults
 from pdsl.evaluate.predictions import Prediction
-from pdsl.evaluate.results import to_coco, write_json
 from pdsl.outputs import refuse_overwriting
-from pdsl.report.gallery import prediction_picture, shown
+from pdsl.progress import ImageProgress
+from pdsl.report.gallery import MOST_SHOWN, SHOWN_SCORE, prediction_picture
 from pdsl.report.palette import class_colours
-from pdsl.report.panels import save_picture
-from pdsl.run.names import PREDICTIONS
+from pdsl.report.panels import is_own_picture, save_picture
+from pdsl.run.names import IMAGES, PREDICTIONS
 from pdsl.run.trained import TrainedModel, load_trained
 from pipeline.spec import Stage, StageInput
 from stages.proposals.params import FROM_FILES
@@ -28,36 +30,101 @@ from store.contents import PROPOSAL_BOX, PROPOSAL_COUNT, PROPOSAL_SCORE, PROPOSA
 from store.store import open_store
 
 
-def run(*, run: str, images: list[str], out: str, proposals: str | None = None) -> int:
-    """Write OUT/NAME.png (masks, boxes, classes and scores on the image) for each file, and OUT/predictions.json.
+@dataclass(frozen=True)
+class _Choice:
+    """Which detections are told. score: those of this score and more; top: so many of an image at most; None: all of
+    them are written, and those of SHOWN_SCORE and more, at most MOST_SHOWN, are drawn."""
 
-    The JSON is a COCO results file: image_id is the file's NAME, category_id the class's number in the run, from 1.
+    score: float | None
+    top: int | None
 
-    proposals: method to make proposals with; None: the training's. The EXIF orientation is applied. A file that fails
-    is named with the reason, the rest goes on; the exit status is then 3.
+    def written(self, predictions: list[Prediction]) -> list[Prediction]:
+        """Of an image's predictions, best first, those for the results file."""
+        return [p for p in predictions if p.score >= (self.score or 0.0)][: self.top]
+
+    def drawn(self, predictions: list[Prediction]) -> list[Prediction]:
+        """Those for the picture."""
+        least = SHOWN_SCORE if self.score is None else self.score
+        return [p for p in predictions if p.score >= least][: self.top or MOST_SHOWN]
+
+
+def run(
+    *,
+    run: str,
+    images: list[str],
+    out: str,
+    proposals: str | None = None,
+    score: float | None = None,
+    top: int | None = None,
+    device: DeviceName | None = None,
+) -> int:
+    """Write OUT/NAME.png (masks, boxes, classes and scores on the image) for each image, OUT/predictions.json and
+    OUT/images.json (`PhotoResults`).
+
+    images: files, folders, patterns, lists (`find_images`). proposals: method to make proposals with; None: the
+    training's. score, top: see `_Choice`. device: None: the run's. The EXIF orientation is applied.
+    An image that fails, or whose picture does not fit on the disk, is named with the reason and the rest goes on; the
+    status is then 3. What was found is saved every minute, and when it is interrupted (status 130).
+    Raises InputError, and OSError where not even the results can be saved.
     """
-    trained = load_trained(run)
-    stage, decoding = proposal_stage(trained, proposals), training_decoding(trained)
-    names = picture_names(images)
     folder = Path(out)
-    refuse_overwriting([folder / PREDICTIONS, *(folder / f"{name}.png" for name in names)], files=images, run=run)
-    found: list[Prediction] = []
-    records: list[ImageRecord] = []
-    for path, name in track(list(zip(images, names, strict=True)), "predict", console=Console(stderr=True)):
+    given = [image for image in find_images(images) if not _drawn_before(image.path, folder.resolve())]
+    if not given:
+        raise InputError(f"{images[0]}: holds only pictures that `predict` drew; name the photographs")
+    pictures = [folder / f"{image.name}.png" for image in given]
+    files = [folder / PREDICTIONS, folder / IMAGES]
+    lists = [path for path in images if Path(path).is_file()]
+    refuse_overwriting([*files, *pictures], files=[*lists, *(image.path for image in given)], run=run)
+    trained = load_trained(run, device)
+    stage, decoding = proposal_stage(trained, proposals), training_decoding(trained)
+    results, choice = PhotoResults(folder, trained, given), _Choice(score, top)
+    stopped = False
+    with ImageProgress("predict", len(given)) as progress:
         try:
-            pixels = decode_image(path, **decoding)
-            record = ImageRecord(name, path, (pixels.shape[0], pixels.shape[1]), ())
-            predictions = predict_one(trained, stage, record, pixels)
-        except Exception as error:  # one image may break a stage or not fit the device: the others go on
-            print(f"{path}: {error or type(error).__name__}", file=sys.stderr)
-            continue
-        _draw(folder / f"{name}.png", pixels, predictions, trained.class_names)
-        found += predictions
-        records.append(record)
-    categories = tuple(range(1, len(trained.class_names) + 1))
-    write_json(folder / PREDICTIONS, to_coco(found, ImageList("", "", trained.class_names, categories, tuple(records))))
-    print(f"{folder}: pictures of {len(records)} images and {PREDICTIONS} with {len(found)} detections")
-    return 0 if len(records) == len(images) else 3
+            for image, picture in zip(given, pictures, strict=True):
+                progress.advance(_one_image(image, picture, trained, stage, decoding, results, choice))
+                results.save_when_due()
+        except KeyboardInterrupt:
+            stopped = True
+        except OSError:
+            progress.note(f"{folder}: has the detections of {results.saved} of {len(given)} images")
+            raise
+    results.save()
+    done, found = results.counts
+    print(f"{folder}: {PREDICTIONS} with {found} detections in {done} of {len(given)} images, and their pictures")
+    if stopped:
+        return 130
+    return 3 if progress.failed else 0
+
+
+def _drawn_before(path: str, folder: Path) -> bool:
+    """Whether an image is a picture of ours, of an earlier run into `folder`, which is absolute."""
+    return not is_url(path) and folder in Path(path).resolve().parents and is_own_picture(Path(path))
+
+
+def _one_image(
+    image: NamedImage,
+    picture: Path,
+    trained: TrainedModel,
+    stage: Stage,
+    decoding: Decoding,
+    results: PhotoResults,
+    choice: _Choice,
+) -> str | None:
+    """Detect, keep and draw; returns the image's name and why something failed, or None."""
+    try:
+        pixels = decode_image(image.path, **decoding)
+        record = results.record(image, (pixels.shape[0], pixels.shape[1]))
+        predictions = predict_one(trained, stage, record, pixels)
+    except Exception as error:  # one image may break a stage or not fit the device: the others go on
+        return f"{image.path}: {error or type(error).__name__}"
+    results.add(record, choice.written(predictions))
+    try:
+        _draw(picture, pixels, choice.drawn(predictions), trained.class_names)
+    except OSError as error:
+        results.save()  # where that fails, too, there is nothing to go on for
+        return f"{picture}: {system_advice(error) or error}; detections are kept"
+    return None
 
 
 def predict_one(trained: TrainedModel, stage: Stage, record: ImageRecord, pixels: np.ndarray) -> list[Prediction]:
@@ -107,19 +174,6 @@ def training_decoding(trained: TrainedModel) -> Decoding:
     return {**learnt, "exif": True}
 
 
-def picture_names(paths: list[str]) -> list[str]:
-    """A name for each file: its own without suffix, numbered where files of several folders share it."""
-    names: list[str] = []
-    for path in paths:
-        stem = Path(path).stem or "image"
-        name, number = stem, 2
-        while name in names:
-            name, number = f"{stem}-{number}", number + 1
-        names.append(name)
-    return names
-
-
 def _draw(path: Path, pixels: np.ndarray, predictions: list[Prediction], class_names: tuple[str, ...]) -> None:
-    best = shown(predictions)
-    picture = prediction_picture(pixels, best, class_names, class_colours(p.class_id for p in best))
-    save_picture(picture, path)
+    colours = class_colours(p.class_id for p in predictions)
+    save_picture(prediction_picture(pixels, predictions, class_names, colours), path)

@@ -1,15 +1,17 @@
 """A folder with a `pdsl.yaml`: what the commands use where the user gave no option."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from data.errors import InputError, nearest
 from data.files import is_url
 from data.parameters import convert, merge, read_mapping
 from data.yaml_text import parse_yaml
+from pdsl.config.shipped import find_config
 from pdsl.run.names import CONFIG, WORKSPACE
 
 FILE = WORKSPACE
@@ -29,9 +31,9 @@ stores:
   val: stores/val.zarr
 
 # Parameters of the stages, as for `precompute --set`.
-stages: {{}}
-#  proposals: {{method: mcg, max_proposals: 2000}}
-#  grabcut: {{seeds: cover}}
+{stages}
+# Proposals of others, as for `precompute --proposals-from`: a folder or file, for both splits.
+proposals_from: {proposals_from}
 
 # Where the stages run: a Dask scheduler (tcp://host:8786), or a YAML file that describes a SLURM or SSH cluster.
 # Without either: processes on this machine (--workers).
@@ -39,10 +41,50 @@ scheduler: null
 cluster: null
 
 # Training: a configuration (a file, or the name of one that ships with pdsl) and the run folder.
-# ImageNet weights of the backbone are given with `train model.backbone.weights=FILE` (or IMAGENET1K_V1, downloaded).
 config: {config}
 run: runs/default
+
+# Options of training, as `train key=value` takes them; words on the command line go over these. The backbone begins
+# with ImageNet weights, which have to be named: `pdsl weights` lists the files and fetches those of torchvision.
+training: {{}}
+#  model.backbone.weights: weights/resnet18_ws_model_120.pkl
+#  optimizer.images_per_step: 4
 """
+
+STAGES = """\
+stages: {}
+#  proposals: {method: mcg, max_proposals: 2000}
+#  grabcut: {seeds: cover}
+"""
+"""Without parameters: what they look like."""
+
+
+def workspace_text(
+    *,
+    data: str,
+    train: str,
+    val: str,
+    config: str,
+    stages: Mapping[str, Any] | None = None,
+    proposals_from: str | None = None,
+) -> str:
+    """The content of a new `pdsl.yaml`, whatever characters the names consist of."""
+    texts = {"data": data, "train": train, "val": val, "config": config}
+    parameters = yaml.safe_dump({"stages": stages}, default_flow_style=None, sort_keys=False)
+    return TEMPLATE.format(
+        **{key: _scalar(value) for key, value in texts.items()},
+        stages=parameters if stages else STAGES,
+        proposals_from=_scalar(proposals_from) if proposals_from else "null",
+    )
+
+
+def _scalar(text: str) -> str:
+    """Text as one line of YAML, in quotes where YAML would take it for anything else."""
+    if len(f"{text}.".splitlines()) > 1:  # only escapes keep line breaks
+        escaped: str = yaml.safe_dump(text, default_style='"', width=float("inf"))
+        return escaped.removesuffix("\n")
+    written: str = yaml.safe_dump(text, allow_unicode=True, width=float("inf"))
+    return written.removesuffix("\n").removesuffix("\n...")
 
 
 @dataclass(frozen=True)
@@ -58,7 +100,7 @@ class Workspace:
         if not path.exists():
             return cls({})
         values = read_mapping(path, str(path), "of keys (`pdsl init` writes an example)", may_be_empty=True)
-        _check_kinds(values, parse_yaml(TEMPLATE.format(data="", train="", val="", config="")), path)
+        _check_kinds(values, parse_yaml(workspace_text(data="", train="", val="", config="")), path)
         return cls(values)
 
     def _need(self, value: Any, key: str, option: str) -> Any:
@@ -95,6 +137,7 @@ class Workspace:
         base["data"] = self._need(options["data"], "data", "--data")
         if options["workers"] is None and not options["scheduler"] and not options["cluster"]:
             base["scheduler"], base["cluster"] = self.values.get("scheduler"), self.values.get("cluster")
+        base["proposals_from"] = options["proposals_from"] or self._proposals_from(base["settings"])
         if options["split"] or options["store"] or not self.values:
             split = self._need(options["split"], "train_split", "--split")
             side = "val" if split == self.values.get("val_split") else "train"
@@ -104,6 +147,24 @@ class Workspace:
             return [train]
         val = dict(base, split=self.values["val_split"], store=self._need(None, "stores.val", "--store"))
         return [train, dict(val, stage="proposals")]
+
+    def check_options(self, **options: Any) -> dict[str, Any]:
+        """Keyword arguments of `check`. Without a SPEC: the workspace's data set, splits and proposals."""
+        if options["data"]:
+            return options
+        named = [self.values.get("train_split"), self.values.get("val_split")]
+        return {
+            "data": self._need(None, "data", "SPEC"),
+            "splits": options["splits"] or [split for split in dict.fromkeys(named) if split],
+            "proposals_from": options["proposals_from"] or self._proposals_from(self.values.get("stages") or {}),
+        }
+
+    def _proposals_from(self, settings: Mapping[str, Any]) -> str | None:
+        """`proposals_from:`, unless the settings say that proposals are to be computed."""
+        from stages.proposals.params import FROM_FILES
+
+        method = (settings.get("proposals") or {}).get("method", FROM_FILES[0])
+        return self.values.get("proposals_from") if method in FROM_FILES else None
 
     def train_options(self, **options: Any) -> dict[str, Any]:
         """Keyword arguments of `train`. A run that is continued knows its own configuration and stores."""
@@ -117,10 +178,19 @@ class Workspace:
             "out": self._need(options["out"], "run", "--out"),
             "resume": options["resume"],
             "init": options["init"],
+            "settings": [] if known else self._training(),
             "overrides": list(options["overrides"]),
             "data": options["data"],
             "validation_store": (self.values.get("stores") or {}).get("val"),
+            "in_workspace": bool(self.values),
         }
+
+    def _training(self) -> list[tuple[str, Any]]:
+        """`training:` as (dotted key, value): "a.b: 1" and "a: {b: 1}" say the same. InputError if it is no mapping."""
+        settings = self.values.get("training") or {}
+        if not isinstance(settings, Mapping):
+            raise InputError(f"{FILE}: training: {settings!r:.60} is not a mapping of keys; write 'optimizer.lr: 0.01'")
+        return list(_flat(settings))
 
     def eval_options(self, **options: Any) -> dict[str, Any]:
         """Keyword arguments of `evaluate`: with --results neither run nor store is needed."""
@@ -137,6 +207,14 @@ class Workspace:
         filled["store"] = self.train_store(options["store"])
         return filled
 
+    def predict_options(self, **options: Any) -> dict[str, Any]:
+        """Keyword arguments of `predict --split`."""
+        side = "train" if options["split"] == self.values.get("train_split") else "val"
+        filled = dict(options, run=self.run_folder(options["run"]))
+        filled["data"] = self._need(options["data"], "data", "--data")
+        filled["store"] = self._need(options["store"], f"stores.{side}", "--store")
+        return filled
+
     def _truth_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         data = self._need(options["data"], "data", "--data")
         return dict(options, data=data, split=self._need(options["split"], "val_split", "--split"))
@@ -144,6 +222,16 @@ class Workspace:
     def _model_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         store = self._need(options["store"], "stores.val", "--store")
         return {"run": self.run_folder(options["run"]), "store": store}
+
+
+def _flat(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) of every leaf; `classes` is a value as a whole, as its keys may have dots."""
+    for key, value in tree.items():
+        name = f"{above}{key}"
+        if isinstance(value, Mapping) and name != "classes":
+            yield from _flat(value, f"{name}.")
+        else:
+            yield name, value
 
 
 def _check_kinds(values: Mapping[str, Any], template: Mapping[str, Any], path: Path, above: str = "") -> None:
@@ -163,17 +251,3 @@ def _check_kinds(values: Mapping[str, Any], template: Mapping[str, Any], path: P
         elif value is not None:
             kind = type(value).__name__
             raise InputError(f"{path}: {name}: {value!r:.60} is read as {kind}, not as a name; put it in quotes")
-
-
-def find_config(name: str) -> str:
-    """Path of a configuration: a file of the user's, or one that ships with pdsl, by its name ("voc-official")."""
-    if Path(name).is_file():
-        return name
-    shipped = files("configs")
-    path = Path(str(shipped / f"{name.removeprefix('configs/').removesuffix('.yaml')}.yaml"))
-    if path.exists():
-        return str(path)
-    known = sorted(entry.name.removesuffix(".yaml") for entry in shipped.iterdir() if entry.name.endswith(".yaml"))
-    raise InputError(
-        f"configuration '{name}': no such file, and none of that name ships with pdsl{nearest(name, known)}"
-    )

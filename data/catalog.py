@@ -9,9 +9,9 @@ Ground truth has its own entrance, data/truth_reader.py.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from urllib.parse import parse_qs
 
 from data import coco, plain_folder, voc
+from data.coco_layout import CocoLayout
 from data.decode import allow_pixels
 from data.errors import InputError, nearest
 from data.files import absolute
@@ -19,6 +19,7 @@ from data.records import GREY_BITS, MAX_PIXELS, ImageList
 
 OPTIONS = re.compile(r"\?(?=\w+=)")
 """Where the options begin; any other `?` belongs to a folder's name."""
+NEXT_OPTION = re.compile(r"&(?=\w+=)")
 SCHEMES = ("voc", "coco", "folder")
 
 
@@ -41,8 +42,8 @@ class Spec:
     def voc(self) -> voc.VocLayout:
         return replace(voc.VocLayout.at(self.place, self.sbd), exif=self.exif)
 
-    def coco(self) -> coco.CocoLayout:
-        return coco.CocoLayout.at(self.place)
+    def coco(self) -> CocoLayout:
+        return replace(CocoLayout.at(self.place), exif=self.exif)
 
 
 def parse_spec(text: str) -> Spec:
@@ -54,7 +55,7 @@ def parse_spec(text: str) -> Spec:
         hint = f"; did you mean 'folder:{text}'?" if place.startswith("//") else nearest(scheme, SCHEMES)
         raise InputError(f"data '{text}': unknown scheme '{scheme}'{hint}")
     place, query = (*OPTIONS.split(place, maxsplit=1), "")[:2]
-    options = {name: values[-1] for name, values in parse_qs(query, keep_blank_values=True).items()}
+    options = dict(option.split("=", maxsplit=1) for option in NEXT_OPTION.split(query) if "=" in option)
     known = [*(["sbd"] if scheme == "voc" else []), "exif", "max_pixels", "grey_bits"]
     if unknown := set(options) - set(known):
         raise InputError(f"data '{text}': unknown option '{min(unknown)}'; known: {', '.join(known)}")

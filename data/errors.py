@@ -2,15 +2,21 @@
 
 import difflib
 import errno
+import re
 from collections.abc import Collection, Iterable
+
+LINE_BREAKS = re.compile(r"\s*\n\s*")
 
 
 class InputError(Exception):
     """Bad input from the user.
 
     The message names the file or field, says what is wrong and what to do. The command line prints it without a
-    traceback and exits with status 2.
+    traceback and exits with status 2. It is one line: those of other programs' messages that it holds are joined.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(LINE_BREAKS.sub(" ", message))
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

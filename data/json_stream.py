@@ -3,7 +3,6 @@
 import codecs
 import json
 import re
-import sys
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -37,12 +36,6 @@ def top_level(stream: IO[bytes], where: str, *, polygons: bool) -> Iterator[tupl
             continue
         while not reader.take("]"):
             yield key, reader.value()
-
-
-def is_finite_number(value: Any) -> bool:
-    """Whether a JSON value is a number that a float can hold: neither true, NaN, Infinity nor 400 digits."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and abs(value) <= sys.float_info.max
 
 
 class _Reader:

@@ -7,7 +7,7 @@ type are errors that name the field and suggest the nearest known one.
 import dataclasses
 import math
 import types
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -101,7 +101,7 @@ def replace(params: T, values: Mapping[str, Any], where: str = "") -> T:
         key = str(raw).replace("-", "_")
         path = f"{where}.{raw}" if where else str(raw)
         if key not in known:
-            raise InputError(f"unknown key '{path}'{nearest(key, known)}")
+            raise InputError(f"unknown key '{path}'{_meant(key, params, where) or nearest(key, known)}")
         current = getattr(params, key)
         if dataclasses.is_dataclass(current) and not isinstance(current, type):
             if not isinstance(value, Mapping):
@@ -113,6 +113,22 @@ def replace(params: T, values: Mapping[str, Any], where: str = "") -> T:
         return dataclasses.replace(params, **changes)  # type: ignore[type-var]
     except ValueError as error:
         raise InputError(f"{where + ': ' if where else ''}{error}") from error
+
+
+def _meant(key: str, params: Any, where: str) -> str:
+    """A hint where `key` alone was given of a dotted name below `params`; "" where there is none."""
+    ends = [name for name in leaves(params) if name.rpartition(".")[2] == key]
+    return f"; did you mean {' or '.join(repr(f'{where}.{name}' if where else name) for name in ends)}?" if ends else ""
+
+
+def leaves(params: Any) -> Iterator[str]:
+    """Dotted names of all values in nested dataclasses: "optimizer.lr"."""
+    for field in dataclasses.fields(params):
+        value = getattr(params, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from (f"{field.name}.{name}" for name in leaves(value))
+        elif field.init:
+            yield field.name
 
 
 def convert(value: Any, kind: Any, path: str) -> Any:

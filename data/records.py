@@ -46,6 +46,7 @@ class ImageList:
     category_ids: C ids by which the data set's own files call the classes (COCO: 1..90 with gaps).
     exif: whether the decoder applies the EXIF rotation (folder: yes; VOC and COCO: no, as their annotations assume).
     max_pixels, grey_bits: the decoder's limit, and how many bits of 16-bit samples hold the picture.
+    notes: what a user should know of the data set although it is no error, a line each.
     """
 
     spec: str
@@ -56,6 +57,7 @@ class ImageList:
     exif: bool = False
     max_pixels: int = MAX_PIXELS
     grey_bits: int = GREY_BITS
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.records)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from data.json_stream import is_finite_number
+from data.numbers import Bbox, number
 
 RLE = dict[str, Any]
 """COCO run-length encoding: {"size": [height, width], "counts": bytes}; decode with pycocotools.mask."""
@@ -27,6 +27,12 @@ def encode(mask: np.ndarray) -> RLE:
 def decode(rle: RLE) -> np.ndarray:
     """RLE -> (H, W) bool mask."""
     return np.asarray(coco_mask.decode(rle), bool)
+
+
+def box(rle: RLE) -> Bbox:
+    """[x, y, width, height] of the pixels of an RLE; zeros where it has none."""
+    x, y, width, height = coco_mask.toBbox(rle).tolist()
+    return x, y, width, height
 
 
 def from_coco(segmentation: Any, size: tuple[int, int]) -> RLE | None:
@@ -57,20 +63,35 @@ def from_coco(segmentation: Any, size: tuple[int, int]) -> RLE | None:
 
 def _from_polygons(polygons: Sequence[Any], size: tuple[int, int]) -> RLE | None:
     height, width = size
+    polygons = _from_points(polygons)
     for polygon in polygons:
         if not isinstance(polygon, list) or len(polygon) % 2:
             raise ValueError("segmentation: a polygon is a list [x, y, x, y, …]")
         for values, limit, axis in ((polygon[::2], width, "x"), (polygon[1::2], height, "y")):
             for value in values:
-                if not is_finite_number(value):
-                    raise ValueError(f"segmentation: {value!r:.60} is not a finite number")
-                if not -OUTSIDE_TOLERANCE <= value <= limit + OUTSIDE_TOLERANCE:
+                if not -OUTSIDE_TOLERANCE <= number(value, "segmentation") <= limit + OUTSIDE_TOLERANCE:
                     raise ValueError(
                         f"segmentation: {axis} {value:g} lies outside the image of {width} x {height} (width x height)"
                     )
     with_area = [polygon for polygon in polygons if len(polygon) >= 6]
     merged: RLE | None = coco_mask.merge(coco_mask.frPyObjects(with_area, height, width)) if with_area else None
     return merged
+
+
+def _from_points(polygons: Sequence[Any]) -> Sequence[Any]:
+    """Polygons as lists of points [[x, y], …], of one polygon or of several, made COCO's lists [x, y, x, y, …]."""
+    if len(polygons) >= 3 and all(map(_is_point, polygons)):
+        polygons = [polygons]
+    return [
+        [value for point in polygon for value in point]
+        if isinstance(polygon, list) and polygon and all(map(_is_point, polygon))
+        else polygon
+        for polygon in polygons
+    ]
+
+
+def _is_point(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and not any(isinstance(part, list) for part in value)
 
 
 def _from_runs(counts: list[Any], size: tuple[int, int]) -> RLE:

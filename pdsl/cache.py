@@ -137,6 +137,15 @@ class CacheReader:
         identity = self.sources[0].store.identity(contents.PROPOSALS)
         return {"params": dict(identity.params), "source_path": identity.source_path} if identity else None
 
+    def data_set(self) -> dict[str, Any]:
+        """The first store's data set: SPEC, class names and the ids by which its own files call them."""
+        images = self.sources[0].images
+        return {
+            "spec": images.spec,
+            "class_names": list(images.class_names),
+            "category_ids": list(images.category_ids),
+        }
+
     def decoding(self) -> Decoding:
         """How the images of the first store are decoded."""
         return self.sources[0].store.decoding

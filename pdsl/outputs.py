@@ -1,6 +1,7 @@
 """No command writes over what it reads."""
 
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from PIL import Image
@@ -30,6 +31,8 @@ def refuse_overwriting(
     """
     inputs = [WORKSPACE, *_files_of(run), *files]
     pictures = [record.path for record in images.records] if images else []
+    known = cache(lambda: _identities([*inputs, *pictures]))
+    folders = cache(lambda: _picture_folders([*inputs, *pictures]))
     for output in outputs:
         if output.is_dir():
             raise InputError(f"{option} {output}: is a folder; name a file")
@@ -38,9 +41,10 @@ def refuse_overwriting(
                 raise InputError(f"{option} {output}: lies in the store {store}; give another place")
         if not output.exists():
             continue
-        if (found := _same_file(output, [*inputs, *pictures])) is not None:
+        if (found := known().get(_identity(output))) is not None:
             raise InputError(f"{option} {output}: would overwrite {found}, which is read; give another place")
-        if output.suffix.lower() in PICTURES and _lies_among(output, [*inputs, *pictures]):
+        among = output.suffix.lower() in PICTURES and output.resolve().parent in folders()
+        if among and not is_own_picture(output):
             raise InputError(f"{option} {output}: exists among the images and is none of ours; give another place")
 
 
@@ -52,21 +56,25 @@ def _files_of(run: str | Path | None) -> list[Path]:
     return [folder / CONFIG, folder / LOG, *(folder / CHECKPOINTS).glob("*")]
 
 
-def _same_file(output: Path, inputs: Iterable[str | Path]) -> str | Path | None:
-    """The input that `output`, which exists, is or lies in as a file of that folder."""
-    own = output.stat()
+def _identities(inputs: Iterable[str | Path]) -> dict[tuple[int, int], str | Path]:
+    """The inputs by their files' identity; of a folder, those of its files."""
+    found: dict[tuple[int, int], str | Path] = {}
     for name in inputs:
         if is_url(name) or not (path := Path(name)).exists():
             continue
-        listed = path.iterdir() if path.is_dir() else [path]
-        for file in listed:
-            found = file.stat()
-            if (found.st_dev, found.st_ino) == (own.st_dev, own.st_ino):
-                return name
-    return None
+        for file in path.iterdir() if path.is_dir() else [path]:
+            found.setdefault(_identity(file), name)
+    return found
 
 
-def _lies_among(output: Path, inputs: Iterable[str | Path]) -> bool:
-    """Whether a picture that this program did not draw lies in a folder that images are read from."""
-    read = {Path(name).parent for name in inputs if not is_url(name) and Path(name).suffix.lower() in PICTURES}
-    return output.resolve().parent in {folder.resolve() for folder in read} and not is_own_picture(output)
+def _identity(path: Path) -> tuple[int, int]:
+    """What a file is, whatever it is called and linked by."""
+    state = path.stat()
+    return state.st_dev, state.st_ino
+
+
+def _picture_folders(inputs: Iterable[str | Path]) -> set[Path]:
+    """The folders that images are read from."""
+    return {
+        Path(name).parent.resolve() for name in inputs if not is_url(name) and Path(name).suffix.lower() in PICTURES
+    }

@@ -3,6 +3,8 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import mean
+from time import monotonic, process_time
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from data.records import ImageList
 from pipeline.chain import Build
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
+from pipeline.spec import Stage
 from store.completion import read_completions, recorded_shards
 from store.create import create_or_open
 from store.identity import group_of
@@ -18,23 +21,35 @@ from store.storage import open_objects
 from store.store import Store
 from store.tally import Tally
 
-SAMPLE = 2
+SAMPLE = 12
+"""Images that a sample has at most; it ends sooner, but not before LEAST, after PATIENCE seconds."""
+LEAST = 2
+PATIENCE = 30.0
+GOLDEN = 0.6180339887
 
 
 @dataclass(frozen=True)
 class UnitCost:
-    """Cost of one image of a stage: bytes in the store, seconds on one core; measured on `images` images."""
+    """Cost of one image of a stage: bytes in the store, seconds of one core, seconds on the clock of one worker.
+
+    Measured on `images` images, of which `share` of the work was done. Records hold the clock's seconds only.
+    """
 
     bytes: float
-    seconds: float
+    core: float
+    clock: float
     images: int
+    share: float = 1.0
 
 
 def recorded_cost(store: Store, group: str, most: int = 256) -> UnitCost | None:
     """From the stage's completion records (at most some hundred shards of them); None if nothing was computed."""
     keys = [key for key, _ in list(recorded_shards(store.objects, group, store.shard).values())[:most]]
     found = Tally.of_records(read_completions(store.objects, keys))
-    return UnitCost(found.bytes / found.done, found.seconds / found.done, found.done) if found.done else None
+    if not found.done:
+        return None
+    seconds = found.seconds / found.done
+    return UnitCost(found.bytes / found.done, seconds, seconds, found.done)
 
 
 @dataclass(frozen=True)
@@ -64,22 +79,59 @@ def _pending(store: Store | None, group: str, first: int, stop: int) -> int:
 
 
 def sampled_costs(images: ImageList, names: Sequence[str], build: Build) -> dict[str, UnitCost]:
-    """Run the stages `names`, upstream first, on a few images spread over the list, into memory."""
-    chosen = np.unique(np.linspace(0, len(images) - 1, min(SAMPLE, len(images))).astype(int))
-    few = replace(images, records=tuple(images.records[i] for i in chosen))
+    """Run the stages `names`, upstream first, on a few images spread over the list, into memory.
+
+    The first image is run twice and its first run does not count: it loads libraries and compiles.
+    """
+    few = replace(images, records=tuple(images.records[i] for i in _spread(len(images))))
     url = f"memory://pdsl-dry-run-{uuid.uuid4().hex}"
     try:
         store = create_or_open(url, few, shard=1)
-        found = {}
+        stages = []
         for name in names:
-            run_stage(store, few, build(name, store), SerialExecutor())
-            cost = recorded_cost(store, group_of(name))
-            if cost is not None:
-                found[name] = cost
-        return found
+            stages.append(build(name, store))
+            _measure(store, few, stages[-1], 0)
+        started = monotonic()
+        found: dict[str, list[UnitCost]] = {name: [] for name in names}
+        for row in range(len(few)):
+            if row >= LEAST and monotonic() - started > PATIENCE:
+                break
+            for name, stage in zip(names, stages, strict=True):
+                found[name] += _measure(store, few, stage, row)
+        return {name: _mean(costs) for name, costs in found.items() if costs}
     finally:
         objects = open_objects(url)
         objects.delete_many([key for key, _ in objects.entries("")])
+
+
+def _spread(n: int) -> list[int]:
+    """At most SAMPLE rows of n, spread over all, in an order of which every beginning is spread as well."""
+    rows = np.unique(np.linspace(0, n - 1, min(SAMPLE, n)).astype(int))
+    return [int(row) for row in rows[np.argsort(np.arange(len(rows)) * GOLDEN % 1, kind="stable")]]
+
+
+def _measure(store: Store, images: ImageList, stage: Stage, row: int) -> list[UnitCost]:
+    """What one image takes; nothing if it fails. Of a stage that names a part of its work that part is run."""
+    run = replace(stage, compute=stage.part.compute) if stage.part else stage
+    started = process_time()
+    summary = run_stage(store, images, run, SerialExecutor(), repair={row: frozenset({row})})
+    core, completion = process_time() - started, store.completion(stage.group, row)
+    if not summary.computed.done or completion is None:
+        return []
+    share = stage.part.share({name: store.read(name, row) for name in stage.reads}) if stage.part else 1.0
+    tally = Tally.of_records([completion])
+    return [UnitCost(tally.bytes / share, core / share, tally.seconds / share, 1, share)]
+
+
+def _mean(costs: Sequence[UnitCost]) -> UnitCost:
+    """Of costs of one image each."""
+    return UnitCost(
+        mean(cost.bytes for cost in costs),
+        mean(cost.core for cost in costs),
+        mean(cost.clock for cost in costs),
+        len(costs),
+        mean(cost.share for cost in costs),
+    )
 
 
 def readable_bytes(size: float) -> str:

@@ -46,6 +46,21 @@ class ImageFailure(Exception):
     """Raised by a stage for one image; the message becomes its recorded reason, the run goes on."""
 
 
+Compute = Callable[[StageInput], Mapping[str, np.ndarray]]
+"""What a stage does with one image: {name: row} for each array it declares."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a stage's work on an image, to tell what all of it costs.
+
+    compute: as the stage's. share: which share of the work that is, in (0, 1], from the upstream rows of the image.
+    """
+
+    compute: Compute
+    share: Callable[[Mapping[str, np.ndarray]], float]
+
+
 @dataclass(frozen=True)
 class Stage:
     """One offline stage.
@@ -61,19 +76,21 @@ class Stage:
     source: fingerprint of external files the stage reads (method `files`), else None. source_path: where they lie.
     memory: bytes that a worker of the stage takes at most, for photographs and 2000 proposals of each; it is no part of
         the stage's identity.
+    part: what to measure where a whole image takes minutes; None: whole images.
     """
 
     name: str
     version: int
     params: Any
     arrays: tuple[ArraySpec, ...]
-    compute: Callable[[StageInput], Mapping[str, np.ndarray]]
+    compute: Compute
     reads: tuple[str, ...] = ()
     needs_image: bool = True
     packages: tuple[str, ...] = ("numpy",)
     source: str | None = None
     source_path: str | None = None
     memory: int = WORKER_MEMORY
+    part: Part | None = None
 
     @property
     def group(self) -> str:

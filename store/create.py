@@ -12,7 +12,7 @@ from store.documents import group_document
 from store.identity import DOCUMENTS, stage_documents
 from store.images import label_digest
 from store.labels import label_changes
-from store.layout import FORMAT, ArrayLayout, array_documents, image_layouts, is_own_key, parse_array
+from store.layout import FORMAT, IMAGE_ARRAYS, ArrayLayout, array_documents, image_layouts, is_own_key, parse_array
 from store.lock import live_lock
 from store.objects import Objects
 from store.root import (
@@ -128,8 +128,10 @@ def _image_attributes(images: ImageList) -> dict[str, Any]:
     }
 
 
-def write_image_shards(objects: Objects, images: ImageList, shard: int, indexes: Sequence[int]) -> None:
-    """Write the given shards of images/id, images/size and images/label, of `shard` images each."""
+def write_image_shards(
+    objects: Objects, images: ImageList, shard: int, indexes: Sequence[int], names: Sequence[str] = IMAGE_ARRAYS
+) -> None:
+    """Write the given shards of the arrays `names` of the image list, of `shard` images each."""
     layouts = image_layouts(len(images), len(images.class_names), shard)
     ids = np.array([record.id for record in images.records], object)
     sizes, labels = images.size_matrix(), images.label_matrix()
@@ -137,6 +139,7 @@ def write_image_shards(objects: Objects, images: ImageList, shard: int, indexes:
     objects.write_many(
         (layout.key(index), encode_shard([encode_chunk(padded(layout, values, index))]))
         for layout, values in columns
+        if layout.name in names
         for index in indexes
     )
 

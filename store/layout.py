@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from data.errors import InputError
+from store.described import IMAGE, describe
 from store.shards import ZSTD_LEVEL
 
 FORMAT = 1
@@ -21,6 +22,8 @@ _OWN_KEY = re.compile(
 
 STATUS = "status"
 PENDING, DONE, FAILED = 0, 1, 2
+IMAGE_ARRAYS = IMAGE_ID, IMAGE_SIZE, IMAGE_LABEL = "images/id", "images/size", "images/label"
+"""Arrays of the image list."""
 
 
 def is_own_key(key: str) -> bool:
@@ -71,9 +74,9 @@ class ArrayLayout:
 def image_layouts(n: int, classes: int, shard: int) -> tuple[ArrayLayout, ...]:
     """images/id, images/size, images/label."""
     return (
-        ArrayLayout("images/id", (), "str", n, shard, packed=True),
-        ArrayLayout("images/size", (2,), "int32", n, shard, packed=True),
-        ArrayLayout("images/label", (classes,), "bool", n, shard, packed=True),
+        ArrayLayout(IMAGE_ID, (), "str", n, shard, packed=True),
+        ArrayLayout(IMAGE_SIZE, (2,), "int32", n, shard, packed=True),
+        ArrayLayout(IMAGE_LABEL, (classes,), "bool", n, shard, packed=True),
     )
 
 
@@ -87,6 +90,7 @@ def array_documents(layouts: Iterable[ArrayLayout]) -> dict[str, bytes]:
     template = MemoryStore(documents)
     keys = {}
     for layout in layouts:
+        described = describe(layout.name, len(layout.row_shape))
         zarr.create_array(
             template,
             name=layout.name,
@@ -95,7 +99,8 @@ def array_documents(layouts: Iterable[ArrayLayout]) -> dict[str, bytes]:
             chunks=layout.chunk_shape,
             shards=(layout.shard, *layout.row_shape),
             compressors=[ZstdCodec(level=ZSTD_LEVEL), Crc32cCodec()],
-            dimension_names=["image", *[None] * len(layout.row_shape)],
+            dimension_names=[IMAGE, *described.dimensions],
+            attributes=dict(described.attributes),
         )
         keys[f"{layout.name}/zarr.json"] = layout
     return {key: bytes(documents[key].to_bytes()) for key in keys}

@@ -17,7 +17,7 @@ from store.documents import group_attributes
 from store.errors import DamagedStoreError, IncompleteStoreError
 from store.identity import StageIdentity
 from store.images import ListedImages, StoredImages, label_digest
-from store.layout import PENDING, ArrayLayout, image_layouts, parse_array
+from store.layout import IMAGE_LABEL, PENDING, ArrayLayout, image_layouts, parse_array
 from store.objects import Objects
 from store.root import LABELS, ROOT, UNFINISHED, decoding_of, is_unfinished, read_root, whole_root
 from store.shard_reader import ShardReader
@@ -87,7 +87,7 @@ class Store:
             a, listed = self.attributes, self.listed()
             if a.get(LABELS) == UNFINISHED:
                 raise InputError(f"{self.url}: new labels are written only in part; run `relabel` again")
-            labels = self.read("images/label", slice(None))
+            labels = self.read(IMAGE_LABEL, slice(None))
             self._images = StoredImages(
                 listed.ids, listed.sizes, labels, tuple(a["class_names"]), a["spec"], a["split"]
             )
@@ -95,7 +95,11 @@ class Store:
 
     def has_whole_labels(self) -> bool:
         """Whether the labels are those that the root speaks of (older versions did not say)."""
-        return self.attributes.get("label_digest") in (None, label_digest(self.images().labels))
+        self.listed()  # damage of ids and sizes is another matter
+        try:
+            return self.attributes.get("label_digest") in (None, label_digest(self.images().labels))
+        except DamagedStoreError:
+            return False
 
     def align(self, images: ImageList) -> ImageList:
         """`images` in the store's order; refuses a list that differs in an id or a size (paths may differ)."""

@@ -1,17 +1,14 @@
-"""Re-reads every byte of a store and names what is damaged or missing."""
+"""Re-reads every byte of a store and names what is damaged or missing; store/repair.py mends it."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from data.errors import InputError
-from data.records import ImageList
 from store.completion import Completion, read_completions, recorded_shards
-from store.create import write_image_shards, write_root
 from store.documents import DocumentError, group_attributes
 from store.errors import DamagedStoreError, IncompleteStoreError
 from store.identity import DOCUMENTS
-from store.images import label_digest
 from store.layout import ArrayLayout, image_layouts
 from store.root import COPY, ROOT, read_root
 from store.shards import DamagedError, checksum, decode_chunk, decode_index, index_size, locate
@@ -260,30 +257,3 @@ def _check_chunks(layout: ArrayLayout, data: bytes, slots: Iterable[int]) -> Non
     for slot in slots:
         start, stop = locate(index, slot)
         decode_chunk(data[start:stop], layout.chunk_shape, layout.numpy_dtype)
-
-
-def withdraw_unreadable(store: Store, damage: Iterable[Damage]) -> None:
-    """Remove completion records that are no whole records: their shards then count as not computed."""
-    for found in damage:
-        if "/records/" in found.key:
-            store.objects.delete(found.key)
-
-
-def repair_root(store: Store) -> None:
-    """Write the root, its copy and the documents of the image list as `store`, opened by what is whole, has them."""
-    write_root(store.objects, store.attributes)
-
-
-def repair_images(store: Store, images: ImageList, damage: Iterable[Damage]) -> None:
-    """Write damaged shards of the image list again. Raises InputError if `images` is not the store's list."""
-    indexes = sorted({found.index for found in damage if found.group == "images"})
-    try:
-        by_id = {record.id: record for record in images.records}
-        images = replace(images, records=tuple(by_id[i] for i in store.read("images/id", slice(None)).tolist()))
-    except (DamagedStoreError, KeyError):
-        pass  # the ids themselves are damaged; the digest says whether the data set's own order is the store's
-    if images.digest() != store.digest:
-        raise InputError(f"{images.spec} {images.split}: not the image list of {store.url}; name the right --data")
-    write_image_shards(store.objects, images, store.shard, indexes)
-    labels = label_digest(store.read("images/label", slice(None)))
-    write_root(store.objects, {**store.attributes, "label_digest": labels})

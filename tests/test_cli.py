@@ -20,8 +20,10 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_help_names_every_command() -> None:
     text = call("--help").output
-    for command in ("init", "demo", "precompute", "status", "verify", "inspect", "train", "eval", "predict", "export"):
+    commands = "init demo precompute status verify inspect train eval predict export config weights"
+    for command in commands.split():
         assert f"\n  {command} " in text
+    assert "..." not in text.partition("Commands:")[2]  # nothing is cut off
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,23 @@ def test_predict_export_inspect_verify(trained: Path) -> None:
     call("verify")
 
 
+def test_results_of_test_images_to_hand_in(trained: Path) -> None:
+    """A list of images that nobody annotated: stages, detections, no figures."""
+    scenes = trained / "scenes"
+    image = next((scenes / "JPEGImages").iterdir())
+    (scenes / "JPEGImages" / "unseen 1.png").write_bytes(image.read_bytes())
+    (scenes / "ImageSets" / "Main" / "test.txt").write_text("unseen 1\n")
+    settings = [part for setting in SMALL[:1] for part in ("--set", setting)]
+    options = ("--split", "test", "--store", "stores/test.zarr")
+    call("precompute", "--stage", "proposals", "--workers", "0", *options, *settings)
+    call("predict", *options, "--out", "handed-in")
+    rows = json.loads((trained / "handed-in" / "predictions.json").read_text())
+    assert rows and {row["image_id"] for row in rows} == {"unseen 1"}
+    for arguments, message in ((["eval"], "nothing to compare with"), (["predict", str(image)], "one of the two")):
+        refused = CliRunner().invoke(program.cli, [*arguments, *options])
+        assert refused.exit_code == 2 and message in refused.output
+
+
 def test_a_run_is_not_overwritten_and_resume_has_nothing_left(trained: Path) -> None:
     result = CliRunner().invoke(program.cli, ["train", *TRAINING])
     assert result.exit_code == 2

@@ -139,7 +139,7 @@ READERS = {
     ),
 }
 
-_edit = st.tuples(
+EDIT = st.tuples(
     st.sampled_from(("replace", "insert", "delete", "repeat", "cut")),
     st.floats(0, 1),
     st.one_of(st.sampled_from(TOKENS), st.binary(min_size=1, max_size=8)),
@@ -170,7 +170,7 @@ def try_many(kind: str, examples: int) -> None:
 
     @seed(0)
     @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(st.integers(0, len(valid) - 1), st.lists(_edit, min_size=1, max_size=4))
+    @given(st.integers(0, len(valid) - 1), st.lists(EDIT, min_size=1, max_size=4))
     def attempt(which: int, edits: list[tuple[str, float, bytes, int]]) -> None:
         (folder / reader.name).write_bytes(changed(valid[which], edits))
         started = time.monotonic()

@@ -80,7 +80,7 @@ def test_the_wheel_holds_the_program_its_types_and_its_data(dist: Path) -> None:
 def test_the_installed_wheel_runs(installed: Path, tmp_path: Path) -> None:
     assert run(installed, "-m", "pdsl", "--version", folder=tmp_path) == f"pdsl, version {pdsl.__version__}\n"
     program = (
-        "import pathlib, pdsl, commands.precompute, stages.registry; from commands.workspace import find_config\n"
+        "import pathlib, pdsl, commands.precompute, stages.registry; from pdsl.config.shipped import find_config\n"
         "print(pdsl.load_config(find_config('demo')).steps > 0, pathlib.Path(pdsl.__file__).parents[1].name)"
     )
     assert run(installed, "-c", program, folder=tmp_path) == "True site-packages\n"

@@ -1,23 +1,24 @@
 """What the commands take from `pdsl.yaml`."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import yaml
 
-from commands.init import shipped_configuration
-from commands.workspace import TEMPLATE, Workspace, find_config, merge
+from commands.recipes import RecipeName, find_recipe, shipped_configuration
+from commands.workspace import Workspace, merge, workspace_text
 from data.errors import InputError
 
 NONE = {
     "data": None, "split": None, "store": None, "workers": 64, "scheduler": None, "cluster": None,
-    "images": None, "stage": "grabcut",
+    "images": None, "stage": "grabcut", "proposals_from": None,
 }  # fmt: skip
 
 
 @pytest.fixture
 def space(tmp_path: Path) -> Workspace:
-    text = TEMPLATE.format(data="voc:/data/VOC", train="trainval", val="seg-val", config="voc-official")
+    text = workspace_text(data="voc:/data/VOC", train="trainval", val="seg-val", config="voc-official")
     (tmp_path / "pdsl.yaml").write_text(text)
     return Workspace.find(tmp_path)
 
@@ -51,11 +52,37 @@ def test_train_and_eval(space: Workspace) -> None:
     assert (evaluation["run"], evaluation["store"]) == ("runs/default", "stores/val.zarr")
 
 
+@pytest.mark.parametrize(
+    "text", ["training: {optimizer.lr: 0.5, steps: 7}", "training: {optimizer: {lr: 0.5}, steps: 7}"]
+)
+def test_options_of_training_stand_in_the_workspace(tmp_path: Path, text: str) -> None:
+    """Below the words of the command line; a run that is continued keeps its own."""
+    (tmp_path / "pdsl.yaml").write_text(f"{text}\nconfig: demo\nrun: {tmp_path / 'run'}\nstores: {{train: t.zarr}}\n")
+    options = {"config": None, "stores": (), "out": None, "init": None, "overrides": ("steps=3",), "data": None}
+    found = Workspace.find(tmp_path).train_options(**options, resume=False)
+    assert found["settings"] == [("optimizer.lr", 0.5), ("steps", 7)] and found["overrides"] == ["steps=3"]
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text("steps: 7\n")
+    assert Workspace.find(tmp_path).train_options(**options, resume=True)["settings"] == []
+
+
+def test_options_of_training_that_are_none(tmp_path: Path) -> None:
+    (tmp_path / "pdsl.yaml").write_text("training: steps=3\nconfig: demo\nrun: r\nstores: {train: t}\n")
+    options = {"config": None, "stores": (), "out": None, "init": None, "overrides": (), "data": None}
+    with pytest.raises(InputError, match=r"pdsl\.yaml: training: expected a mapping of keys, not 'steps=3'"):
+        Workspace.find(tmp_path).train_options(**options, resume=False)
+
+
 def test_results_need_neither_run_nor_store() -> None:
     options = Workspace({}).eval_options(
         run=None, data="coco:/c", split="val2017", store=None, results="r.json", tta=False, out=None
     )
     assert options["run"] is None
+
+
+def test_a_file_of_comments_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "pdsl.yaml").write_text("# data: voc:x\n")
+    assert Workspace.find(tmp_path).values == {}
 
 
 def test_without_a_workspace_the_message_names_option_and_cure() -> None:
@@ -69,6 +96,10 @@ def test_without_a_workspace_the_message_names_option_and_cure() -> None:
         ("dat: voc:x", "unknown key 'dat'; did you mean 'data'"),
         ("- a", "expected a mapping"),
         ("a: [", "not valid YAML"),
+        ("data: \xff", "not valid YAML"),
+        ("[" * 5000, "not valid YAML"),
+        ("train_split: 2012-01-01", "train_split: .* is read as date"),
+        ("stores: {train: 1.5}", "stores.train: 1.5 is read as float"),
         ("stores: here", "stores: expected a mapping of keys, not 'here'"),
         ("stores: {train: [a]}", r"stores\.train: \['a'\] is read as list, not as a name"),
         ("stores: {trian: a}", r"unknown key 'stores\.trian'; did you mean 'train'"),
@@ -80,7 +111,7 @@ def test_without_a_workspace_the_message_names_option_and_cure() -> None:
     ],
 )
 def test_a_broken_file_is_named(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "pdsl.yaml").write_text(text)
+    (tmp_path / "pdsl.yaml").write_text(text, "latin-1")
     with pytest.raises(InputError, match=message) as caught:
         Workspace.find(tmp_path)
     assert "pdsl.yaml" in str(caught.value)
@@ -99,17 +130,58 @@ def test_init_pairs_a_split_with_the_configuration_it_was_published_with(data: s
     assert shipped_configuration(data, train) == config
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "sbd", "expected"),
+    [
+        ("default", "voc:{0}", True, ("trainval-no-segval", "seg-val", "voc-paper", None, None)),
+        ("paper", "voc:{0}", False, ("trainval-no-segval", "seg-val", "voc-paper", 2000, "proposals/MCG")),
+        ("official", "voc:{0}?sbd={0}/sbd", True, ("train-aug", "seg-val", "voc-official", 4000, "proposals/MCG")),
+        ("official", "voc:{0}", False, "has split 'train-aug'.*needs SBD"),
+        ("paper", "folder:{0}", False, "published for VOC and COCO only"),
+    ],
+)
+def test_a_recipe_is_one_file(
+    tmp_path: Path, name: RecipeName, data: str, sbd: bool, expected: tuple[object, ...] | str
+) -> None:
+    for part in ("JPEGImages", "Annotations", *(["sbd/inst", "sbd/img"] if sbd else [])):
+        (tmp_path / part).mkdir(parents=True)
+    for kind, lists in (("Main", ("trainval",)), ("Segmentation", ("train", "val"))):
+        (tmp_path / "ImageSets" / kind).mkdir(parents=True)
+        for split in lists:
+            (tmp_path / "ImageSets" / kind / f"{split}.txt").write_text(f"{kind}{split}\n")
+    spec = data.format(tmp_path)
+    if isinstance(expected, str):
+        with pytest.raises(InputError, match=expected):
+            find_recipe(name, spec)
+        return
+    (tmp_path / "pdsl.yaml").write_text(workspace_text(data=spec, **asdict(find_recipe(name, spec))))
+    values = Workspace.find(tmp_path).values
+    stages = values["stages"]
+    assert (values["train_split"], values["val_split"], values["config"]) == expected[:3]
+    assert stages.get("proposals", {}).get("max_proposals") == expected[3]
+    assert stages.get("grabcut") == ({"method": "opencv", "seeds": "all"} if expected[3] else None)
+    assert values["proposals_from"] == expected[4]
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "settings", "expected"),
+    [
+        ("proposals_from: MCG", None, {}, "MCG"),
+        ("proposals_from: MCG\nstages: {proposals: {method: files}}", None, {}, "MCG"),
+        ("proposals_from: MCG\nstages: {proposals: {method: files}}", None, {"proposals": {"method": "mcg"}}, None),
+        ("proposals_from: MCG", "other", {}, "other"),
+        ("proposals_from: null", None, {}, None),
+    ],
+)
+def test_published_proposals_stand_in_the_workspace(
+    tmp_path: Path, text: str, given: str | None, settings: dict[str, dict[str, str]], expected: str | None
+) -> None:
+    head = "data: voc:x\ntrain_split: t\nval_split: v\nstores: {train: t.zarr, val: v.zarr}\n"
+    (tmp_path / "pdsl.yaml").write_text(head + text)
+    jobs = Workspace.find(tmp_path).precompute_jobs(settings, **dict(NONE, proposals_from=given))
+    assert [job["proposals_from"] for job in jobs] == [expected, expected]
+
+
 def test_template_is_valid_and_merge_is_deep() -> None:
-    assert yaml.safe_load(TEMPLATE.format(data="voc:a", train="t", val="v", config="c"))["data"] == "voc:a"
+    assert yaml.safe_load(workspace_text(data="voc:a", train="t", val="v", config="c"))["data"] == "voc:a"
     assert merge({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}}) == {"a": {"b": 3, "c": 2}}
-
-
-def test_a_configuration_is_a_file_or_a_shipped_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "demo").mkdir()  # a folder of that name is no configuration
-    own = tmp_path / "own.yaml"
-    own.write_text("steps: 3\n")
-    assert find_config(str(own)) == str(own)
-    assert Path(find_config("demo")).name == "demo.yaml"
-    with pytest.raises(InputError, match="did you mean 'voc-official'"):
-        find_config("voc-oficial")

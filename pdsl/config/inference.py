@@ -12,7 +12,8 @@ PAPER_SCALES = (480, 576, 672, 768, 864, 960, 1056, 1152)
 class InferenceConfig:
     """How detections are read from a trained model.
 
-    scale: shorter side of the image at plain inference, in pixels; the longer side stays within max_side.
+    scale: shorter side of the image at plain inference, in pixels.
+    max_side: longer side of the image at most, in pixels, at every scale.
     tta_scales: the views of test-time augmentation: every scale, each also mirrored.
     score_threshold: detections of a lower class probability are dropped before NMS (release: 1e-5).
     nms: IoU above which the lower-scored of two boxes of a class is dropped (paper 0.5, release 0.3).

@@ -1,6 +1,7 @@
 """Reading and writing the trainer's configuration.
 
-A file may name others by `base:` (a path or a list of paths, relative to the file); they are merged first, in order.
+A file may name others by `base:` (a path or a list of paths, relative to the file, or names of configurations that ship
+with the program: `base: voc-official`); they are merged first, in order.
 On the command line `base=PATH` adds one more to the file's list: `base=backbone/resnet50-ws.yaml`.
 Every key is checked: an unknown one is an InputError that suggests the nearest known one.
 """
@@ -11,9 +12,10 @@ from typing import Any
 
 import yaml
 
-from data.errors import InputError
+from data.errors import InputError, nearest
 from data.parameters import merge, nest, parse_assignment, read_mapping, replace, to_plain
 from data.whole_file import write_whole
+from pdsl.config.shipped import shipped_config, shipped_names
 from pdsl.config.tree import Config
 
 FREE = frozenset({"classes"})
@@ -63,12 +65,27 @@ def _read_layers(
     """(file, its own mapping) of the file's bases and of the file, each to be merged over those before it."""
     if path.resolve() in parents:
         raise InputError(f"{path}: base: the files name each other in a circle")
-    asker = f"{parents[-1]}: base: " if parents else ""
-    tree = read_mapping(path, f"{asker}{path}", "of the configuration's keys", may_be_empty=True)
+    tree = read_mapping(path, str(path), "of the configuration's keys", may_be_empty=True)
     layers = []
     for base in [*_paths(tree.pop("base", []), f"{path}: base"), *more_bases]:
-        layers += _read_layers(path.parent / base, (*parents, path.resolve()))
+        layers += _read_layers(_base(base, path), (*parents, path.resolve()))
     return [*layers, (path, tree)]
+
+
+def _base(name: str, asker: Path) -> Path:
+    """The file that `base: name` in file `asker` means: one of the user's, else one that ships with the program.
+
+    A file never means itself: one called voc-official.yaml may say `base: voc-official.yaml`.
+    """
+    own = asker.parent / name
+    if own.is_file() and own.resolve() != asker.resolve():
+        return own
+    if path := shipped_config(name):
+        return path
+    if own.exists():
+        return own
+    known = nearest(name.removesuffix(".yaml"), shipped_names())
+    raise InputError(f"{asker}: base: {own}: can not be read, and none of that name ships with pdsl{known}")
 
 
 def _paths(value: Any, where: str) -> list[str]:

@@ -7,6 +7,9 @@ VOC with ResNet18-WS. "Paper" below is the ICCV 2021 paper, "release" the author
 from dataclasses import dataclass, field
 from typing import Literal
 
+SCRATCH = "scratch"
+"""`backbone.weights` of a network that is trained from random weights on purpose."""
+
 BackboneName = Literal["resnet18_ws", "resnet50_ws", "resnet101_ws", "vgg16", "tiny"]
 Normalisation = Literal["as_printed", "per_image", "release"]
 
@@ -17,7 +20,8 @@ class BackboneConfig:
 
     name: ResNet-WS (stride 8; 512 channels for 18, 2048 for 50 and 101), VGG16-DC5 (stride 8, 512 channels), or `tiny`
         (stride 4, 64 channels, GroupNorm; trained from scratch on small pictures, for demos and tests).
-    weights: file of ImageNet weights, or IMAGENET1K_V1 for torchvision's by name; None trains from scratch.
+    weights: file of ImageNet weights, IMAGENET1K_V1 for torchvision's by name, or `scratch` for none on purpose. null:
+        not said, which training refuses (except of `tiny`, for which there are none).
     pixels: pixel format the weights were trained with. `auto` takes it from the kind of file (torchvision: RGB, its
         mean and deviation; authors' .pkl: BGR 0..255 minus mean); `torchvision` and `caffe` say it outright.
     freeze: parts without gradients, always in eval mode. `none`; `stem` = all before res2 (ResNet) or conv3 (VGG);
@@ -32,8 +36,13 @@ class BackboneConfig:
     freeze: Literal["auto", "none", "stem", "all"] = "auto"
 
     def __post_init__(self) -> None:
-        if self.freeze not in ("auto", "none") and self.weights is None:
+        if self.freeze not in ("auto", "none") and self.begins_with is None:
             raise ValueError(f"freeze: '{self.freeze}' freezes random weights; name a file in 'weights' or use 'none'")
+
+    @property
+    def begins_with(self) -> str | None:
+        """The weights to load before the first update; None: random ones stay."""
+        return None if self.weights == SCRATCH else self.weights
 
     @property
     def frozen_at_first(self) -> Literal["none", "stem", "all"]:
@@ -48,11 +57,12 @@ class BoxHeadConfig:
     pool: side of the pooled window (7).
     hidden: widths of the two layers; (4096, 4096) with ResNet18-WS and VGG16, (2048, 4096) with ResNet50/101-WS.
     dropout: rate after each layer (0.5).
-    objectness: multiply pooled features by (objectness score + 1); release only, the paper is silent.
+    objectness: multiply pooled features by (objectness score + 1); release only, the paper is silent. What scores mean
+        depends on the proposals' source: docs/proposals.md.
     start: of the two layers where no weights fill them: `kaiming` (uniform, bias 0) or `normal` (N(0, 0.005), bias 0.1;
         release).
     chunk: pool and compute the two layers for so many proposals at a time and again in the backward pass: less memory,
-        more time, the same result. None: all at once.
+        more time, the same result. null: all at once.
     """
 
     pool: int = 7
@@ -126,9 +136,10 @@ class MaskConfig:
     n_m: number of class-specific heads n^m (Table 1: 0..5). 0: the class-agnostic head predicts.
     pool: side of the RoIAlign window; masks have twice that side (14 -> 28).
     sampling: RoIAlign's samples per bin and axis; 0 = as many as the bin has cells.
-    convs, channels: the trunk's 3x3 convolutions (4 of 256).
+    convs: number of the trunk's 3x3 convolutions (4).
+    channels: their width (256).
     capacity: F, the number of foreground proposals per image that enter the branch, nearest to their pseudo box first;
-        the others are dropped and counted. None: all of them (F = n^P, exact).
+        the others are dropped and counted. null: all of them (F = n^P, exact).
     proposals: which the class-agnostic head learns from: `foreground`, or `all` as Eq. 5 prints (then no capacity).
     source: `seeds` = cached seed masks (paper); `cascade` = the detector's gradient (Fig. 3).
     n_seed: n^seed, seeds for each present class (Table 1: 1, 10, 50, 100).

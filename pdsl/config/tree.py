@@ -10,6 +10,8 @@ ALL_SCALES = tuple(range(480, 1217, 32))
 """Shorter sides of the paper and of the release: 480 to 1216 in steps of 32."""
 
 
+DeviceName = Literal["auto", "cpu", "cuda"]
+
 LARGEST_STEP = 4096
 """Images of one update: more of them decoded do not fit into a machine's memory."""
 LARGEST_RATE = 1_000.0
@@ -44,17 +46,45 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class FeaturesConfig:
+    """Feature maps kept on disk, for a backbone that is frozen as a whole and trained on a CPU.
+
+    Later epochs, other runs and evaluations read what the same backbone made of the same pixels: the results have the
+    same bits, and pay where an image is seen often in few views (`augment` without crop and colours, few scales).
+    cache: folder of the maps; null: none are kept. Not used on a GPU.
+    limit_gb: what the maps of one backbone may take of the disk.
+    """
+
+    cache: str | None = None
+    limit_gb: float = 50.0
+
+    @property
+    def limit(self) -> int:
+        """In bytes."""
+        return int(self.limit_gb * 1e9)
+
+    def __post_init__(self) -> None:
+        if self.cache is not None and "://" in self.cache:
+            raise ValueError(f"cache: '{self.cache}' is not a folder of this machine, where maps are read fast enough")
+        if self.limit_gb < 0:
+            raise ValueError(f"limit_gb: {self.limit_gb} is negative")
+
+
+@dataclass(frozen=True)
 class AugmentConfig:
     """Random transformations of a training image.
 
-    scales: the shorter side becomes one of these, in pixels, drawn evenly; the longer side stays within max_side.
+    scales: the shorter side becomes one of these, in pixels, drawn evenly.
+    max_side: the longer side stays within it, in pixels.
     flip: probability of a horizontal mirror.
-    crop: share of each side of the image that a crop keeps; 1 = no crop. crop_sides: `drawn` = each side U(crop, 1)
-        (release), `fixed` = each side `crop` (paper: "crop with 0.9 of the size of the original images").
+    crop: share of each side of the image that a crop keeps; 1 = no crop.
+    crop_sides: `drawn` = each side U(crop, 1) (release), `fixed` = each side `crop` (paper: "crop with 0.9 of the size
+        of the original images").
     order: `crop-first` = the original image is cropped and the crop resized, so its shorter side is one of `scales`
         (paper and release); `resize-first` = the resized image is cropped.
-    exposure, saturation: factors drawn from U(1 / x, x); 1 = no change. colour: `blend` = brightness, then towards or
-        away from grey (release), `hsv` = value and saturation of HSV (paper).
+    exposure, saturation: factors drawn from U(1 / x, x); 1 = no change.
+    colour: how they are applied: `blend` = brightness, then towards or away from grey (release), `hsv` = value and
+        saturation of HSV (paper).
     """
 
     scales: tuple[int, ...] = ALL_SCALES
@@ -88,6 +118,9 @@ class OptimizerConfig:
 
     kind: SGD with momentum as in paper and release, or AdamW (momentum is its beta1; beta2 0.999). A network from
         scratch learns the MIL loss with AdamW; SGD is thrown back by the steep -log y near y = 0.
+    lr: learning rate, before `schedule`.
+    momentum: share of the last update that the next one keeps.
+    weight_decay: share of a weight that is taken off, times the learning rate; of biases see bias_weight_decay.
     bias_lr_factor, bias_weight_decay: biases learn at lr x factor and have a decay of their own (release: 2, 0).
     images_per_step: images of one update over all processes; their losses are averaged.
     images_per_pass: images of one forward and backward pass in one process. Memory only; the result is the same.
@@ -116,9 +149,11 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """The learning rate over the steps: multiplied by `factor` at each step of `drops`, after a linear warm-up from 0.
+    """The learning rate over the steps.
 
-    warmup_steps: 0 in the paper and in the release.
+    drops: steps at which it is multiplied by `factor`.
+    factor: what it is multiplied by at each of the drops.
+    warmup_steps: so many steps it rises linearly from 0; 0 in the paper and in the release.
     """
 
     drops: tuple[int, ...] = ()
@@ -159,10 +194,14 @@ class Config:
     """Everything that determines a training run.
 
     seed: of initial weights, order of images, augmentation and dropout.
-    steps: number of updates; checkpoint_every, log_every: in steps.
+    steps: number of updates.
+    checkpoint_every: updates from one checkpoint to the next.
+    pictures: training images, chosen by the seed, that are drawn for TensorBoard at every checkpoint; 0: none.
     checkpoints_kept: the newest so many stay beside last.pt, older ones are removed; 0 keeps all.
-    device: "auto" takes CUDA where there is one. threads: of the CPU's arithmetic; 0 = all cores.
+    log_every: updates from one line of log.jsonl to the next.
+    device: "auto" takes CUDA where there is one.
     precision: "auto" is bf16 autocast on CUDA and float32 on the CPU.
+    threads: of the CPU's arithmetic; 0 = all cores.
     init: run folder or checkpoint whose weights are the start (command line: --init).
     classes: name in a store -> name in this run, to join data sets (null drops a class; "*": null drops the
         classes that not all stores have).
@@ -173,13 +212,15 @@ class Config:
     checkpoint_every: int = 5_000
     checkpoints_kept: int = 3
     log_every: int = 20
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    pictures: int = 4
+    device: DeviceName = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: int = 0
     init: str | None = None
     classes: dict[str, str | None] = field(default_factory=dict)
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
@@ -190,5 +231,5 @@ class Config:
         for name in ("steps", "checkpoint_every", "log_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is not positive")
-        if min(self.seed, self.threads, self.checkpoints_kept) < 0:
-            raise ValueError("seed, threads and checkpoints_kept have to be non-negative")
+        if min(self.seed, self.threads, self.checkpoints_kept, self.pictures) < 0:
+            raise ValueError("seed, threads, checkpoints_kept and pictures have to be non-negative")

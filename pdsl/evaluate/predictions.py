@@ -20,6 +20,7 @@ class Prediction:
 
     image_id: as the data set names it. class_id: 0-based. score: the higher, the surer.
     box: (4,) float64 xyxy, half-open, absolute pixels of the original image. mask: full-image RLE or None.
+    bbox: [x, y, width, height] where a file says so: x + width - x is not width, and IoU thresholds are exact.
     """
 
     image_id: str
@@ -27,10 +28,13 @@ class Prediction:
     score: float
     box: np.ndarray
     mask: RLE | None = None
+    bbox: tuple[float, float, float, float] | None = None
 
     def area(self, kind: Literal["box", "mask"]) -> float:
         """Square pixels of the box or of the mask."""
-        return float(box_area(self.box)) if kind == "box" or self.mask is None else float(rle_tools.area(self.mask))
+        if kind == "mask" and self.mask is not None:
+            return float(rle_tools.area(self.mask))
+        return float(box_area(self.box)) if self.bbox is None else self.bbox[2] * self.bbox[3]
 
 
 def by_image(predictions: Sequence[Prediction]) -> dict[str, list[Prediction]]:

@@ -1,23 +1,24 @@
 """Results files: detections as the world exchanges them, COCO's JSON here, VOC's text in `voc_results`."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from pycocotools import mask as rle_tools
 
 from data import rle
-from data.boxes import xyxy_to_xywh
+from data.boxes import xywh_to_xyxy, xyxy_to_xywh
 from data.errors import InputError
 from data.json_file import read_json
-from data.json_stream import is_finite_number
+from data.numbers import bbox, identifier, number, whole
 from data.records import ImageList
 from data.truth import RLE
 from data.whole_file import write_whole
 from pdsl.evaluate.predictions import Prediction
 from pdsl.evaluate.voc_results import read_voc_results
+
+T = TypeVar("T")
 
 
 def to_coco(predictions: Iterable[Prediction], images: ImageList) -> list[dict[str, Any]]:
@@ -64,23 +65,19 @@ def from_coco(rows: Sequence[Any], images: ImageList, where: str) -> list[Predic
     """Predictions from the rows of a COCO results file; `where` begins the messages of InputError."""
     reader = _RowReader(images)
     predictions: list[Prediction] = []
-    for number, row in enumerate(rows):
+    for place, row in enumerate(rows):
         try:
             predictions.append(reader.read(row))
-        except _RowError as error:
-            raise InputError(f"{where}: row {number} (the first is 0): {error}") from error
-    without = [number for number, p in enumerate(predictions) if p.mask is None]
+        except ValueError as error:
+            raise InputError(f"{where}: row {place} (the first is 0): {error}") from error
+    without = [place for place, p in enumerate(predictions) if p.mask is None]
     if 0 < len(without) < len(predictions):
         raise InputError(f"{where}: row {without[0]}: no segmentation, while other rows have one; give all or none")
     return predictions
 
 
-class _RowError(Exception):
-    """What is wrong with a row."""
-
-
 class _RowReader:
-    """Checks and converts one row at a time."""
+    """Checks and converts one row at a time; a ValueError says what is wrong with it."""
 
     def __init__(self, images: ImageList) -> None:
         self.split = f"{images.spec} {images.split}"
@@ -89,57 +86,50 @@ class _RowReader:
 
     def read(self, row: Any) -> Prediction:
         if not isinstance(row, Mapping):
-            raise _RowError(f"has to be a mapping, not {row!r:.60}")
+            raise ValueError(f"has to be a mapping, not {row!r:.60}")
         for name in ("image_id", "category_id", "score"):
             if name not in row:
-                raise _RowError(f"{name}: is missing")
+                raise ValueError(f"{name}: is missing")
         image_id = self._image_id(row["image_id"])
         class_id = self._class_id(row["category_id"])
-        score = _number(row["score"], "score")
-        segmentation, bbox = row.get("segmentation"), row.get("bbox")
-        bbox = None if bbox == [] and segmentation else bbox
-        if not segmentation and bbox is None:
-            raise _RowError("bbox and segmentation: both are missing; one of them is needed")
-        mask = _mask(segmentation, self.sizes[image_id]) if segmentation else None
-        box = _box(bbox if bbox is not None else rle_tools.toBbox(mask).tolist())
-        return Prediction(image_id, class_id, score, box, mask)
+        score = number(row["score"], "score")
+        mask = _mask(row["segmentation"], self.sizes[image_id]) if row.get("segmentation") else None
+        if row.get("bbox") in (None, []) and mask is not None:
+            return Prediction(image_id, class_id, score, xywh_to_xyxy(np.array(rle.box(mask))), mask)
+        if row.get("bbox") is None:
+            raise ValueError("bbox and segmentation: both are missing; one of them is needed")
+        box = bbox(row["bbox"])
+        return Prediction(image_id, class_id, score, xywh_to_xyxy(np.array(box)), mask, box)
 
     def _image_id(self, value: Any) -> str:
-        name = str(value)
-        if isinstance(value, bool | float) or name not in self.sizes:
+        name = _parsed(identifier, value)
+        if name not in self.sizes:
             example = next(iter(self.sizes), "none")
-            raise _RowError(f"image_id: {value!r} is not an image of {self.split}, whose ids look like '{example}'")
+            raise ValueError(
+                f"image_id: {value!r:.60} is not an image of {self.split}, whose ids look like '{example}'"
+            )
         return name
 
     def _class_id(self, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value not in self.classes:
+        category = _parsed(whole, value)
+        if category not in self.classes:
             known = sorted(self.classes)
-            raise _RowError(f"category_id: {value!r} is not a class of {self.split} ({known[0]} to {known[-1]})")
-        return self.classes[value]
+            raise ValueError(f"category_id: {value!r:.60} is not a class of {self.split} ({known[0]} to {known[-1]})")
+        return self.classes[category]
 
 
-def _number(value: Any, name: str) -> float:
-    if not is_finite_number(value):
-        raise _RowError(f"{name}: {value!r:.60} is not a finite number")
-    return float(value)
-
-
-def _box(bbox: Any) -> np.ndarray:
-    if not isinstance(bbox, list) or len(bbox) != 4:
-        raise _RowError(f"bbox: {bbox!r:.60} is not [x, y, width, height]")
-    x, y, width, height = (_number(value, "bbox") for value in bbox)
-    if width < 0 or height < 0:
-        raise _RowError(f"bbox: {bbox} has a negative width or height; COCO's order is [x, y, width, height]")
-    return np.array([x, y, x + width, y + height])
+def _parsed(parse: Callable[[Any, str], T], value: Any) -> T | None:
+    """An id as files of annotations are read; None for what is none."""
+    try:
+        return parse(value, "")
+    except ValueError:
+        return None
 
 
 def _mask(segmentation: Any, size: tuple[int, int]) -> RLE:
-    try:
-        mask = rle.from_coco(segmentation, size)
-    except ValueError as error:
-        raise _RowError(str(error)) from error
+    mask = rle.from_coco(segmentation, size)
     if mask is None:
-        raise _RowError("segmentation: a polygon is a list [x, y, x, y, …] of at least three points")
+        raise ValueError("segmentation: a polygon is a list [x, y, x, y, …] of at least three points")
     return mask
 
 

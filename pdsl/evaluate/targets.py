@@ -94,7 +94,7 @@ def overlap(predictions: Sequence[Prediction], targets: Sequence[Target], kind: 
 
 def prediction_shape(prediction: Prediction, kind: Kind) -> Any:
     """xywh list or RLE. A prediction without mask never reaches kind mask (`results` sees to it)."""
-    return prediction.mask if kind == "mask" else [float(v) for v in xyxy_to_xywh(prediction.box)]
+    return prediction.mask if kind == "mask" else list(prediction.bbox or xyxy_to_xywh(prediction.box).tolist())
 
 
 def _by_class(image: ImageTargets, kind: Kind) -> dict[int, list[Target]]:
@@ -109,7 +109,7 @@ def _by_class(image: ImageTargets, kind: Kind) -> dict[int, list[Target]]:
 
 
 def _target(item: TruthObject, role: Role, kind: Kind) -> Target:
-    shape = item.mask if kind == "mask" else [float(v) for v in xyxy_to_xywh(item.box.astype(np.float64))]
+    shape = item.mask if kind == "mask" else list(item.bbox or xyxy_to_xywh(item.box.astype(np.float64)).tolist())
     return Target(shape, _area(item), role)
 
 

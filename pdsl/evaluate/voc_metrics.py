@@ -81,9 +81,13 @@ def area_under_curve(precision: np.ndarray, recall: np.ndarray) -> float:
 
 
 def eleven_point(precision: np.ndarray, recall: np.ndarray) -> float:
-    """Mean over the recalls 0, 0.1 … 1 of the best precision at that recall or more (VOC 2007): 0..1."""
-    points = np.arange(11) / 10
-    return float(np.mean([precision[recall >= point - 1e-12].max(initial=0.0) for point in points]))
+    """Mean over the recalls 0, 0.1 … 1 of the best precision at that recall or more (VOC 2007): 0..1.
+
+    The points are multiples of the number 0.1, as in the devkit's loop and its ports: by a rounding, a recall of just
+    3/10, 6/10 or 7/10 falls short of its point.
+    """
+    points = np.arange(11) * 0.1
+    return float(np.mean([precision[recall >= point].max(initial=0.0) for point in points]))
 
 
 def corloc(

@@ -13,12 +13,13 @@ from torch import Tensor
 from data.errors import InputError
 from data.unpickle import load_plain
 
-_TORCHVISION_NAMES = {
+TORCHVISION_NAMES = {
     "vgg16": "VGG16",
     "resnet18_ws": "ResNet18",
     "resnet50_ws": "ResNet50",
     "resnet101_ws": "ResNet101",
 }
+"""torchvision's name of the network behind each backbone that it has weights for."""
 
 
 def read_weights(source: str, backbone: str) -> dict[str, Tensor]:
@@ -38,17 +39,31 @@ def read_weights(source: str, backbone: str) -> dict[str, Tensor]:
     return _tensors(tree, source)
 
 
-def _by_name(name: str, backbone: str) -> dict[str, Tensor]:
-    if backbone not in _TORCHVISION_NAMES:
+def fetch(backbone: str, *, progress: bool) -> Path:
+    """Bring torchvision's weights for `backbone` into torch's cache, checked; where they lie. InputError as above."""
+    _by_name("IMAGENET1K_V1", backbone, progress=progress)
+    return fetched_path(backbone)
+
+
+def fetched_path(backbone: str) -> Path:
+    """Where torchvision's weights for `backbone` lie in torch's cache once they were fetched."""
+    weights: Any = torchvision.models.get_weight(f"{TORCHVISION_NAMES[backbone]}_Weights.IMAGENET1K_V1")
+    return Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rpartition("/")[2]
+
+
+def _by_name(name: str, backbone: str, *, progress: bool = False) -> dict[str, Tensor]:
+    if backbone not in TORCHVISION_NAMES:
         raise InputError(
-            f"weights: torchvision has no {name} for '{backbone}'; give a file, or null to start from scratch"
+            f"weights: torchvision has no {name} for '{backbone}'; give a file, or 'scratch' to start without"
         )
-    full_name = f"{_TORCHVISION_NAMES[backbone]}_Weights.{name}"
+    full_name = f"{TORCHVISION_NAMES[backbone]}_Weights.{name}"
     try:
-        weights: dict[str, Tensor] = torchvision.models.get_weight(full_name).get_state_dict(progress=False)
+        weights: dict[str, Tensor] = torchvision.models.get_weight(full_name).get_state_dict(
+            progress=progress, check_hash=True
+        )
     except (AttributeError, KeyError, ValueError) as error:
         raise InputError(f"weights: torchvision has no {full_name}; IMAGENET1K_V1 exists") from error
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: the file's checksum is another
         raise InputError(f"weights: {full_name} can not be fetched ({error}); download it and give the file") from error
     return weights
 

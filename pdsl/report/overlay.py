@@ -1,6 +1,7 @@
 """Masks, boxes and labels drawn on an image. Shapes are drawn enlarged, so that thin lines stay crisp."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,25 +96,44 @@ def _draw_box(pen: ImageDraw.ImageDraw, box: np.ndarray, colour: Colour, line: i
     pen.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=colour, width=line)
 
 
+Plate = tuple[float, float, float, float]
+"""Where a text stands: x0, y0, x1, y1 in the picture."""
+
+
 def _draw_labels(pen: ImageDraw.ImageDraw, shapes: Sequence[Shape], scale: int, size: tuple[int, int]) -> None:
-    """Texts on a plate of the shape's colour; each moves down until it covers none before it. What is smaller than its
-    plate stays without."""
-    font = ImageFont.load_default(max(12, round(max(size) / 32)))
-    taken: list[tuple[float, float, float, float]] = []
+    """Every text on a plate of its shape's colour, at its box, where it covers none before it if there is a place."""
+    font = ImageFont.load_default(max(12, round(min(max(size) / 32, min(size) / 20))))
+    taken: list[Plate] = []
     for shape in shapes:
         if not shape.text:
             continue
         left, top, right, bottom = pen.textbbox((0, 0), shape.text, font=font)
         width, height = right - left + 8, bottom - top + 6
-        if shape.box is not None and np.prod((shape.box[2:] - shape.box[:2]) * scale) < width * height:
-            continue
-        corner = (shape.box[:2] * scale) if shape.box is not None else np.zeros(2)
-        x = min(max(0.0, float(corner[0])), max(0.0, size[0] - width))
-        y = min(max(0.0, float(corner[1])), max(0.0, size[1] - height))
-        while any(x < t[2] and t[0] < x + width and y < t[3] and t[1] < y + height for t in taken):
-            y += height / 2
-        if y + height > size[1]:
-            continue  # no room: the contour has to do
-        taken.append((x, y, x + width, y + height))
-        pen.rectangle(taken[-1], fill=shape.colour)
-        pen.text((x + 4 - left, y + 3 - top), shape.text, fill=text_colour(shape.colour), font=font)
+        box = np.zeros(4) if shape.box is None else shape.box * scale
+        plate = min(_places(box, width, height, size), key=lambda place: sum(_shared(place, t) for t in taken))
+        taken.append(plate)
+        pen.rectangle(plate, fill=shape.colour)
+        pen.text((plate[0] + 4 - left, plate[1] + 3 - top), shape.text, fill=text_colour(shape.colour), font=font)
+
+
+def _places(box: np.ndarray, width: float, height: float, size: tuple[int, int]) -> Iterator[Plate]:
+    """Where the plate of a box (4,) may stand, the best place first, all within the picture of `size` (width, height).
+
+    In the box's upper left corner if it is large enough to be seen beside its plate, else above it; then around it,
+    then further and further below and above.
+    """
+    x0, y0, x1, y1 = (float(v) for v in box)
+    small = (x1 - x0) * (y1 - y0) < 2 * width * height
+    corners = [(x0, y0 - height), (x0, y1), (x1, y0), (x0 - width, y0)]
+    corners.insert(len(corners) if small else 0, (x0, y0))
+    steps = range(1, math.ceil(2 * size[1] / height))
+    corners += [(x0, y0 + sign * step * height / 2) for step in steps for sign in (1, -1)]
+    for left, top in corners:
+        x, y = (max(0.0, min(v, limit)) for v, limit in ((left, size[0] - width), (top, size[1] - height)))
+        yield x, y, x + width, y + height
+
+
+def _shared(one: Plate, other: Plate) -> float:
+    """Pixels that two plates have in common."""
+    width, height = min(one[2], other[2]) - max(one[0], other[0]), min(one[3], other[3]) - max(one[1], other[1])
+    return max(0.0, width) * max(0.0, height)

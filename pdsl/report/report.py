@@ -13,6 +13,7 @@ from data.json_file import read_json
 from data.parameters import read_mapping
 from data.records import ImageList
 from data.whole_file import write_whole
+from pdsl.config.model import SCRATCH
 from pdsl.evaluate.evaluation import COMPARED, Evaluation
 from pdsl.evaluate.evaluation_set import EvaluationSet
 from pdsl.evaluate.predictions import Prediction, by_image
@@ -45,7 +46,7 @@ def write_report(run: Path, out: Path, evaluation: Evaluation) -> None:
     comparison = read_json(run / COMPARISON, "remove it") if (run / COMPARISON).exists() else {}
     title = f"PDSL: {run.resolve().name}"
     parts = [
-        *_head(title, evaluation),
+        *_head(title, evaluation, config),
         _comparison(comparison),
         _curves(run),
         _examples(evaluation),
@@ -57,7 +58,7 @@ def write_report(run: Path, out: Path, evaluation: Evaluation) -> None:
     write_whole(out, html.page(title, [part for part in parts if part]))
 
 
-def _head(title: str, evaluation: Evaluation) -> list[str]:
+def _head(title: str, evaluation: Evaluation, config: Mapping[str, Any]) -> list[str]:
     metrics = evaluation.metrics
     step = f"after {metrics['step']:,} updates, " if "step" in metrics else ""
     views = " with test-time augmentation" if metrics.get("tta") else ""
@@ -67,6 +68,7 @@ def _head(title: str, evaluation: Evaluation) -> list[str]:
     )
     if metrics["protocol"]:
         about += f" Protocol {metrics['protocol']}: {PROTOCOLS[metrics['protocol']].meaning}."
+    about += _beginning(config)
     rows = [
         [f"<b>{kind}</b>", *(html.escape(percent(metrics[kind].get(name))) for name in COLUMNS)]
         for kind in ("mask", "box")
@@ -86,20 +88,36 @@ def _head(title: str, evaluation: Evaluation) -> list[str]:
     return [head, html.tiles(cards), html.table(["", *COLUMNS], rows), note]
 
 
+def _beginning(config: Mapping[str, Any]) -> str:
+    """What weights the run began with, in a sentence."""
+    backbone = (config.get("model") or {}).get("backbone") or {}
+    if not backbone:
+        return ""
+    weights = backbone.get("weights")
+    with_what = f"the weights {weights}" if weights not in (None, SCRATCH) else "random weights"
+    first = f" Training began with the model of {config['init']}." if config.get("init") else ""
+    return f"{first} The backbone, {backbone['name']}, began with {with_what}; frozen: {backbone['freeze']}."
+
+
 def _comparison(comparison: Mapping[str, Any]) -> str:
     if not comparison:
         return ""
+    with_corloc = "corloc" in comparison["trained"]
     rows = []
     for key, name in COMPARED.items():
         if key in comparison:
             mask, box = comparison[key]["mask"], comparison[key]["box"]
             bars = [html.bar_cell(mask[column], percent(mask[column])) for column in ("AP50", "AP75")]
-            rows.append([html.escape(name), *bars, percent(mask["AP"]), percent(box["AP50"])])
-    table = html.table(["", "mask AP50", "mask AP75", "mask AP", "box AP50"], rows, best=0)
+            located = [percent(comparison[key].get("corloc"))] if with_corloc else []
+            rows.append([html.escape(name), *bars, percent(mask["AP"]), percent(box["AP50"]), *located])
+    columns = ["", "mask AP50", "mask AP75", "mask AP", "box AP50", *(["CorLoc"] if with_corloc else [])]
+    table = html.table(columns, rows, best=0)
     text = (
         "On the same unseen images: what training adds over random weights, and what the mask branch adds over taking "
         "the whole box of each detection as its mask."
     )
+    if with_corloc:
+        text += " CorLoc is that of the training images."
     return html.section("What was learnt", text, table)
 
 

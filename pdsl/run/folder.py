@@ -20,6 +20,7 @@ CHANGEABLE = frozenset(
         "checkpoint_every",
         "checkpoints_kept",
         "log_every",
+        "pictures",
         "device",
         "threads",
         "data.stores",

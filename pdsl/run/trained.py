@@ -10,7 +10,7 @@ import torch
 from data.errors import InputError
 from data.records import Decoding
 from pdsl.config.load import config_from_plain
-from pdsl.config.tree import Config
+from pdsl.config.tree import Config, DeviceName
 from pdsl.model.build import build_model
 from pdsl.model.pdsl import PDSL
 from pdsl.model.weights import load_backbone_weights
@@ -21,8 +21,8 @@ from pdsl.run.checkpoint import load_checkpoint
 class TrainedModel:
     """model: in eval mode, on its device. step: updates it has seen. class_names: its C classes.
 
-    proposals: how the proposals it was trained with were made ({"params", "source_path"}); decoding: how its images
-    were decoded; None if it does not say.
+    proposals: how the proposals it was trained with were made ({"params", "source_path"}). data_set: the first one it
+    was trained with (`CacheReader.data_set`). decoding: how its images were decoded. None where it does not say.
     """
 
     model: PDSL
@@ -30,11 +30,17 @@ class TrainedModel:
     class_names: tuple[str, ...]
     step: int
     proposals: Mapping[str, Any] | None = None
+    data_set: Mapping[str, Any] | None = None
     decoding: Decoding | None = None
 
 
-def load_trained(run: str | Path) -> TrainedModel:
-    """The last checkpoint of a run folder. Raises InputError that names what is missing or damaged."""
+def load_trained(run: str | Path, device: DeviceName | None = None) -> TrainedModel:
+    """The last checkpoint of a run folder, on `device`, or the one of its configuration where None.
+
+    Raises InputError that names what is missing or damaged, and where CUDA was asked for and there is none.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: torch finds no CUDA device; use --device cpu")
     checkpoint = load_checkpoint(run, "cpu")
     config = config_from_plain(checkpoint["config"], run)
     class_names = tuple(checkpoint["class_names"])
@@ -43,20 +49,30 @@ def load_trained(run: str | Path) -> TrainedModel:
         model.load_state_dict(checkpoint["model"])
     except RuntimeError as error:
         raise InputError(f"{run}: its weights do not fit its configuration ({str(error).splitlines()[0]})") from error
-    model = model.to(_device(config)).eval()
-    made = checkpoint.get("proposals"), checkpoint.get("decoding")
-    return TrainedModel(model, config, class_names, int(checkpoint["step"]), *made)
+    told = (checkpoint.get(name) for name in ("proposals", "data_set", "decoding"))
+    return TrainedModel(_ready(model, config, device), config, class_names, int(checkpoint["step"]), *told)
 
 
 def untrained(trained: TrainedModel) -> TrainedModel:
     """The same model before its first update, with its backbone's weights where it began with some."""
     config = trained.config
     model = build_model(config.model, len(trained.class_names), config.seed)
-    if config.model.backbone.weights:
-        load_backbone_weights(model, config.model.backbone.weights)
-    return TrainedModel(model.to(_device(config)).eval(), config, trained.class_names, 0)
+    if config.model.backbone.begins_with:
+        load_backbone_weights(model, config.model.backbone.begins_with)
+    return TrainedModel(_ready(model, config), config, trained.class_names, 0)
 
 
-def _device(config: Config) -> torch.device:
-    """CUDA where there is one, unless the run asks for the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() and config.device != "cpu" else "cpu")
+def _ready(model: PDSL, config: Config, wanted: DeviceName | None = None) -> PDSL:
+    """In eval mode, on its device; with the features that the training kept, if they are on this machine."""
+    device = _device(wanted or config.device)
+    model = model.to(device).eval()
+    model.backbone.half_precision = config.precision == "bfloat16"
+    kept = config.features.cache
+    if kept and device.type == "cpu" and model.backbone.frozen == "all" and Path(kept).is_dir():
+        model.backbone.keep_features(Path(kept), config.features.limit)
+    return model
+
+
+def _device(wanted: DeviceName) -> torch.device:
+    """CUDA where there is one, unless the CPU is wanted."""
+    return torch.device("cuda" if torch.cuda.is_available() and wanted != "cpu" else "cpu")

@@ -13,7 +13,8 @@ class ColourCutParams:
 
     contours: "net" (trained on the boundaries of BSDS500) or "gradient" (no learning), as in `proposals.contours`.
     side: long side in pixels at which contours and regions are computed.
-    words: K, colour words of an image, at most 256. leaves: regions at the bottom of the hierarchy.
+    words: K, colour words of an image, at most 256.
+    leaves: regions at the bottom of the hierarchy.
     bias: log odds of foreground before any evidence.
     enclosure: weight of "contours cut the cell off from the box's rim rather than from its middle".
     containment: weight of "the region around the cell lies inside the box".
@@ -77,7 +78,7 @@ class GrabcutParams:
         the proposals (method `masks`, or `mcg` with `masks`), without looking at pixels.
     seeds: `cover` (greedy: every proposal has a seed with IoU >= cover_iou) or `all` proposals.
     cover_iou: t of the cover.
-    capacity: Q, rows of the arrays; None: DEFAULT_COVER_CAPACITY for `cover`, P for `all`. Where a cover needs more
+    capacity: Q, rows of the arrays; null: DEFAULT_COVER_CAPACITY for `cover`, P for `all`. Where a cover needs more
         seeds, those that cover most proposals are kept.
     """
 

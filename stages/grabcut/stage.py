@@ -8,7 +8,7 @@ import numpy as np
 
 from data.masks import MASK_SIDE, pack
 from data.parameters import replace
-from pipeline.spec import ArraySpec, Stage, StageInput
+from pipeline.spec import ArraySpec, Part, Stage, StageInput
 from stages.grabcut.cover import greedy_cover
 from stages.grabcut.parameters import GrabcutParams
 from store import contents
@@ -18,15 +18,22 @@ PROPOSAL_MASKS = "proposal-masks"
 """The method that takes the masks of the proposals as they are; an empty one becomes the whole box."""
 VERSION = 1
 
+MEASURED_BOXES = 40
+"""Boxes of an image that tell what method `opencv` costs: it takes some 0.3 s for each, whatever the others are."""
+
 FARTHEST = 4.0
 """Boxes are cut off at this many long sides of the image from its origin, where coordinates still are plain numbers."""
 
 
 @dataclass(frozen=True)
 class ComputeGrabcut:
-    """Rows of one image: seeds, masks (56 x 56, rows packed, most significant bit = leftmost), their number."""
+    """Rows of one image: seeds, masks (56 x 56, rows packed, most significant bit = leftmost), their number.
+
+    most: masks of about so many seeds only, spread over all.
+    """
 
     params: GrabcutParams
+    most: int | None = None
 
     def __call__(self, given: StageInput) -> dict[str, np.ndarray]:
         count = int(given.arrays[contents.PROPOSAL_COUNT])
@@ -34,16 +41,28 @@ class ComputeGrabcut:
         rows = {spec.name: spec.row() for spec in _arrays(self.params, len(boxes))}
         if count == 0:
             return rows
-        capacity = len(rows[contents.SEED_INDEX])
-        if self.params.seeds == "all":
-            seeds = np.arange(min(count, capacity))
-        else:
-            neighbor = given.arrays[contents.GRAPH_NEIGHBOR][:count]
-            seeds = greedy_cover(boxes[:count], neighbor, self.params.cover_iou, capacity)
+        seeds = self._fewer(self.seeds(given.arrays))
         rows[contents.SEED_INDEX][: len(seeds)] = seeds
         rows[contents.SEED_MASK][: len(seeds)] = self._packed_masks(given, boxes[seeds], seeds)
         rows[contents.SEED_COUNT] = np.asarray(len(seeds), np.int32)
         return rows
+
+    def seeds(self, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Indices (q,) of the proposals that are to have a mask, by the rows of proposals and graph."""
+        count, boxes = int(arrays[contents.PROPOSAL_COUNT]), arrays[contents.PROPOSAL_BOX]
+        capacity = self.params.seed_capacity(len(boxes))
+        if self.params.seeds == "all" or count == 0:
+            return np.arange(min(count, capacity))
+        neighbor = arrays[contents.GRAPH_NEIGHBOR][:count]
+        return greedy_cover(boxes[:count], neighbor, self.params.cover_iou, capacity)
+
+    def share(self, arrays: Mapping[str, np.ndarray]) -> float:
+        """The share of an image's seeds whose masks are computed."""
+        seeds = self.seeds(arrays)
+        return len(self._fewer(seeds)) / max(len(seeds), 1) or 1.0
+
+    def _fewer(self, seeds: np.ndarray) -> np.ndarray:
+        return seeds if self.most is None else seeds[:: max(1, len(seeds) // self.most)]
 
     def _packed_masks(self, given: StageInput, boxes: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         """(q, 56, 7) uint8, none of them empty."""
@@ -92,6 +111,7 @@ def grabcut_stage(settings: Mapping[str, Any], capacity: int) -> Stage:
     params = replace(GrabcutParams(), settings, STAGE)
     by_others = params.method == PROPOSAL_MASKS
     reads = (contents.PROPOSAL_BOX, contents.PROPOSAL_COUNT, contents.GRAPH_NEIGHBOR)
+    few = ComputeGrabcut(params, MEASURED_BOXES)
     return Stage(
         name=STAGE,
         version=VERSION,
@@ -102,4 +122,5 @@ def grabcut_stage(settings: Mapping[str, Any], capacity: int) -> Stage:
         needs_image=not by_others,
         packages=("numpy", "numba") if by_others else ("numpy", "numba", "opencv-contrib-python-headless"),
         memory=900_000_000,
+        part=Part(few, few.share) if params.method == "opencv" else None,
     )

@@ -23,7 +23,10 @@ DEGREE_IOU = 0.5
 
 @dataclass(frozen=True)
 class IouGraphParams:
-    """neighbors: K, entries per proposal, itself included."""
+    """Whom the graph joins.
+
+    neighbors: K, entries per proposal, itself included.
+    """
 
     neighbors: int = 64
 

@@ -11,8 +11,9 @@ import numpy as np
 from data.boxes import xywh_to_xyxy
 from data.errors import InputError
 from data.files import open_binary
+from data.mat_structure import check_structure
+from data.numbers import identifier
 from data.unpickle import load_plain
-from stages.proposals.mat_structure import check_structure
 
 PICKLE_SUFFIXES = (".pkl", ".pickle")
 VARIABLES = ("proposals", "boxes", "bboxes", "scores", "bboxes_scores", "boxScores", "images")
@@ -120,12 +121,17 @@ def read_pickle(stream: IO[bytes], where: str) -> dict[str, tuple[np.ndarray, np
         corners, ranking = _table(some_boxes, some_scores)
         return (xywh_to_xyxy(corners) if mode == BoxMode.XYWH_ABS else corners), ranking
 
-    return _collected(((_text(i), *rows) for i, *rows in zip(ids, boxes, scores, strict=True)), where, read)
+    try:
+        names = [_name(image_id) for image_id in ids]
+    except ValueError as error:
+        raise InputError(f"{where}: {error}; write the ids of the data set's images") from error
+    return _collected(zip(names, boxes, scores, strict=True), where, read)
 
 
-def _text(image_id: Any) -> str:
-    """An id as text; a number or name may be wrapped in an array of one element."""
-    return str(image_id.item() if isinstance(image_id, np.ndarray) and image_id.size == 1 else image_id)
+def _name(image_id: Any) -> str:
+    """An id as text; a number or name may be wrapped in an array of one element. ValueError for what is no id."""
+    plain = isinstance(image_id, np.generic) or (isinstance(image_id, np.ndarray) and image_id.size == 1)
+    return identifier(image_id.item() if plain else image_id, "ids")
 
 
 def _collected(

@@ -3,9 +3,9 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from pathlib import PurePosixPath
 from typing import TypeVar
 
+from data.names import relative, stem
 from pipeline.spec import ImageFailure
 
 T = TypeVar("T")
@@ -13,7 +13,6 @@ T = TypeVar("T")
 NOT_IN_FILE = "not in file"
 FEW = 3
 """Names of a file that a message shows."""
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".jp2")
 COCO_STEM = re.compile(r"(?:COCO_\w+_)?(\d{12})")
 
 
@@ -50,9 +49,9 @@ def _key(table: Mapping[str, object], image_id: str) -> str | None:
 
 
 def _other_names(key: str) -> set[str]:
-    path = PurePosixPath(key.replace("\\", "/"))
-    path = path.with_suffix("") if path.suffix.lower() in IMAGE_SUFFIXES else path
-    names = {str(path), path.name}
-    if match := COCO_STEM.fullmatch(path.name):
+    path = stem(relative(key))
+    name = path.rpartition("/")[2]
+    names = {path, name}
+    if match := COCO_STEM.fullmatch(name):
         names.add(str(int(match.group(1))))
     return names - {key}

@@ -19,8 +19,8 @@ from data.boxes import xywh_to_xyxy
 from data.errors import InputError
 from data.files import Folder
 from data.json_file import read_json
-from data.json_stream import is_finite_number
 from data.masks import MASK_SIDE, pack, to_box_frame
+from data.numbers import bbox, identifier, number
 from data.rle import RLE
 from pipeline.spec import ImageFailure
 from stages.proposals.files import digest_of_content, digest_of_listing, fitting
@@ -100,15 +100,15 @@ def read_masks(entries: Sequence[Any], size: tuple[int, int]) -> MaskProposals:
     include them; without a `bbox` the mask's own box counts. Masks without a pixel are left out. Raises BadProposals.
     """
     masks, boxes, scores = [], [], []
-    for number, entry in enumerate(entries):
+    for place, entry in enumerate(entries):
         try:
             mask = _mask(entry, size)
             if mask is not None:
                 masks.append(mask)
                 boxes.append(_box(entry, mask))
-                scores.append(_score(entry, number, len(entries)))
+                scores.append(_score(entry, place, len(entries)))
         except ValueError as error:
-            raise BadProposals(f"mask {number} (the first is 0): {error}") from error
+            raise BadProposals(f"mask {place} (the first is 0): {error}") from error
     if not masks:
         raise BadProposals("no masks for this image in the file")
     box, rows = fitting(np.array(boxes), np.array(scores), size)
@@ -129,29 +129,22 @@ def _mask(entry: Any, size: tuple[int, int]) -> RLE | None:
 
 
 def _box(entry: Mapping[str, Any], mask: RLE) -> np.ndarray:
-    own = xywh_to_xyxy(np.asarray(rle_tools.toBbox(mask), np.float64))
-    bbox = entry.get("bbox")
-    if bbox is None or bbox == []:
+    own = xywh_to_xyxy(np.array(rle.box(mask)))
+    if entry.get("bbox") in (None, []):
         return own
-    if not isinstance(bbox, list) or len(bbox) != 4:
-        raise ValueError(f"bbox: {bbox!r:.60} is not [x, y, width, height]")
-    box = xywh_to_xyxy(np.array([_number(value, "bbox") for value in bbox]))
+    box = xywh_to_xyxy(np.array(bbox(entry["bbox"])))
     if np.array_equal(box + np.array([0, 0, 1, 1]), own):
         return own
     if (own[:2] < box[:2] - CONTRADICTION).any() or (own[2:] > box[2:] + CONTRADICTION).any():
-        raise ValueError(f"bbox: {bbox} does not hold its own mask, which spans {own.tolist()} (x0, y0, x1, y1)")
+        stated = entry["bbox"]
+        raise ValueError(f"bbox: {stated} does not hold its own mask, which spans {own.tolist()} (x0, y0, x1, y1)")
     return box
 
 
-def _score(entry: Mapping[str, Any], number: int, count: int) -> float:
+def _score(entry: Mapping[str, Any], place: int, count: int) -> float:
+    """The entry's score; the `place` among `count` ranks those that have none."""
     name = next((name for name in SCORES if entry.get(name) is not None), None)
-    return 1 - number / count if name is None else _number(entry[name], name)
-
-
-def _number(value: Any, name: str) -> float:
-    if not is_finite_number(value) or abs(value) > 1e9:
-        raise ValueError(f"{name}: {value!r:.60} is not a number")
-    return float(value)
+    return 1 - place / count if name is None else number(entry[name], name)
 
 
 class _Place(NamedTuple):
@@ -180,14 +173,23 @@ def _table(url: str, fingerprint: str) -> dict[str, list[Any]]:
             return {str(key): masks for key, masks in content.items()}
         raise InputError(f"{url}: a mapping of image ids to lists of masks is needed; {CURE}")
     masks = _listed(content, url)
+    if not masks:
+        return {}
     if not any(isinstance(mask, Mapping) and "image_id" in mask for mask in masks):
         return {url.replace("\\", "/").rpartition("/")[2][: -len(JSON)]: masks}
-    names = _file_names(content)
+    try:
+        return _by_image(masks, _file_names(content))
+    except ValueError as error:
+        raise InputError(f"{url}: {error}; {CURE}") from error
+
+
+def _by_image(masks: Sequence[Any], names: Mapping[str, str]) -> dict[str, list[Any]]:
+    """Masks by the names of their images; ValueError for one that names none."""
     table: dict[str, list[Any]] = defaultdict(list)
-    for number, mask in enumerate(masks):
+    for place, mask in enumerate(masks):
         if not isinstance(mask, Mapping) or "image_id" not in mask:
-            raise InputError(f"{url}: mask {number} (the first is 0) names no image_id, while others do")
-        image_id = str(mask["image_id"])
+            raise ValueError(f"mask {place} (the first is 0) names no image_id, while others do")
+        image_id = identifier(mask["image_id"], f"mask {place} (the first is 0): image_id")
         table[names.get(image_id, image_id)].append(mask)
     return dict(table)
 
@@ -212,7 +214,7 @@ def _file_names(content: Any) -> dict[str, str]:
     images = content.get("images") if isinstance(content, Mapping) else None
     rows = images if isinstance(images, list) else []
     return {
-        str(row["id"]): str(row["file_name"])
+        identifier(row["id"], "images: id"): str(row["file_name"])
         for row in rows
         if isinstance(row, Mapping) and {"id", "file_name"} <= set(row)
     }

@@ -14,7 +14,13 @@ LARGEST_CAPACITY = 65_536
 
 @dataclass(frozen=True)
 class SelectiveSearchParams:
-    """Method `selective-search`: OpenCV's, in its mode "fast" or "quality", at a long side of `side` pixels at most."""
+    """Method `selective-search`: OpenCV's.
+
+    method: how the proposals are made, or where they come from.
+    mode: OpenCV's "fast" or "quality".
+    max_proposals: n^P, proposals per image.
+    side: long side in pixels at most, at which it works.
+    """
 
     method: Literal["selective-search"] = "selective-search"
     mode: Literal["fast", "quality"] = "quality"
@@ -28,7 +34,11 @@ class SelectiveSearchParams:
 
 @dataclass(frozen=True)
 class FilesParams:
-    """Method `files`: the first `max_proposals` of each image's published proposals."""
+    """Method `files`: published proposals, with --proposals-from.
+
+    method: how the proposals are made, or where they come from.
+    max_proposals: the first so many of each image's proposals.
+    """
 
     method: Literal["files"] = "files"
     max_proposals: int = 2000
@@ -36,7 +46,11 @@ class FilesParams:
 
 @dataclass(frozen=True)
 class MasksParams:
-    """Method `masks`: the first `max_proposals` of each image's masks by any segmenter, with their boxes."""
+    """Method `masks`: masks by any segmenter with their boxes, with --proposals-from.
+
+    method: how the proposals are made, or where they come from.
+    max_proposals: the first so many of each image's masks.
+    """
 
     method: Literal["masks"] = "masks"
     max_proposals: int = 2000

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from stages.proposals.stored import ProposalStore
 
 STAGE = "proposals"
-VERSION = 1
+VERSIONS = {"mcg": 2}
+"""Of the methods; 1 where none is named. 2: scores of `mcg` are probabilities, before they were gains."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def _stage(
 ) -> Stage:
     return Stage(
         name=STAGE,
-        version=VERSION,
+        version=VERSIONS.get(params.method, 1),
         params=params,
         arrays=_arrays(params),
         compute=compute,

@@ -8,6 +8,7 @@ from data.errors import InputError
 from data.parameters import to_plain
 from pdsl.classes import map_class_names
 from pdsl.config.load import config_from_plain, load_config, save_config
+from pdsl.config.shipped import find_config
 from pdsl.config.tree import Config
 
 
@@ -41,6 +42,11 @@ def test_a_base_of_the_command_line_goes_over_the_file_s_bases_and_under_its_key
         ("optimizer: {lr: fast}", [], r"run\.yaml: optimizer\.lr: 'fast' is not of type float"),
         ("steps: 0", [], "steps: 0 is not positive"),
         ("", ["checkpoint_evry=5"], "^unknown key 'checkpoint_evry'; did you mean 'checkpoint_every'"),
+        ("lr: 0.1", [], r"unknown key 'lr'; did you mean 'optimizer\.lr'\?"),
+        ("model: {n_seed: 1}", [], r"unknown key 'model\.n_seed'; did you mean 'model\.mask\.n_seed'\?"),
+        ("capacities: 1", [], "unknown key 'capacities'; known: "),
+        ("max_side: 9", [], r"did you mean 'augment\.max_side' or 'inference\.max_side'\?"),
+        ("base: voc-oficial", [], r"run\.yaml: base: .*none of that name ships.*did you mean 'voc-official'"),
         ("", ["augment.crop=2"], "^augment: crop: 2"),
         ("", ["augment.max_side=1000000"], "^augment: max_side: 1000000 is more than 16384"),
         ("", ["inference.max_side=1000000"], "^inference: max_side: 1000000 is more than 16384"),
@@ -90,6 +96,27 @@ def test_class_names_are_mapped_and_may_not_collide() -> None:
         map_class_names(["cat", "dog"], {"dog": "cat"})
 
 
+def test_a_file_of_the_user_s_builds_on_a_shipped_one(tmp_path: Path) -> None:
+    for base in ("voc-official", "voc-official.yaml"):
+        config = load_config(write(tmp_path / "voc-official.yaml", f"base: {base}\nsteps: 7\n"))
+        assert (config.steps, config.schedule.drops, config.model.detection.smooth_l1_beta) == (7, (35000, 50000), 0.0)
+    deep = load_config(tmp_path / "voc-official.yaml", ["base=backbone/resnet50-ws.yaml"])
+    assert deep.model.backbone.name == "resnet50_ws"
+    write(tmp_path / "demo.yaml", "steps: 8\n")  # a file beside goes over a shipped one of that name
+    assert load_config(write(tmp_path / "run.yaml", "base: demo.yaml\n")).data.max_proposals == 2000
+
+
 @pytest.mark.parametrize("path", sorted(Path(__file__).parents[2].glob("configs/*.yaml")), ids=lambda p: p.name)
 def test_every_shipped_configuration_loads(path: Path) -> None:
     load_config(path, ["model.backbone.weights=weights.pth"])
+
+
+def test_a_configuration_is_a_file_or_a_shipped_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").mkdir()  # a folder of that name is no configuration
+    own = tmp_path / "own.yaml"
+    own.write_text("steps: 3\n")
+    assert find_config(str(own)) == str(own)
+    assert Path(find_config("demo")).name == "demo.yaml"
+    with pytest.raises(InputError, match="did you mean 'voc-official'"):
+        find_config("voc-oficial")

@@ -20,6 +20,7 @@ from tests.data.layouts import voc_xml, write_folder, write_image, write_voc
         ("voc:VOC2012?sbd=/data/sbd", "voc", "VOC2012", "/data/sbd"),
         ("coco:s3://bucket/coco", "coco", "s3://bucket/coco", None),
         ("folder:what?", "folder", "what?", None),
+        ("voc:50% #1?sbd=/a b/c+d%20&e?f", "voc", "50% #1", "/a b/c+d%20&e?f"),
     ],
 )
 def test_good_specs(text: str, scheme: str, place: str, sbd: str | None) -> None:

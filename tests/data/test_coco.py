@@ -27,6 +27,12 @@ def test_records(tmp_path: Path) -> None:
     assert images.records[0].path == str(tmp_path / "val2017" / "000000000139.jpg")
 
 
+def test_the_usual_splits_of_2014_are_the_whole_ones(tmp_path: Path) -> None:
+    for split in ("train2014", "val2014", "minival2014", "valminusminival2014"):
+        spec = write_coco(tmp_path, coco_content(), split)
+    assert default_splits(spec) == ("train2014", "val2014")
+
+
 def test_splits(tmp_path: Path) -> None:
     spec = write_coco(tmp_path, coco_content())
     with pytest.raises(InputError, match="no train or no val split"):
@@ -80,7 +86,7 @@ def _broken(what: str) -> dict[str, Any] | str:
     elif what == "key":
         del content["annotations"][1]["category_id"]
     elif what == "size":
-        del content["images"][0]["height"]
+        content["images"][0]["height"] = -20
     elif what == "captions":
         del content["categories"]
     elif what == "file":
@@ -98,8 +104,8 @@ def _broken(what: str) -> dict[str, Any] | str:
         ("image", "names the unknown image 7"),
         ("category", "unknown category 7"),
         ("key", "an entry of 'annotations' lacks 'category_id'"),
-        ("size", "image 139 lacks a usable 'height'"),
-        ("captions", "no 'images' or no 'categories'"),
+        ("size", "image 139: height, width: -20 and 30 are not the size of an image"),
+        ("captions", "no 'categories' in it; a file of COCO has both"),
         ("file", r"1 images of .* are missing: absent.jpg"),
     ],
 )
@@ -114,7 +120,7 @@ def test_contradictions_name_the_file(tmp_path: Path, what: str, message: str) -
     ("change", "message"),
     [
         ({"bbox": [1, 2]}, "annotation 1 of image 139 cannot be read"),
-        ({"bbox": [1, 2, 3, float("inf")]}, r"annotation 1 of image 139 .*bbox: .* is not \[x, y, width, height\]"),
+        ({"bbox": [1, 2, 3, float("inf")]}, r"annotation 1 of image 139 .*bbox: inf is not a finite number"),
         ({"area": 10**400}, "annotation 1 of image 139 cannot be read"),
         ({"segmentation": {"size": [3, 3], "counts": [9]}}, r"segmentation.size: \[3, 3\] is not the image's"),
         ({"segmentation": {"size": [20, 30], "counts": [9]}}, "whose sum is height x width"),
@@ -122,6 +128,13 @@ def test_contradictions_name_the_file(tmp_path: Path, what: str, message: str) -
         ({"segmentation": {"size": [20, 30], "counts": "0l1"}}, "runs do not cover height x width"),
         ({"segmentation": [[1, 2, 3, 4, 5, float("nan")]]}, "nan is not a finite number"),
         ({"segmentation": [[1, 2, 3, 4, True, 6]]}, "True is not a finite number"),
+        ({"id": 2}, "annotation 2 of image 139 cannot be read .id: another annotation has it"),
+        ({"id": "2"}, "annotation 2 of image 139 cannot be read .id: another annotation has it"),
+        (
+            {"bbox": [12, 3, 22, 8], "segmentation": [[12, 3, 22, 3, 22, 8, 12, 8]]},
+            "bbox: .* is the mask's x0, y0, x1, y1; COCO's order is",
+        ),
+        ({"bbox": [20, 3, 5, 5]}, r"does not touch its own mask, which spans"),
         ({"segmentation": [[0, 0, 1e9, 0, 5, 5]]}, "x 1e.09 lies outside the image of 30 x 20"),
         ({"segmentation": [[0, 0, 5, -9, 5, 5]]}, "y -9 lies outside"),
     ],
@@ -150,3 +163,42 @@ def test_the_stream_equals_the_whole(block: int, polygons: bool, monkeypatch: py
         if not polygons:
             expected["annotations"][0]["segmentation"] = None
         assert collected == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "box", "has_box"),
+    [
+        ({"bbox": [2.5, 3, 10, 5]}, [2.5, 3, 12.5, 8], True),
+        ({"bbox": []}, [2, 3, 12, 8], True),  # that of the mask
+        ({"bbox": None}, [2, 3, 12, 8], True),
+        ({"bbox": [3, 3, 0, 5]}, [3, 3, 3, 8], False),  # COCO's own files hold some: the mask alone counts
+        ({"bbox": [-3, -2, 40, 30]}, [-3, -2, 37, 28], True),  # amodal, over the border
+        ({"segmentation": [[[2, 3], [12, 3], [12, 8], [2, 8]]]}, [2.5, 3, 12.5, 8], True),
+        ({"segmentation": [[2, 3], [12, 3], [12, 8], [2, 8]]}, [2.5, 3, 12.5, 8], True),
+    ],
+)
+def test_boxes_of_the_truth(tmp_path: Path, change: dict[str, Any], box: list[float], has_box: bool) -> None:
+    content = coco_content()
+    content["annotations"][0] |= {"segmentation": [[2, 3, 12, 3, 12, 8, 2, 8]]} | change
+    found = load_truth(write_coco(tmp_path, content), "val2017")[0].objects[0]
+    assert (found.box.tolist(), found.has_box) == (box, has_box)
+    assert found.mask is not None and rle.decode(found.mask).sum() == 50
+
+
+@pytest.mark.parametrize(
+    ("bbox", "message"),
+    [
+        ([3, 3, 0, 5], "encloses nothing"),
+        ([40, 3, 5, 5], "lies outside the image of 30 x 20"),
+        ([1e308, 3, 1e308, 5], "is too large"),
+        ([3, 3, -4, 5], "negative width"),
+        ([3, 3, float("nan"), 5], "nan is not a finite number"),
+        ("3 3 4 5", "is not .x, y"),
+        (None, "None is not .x, y"),
+    ],
+)
+def test_boxes_that_are_none_name_the_annotation(tmp_path: Path, bbox: Any, message: str) -> None:
+    content = coco_content()
+    content["annotations"][0] |= {"segmentation": None, "bbox": bbox}
+    with pytest.raises(InputError, match=f"annotation 1 of image 139 cannot be read .bbox: .*{message}"):
+        load_truth(write_coco(tmp_path, content), "val2017")

@@ -26,10 +26,18 @@ def test_records(tmp_path: Path) -> None:
 
 def test_labels_separated_by_spaces_and_names_with_spaces(tmp_path: Path) -> None:
     spec = write_folder(tmp_path, "\ufeffImage,Labels\nimages/a.jpg,cat dog\nb.jpg,traffic light\n", ["a.jpg", "b.jpg"])
-    assert load_images(spec, "all").class_names == ("cat", "dog", "light", "traffic")
+    images = load_images(spec, "all")
+    assert images.class_names == ("cat", "dog", "light", "traffic")
+    assert "blanks separate labels: line 2 is read as cat, dog; for names that hold blanks" in images.notes[0]
     (tmp_path / "classes.txt").write_text("traffic light\ndog\ncat\n")
     images = load_images(spec, "all")
-    assert [r.label for r in images.records] == [(1, 2), (0,)]
+    assert [r.label for r in images.records] == [(1, 2), (0,)] and not images.notes
+
+
+@pytest.mark.parametrize("cell", ["", "[]", "set()", "{}", '"[]"'])
+def test_cells_without_labels(tmp_path: Path, cell: str) -> None:
+    spec = write_folder(tmp_path, f"image,labels\na.jpg,dog\nb.jpg,{cell}\n", ["a.jpg", "b.jpg"])
+    assert [r.label for r in load_images(spec, "all").records] == [(0,), ()]
 
 
 def test_split_column(tmp_path: Path) -> None:
@@ -40,6 +48,21 @@ def test_split_column(tmp_path: Path) -> None:
     assert [r.id for r in load_images(spec, "train").records] == ["a", "c"]
     assert load_images(spec, "val").class_names == ("cat", "dog")  # the same classes in every split
     assert len(load_images(spec, "all")) == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("training", "validation"), ("training", "validation")),
+        (("Train", "Valid"), ("Train", "Valid")),
+        (("train", "test"), ("train", "test")),
+        (("train", "dev"), ("train", "dev")),
+        (("train", "mine"), ("all", "all")),
+    ],
+)
+def test_usual_splits_by_any_spelling(tmp_path: Path, names: tuple[str, str], expected: tuple[str, str]) -> None:
+    csv = f"image,labels,split\na.jpg,cat,{names[0]}\nb.jpg,dog,{names[1]}\n"
+    assert default_splits(write_folder(tmp_path, csv, ["a.jpg", "b.jpg"])) == expected
 
 
 def test_images_beside_the_list_and_other_files(tmp_path: Path) -> None:
@@ -74,13 +97,35 @@ def test_a_broken_image_is_listed_with_size_zero(tmp_path: Path) -> None:
         ("image,labels\n\nabsent.jpg,cat\n", "line 3: no image .*absent.jpg"),
         ("image,labels\na.jpg,cat\na.jpg,dog\n", "line 3: image 'a' is already on line 2"),
         ("image,labels\na.jpg,cat\na.png,cat\nb.jpg,cat\n", "line 3: image 'a' is already on line 2"),
-        ("image,labels\na.jpg,cat\n", r"2 images of .*images are not listed: a.png, b.jpg"),
         ("image,labels\na.jpg,\na.png,\nb.jpg,\n", "no image has a label|already on line"),
         ("image,labels,split\na.jpg,cat,\n", "line 2: the split is empty"),
+        ("image,labels\n,cat\n", "line 2: the image is empty"),
+        ("image,labels\na,cat\n", r"line 2: no image .*images/a; which is it, a.jpg or a.png\?"),
+        ("image,labels\nc.jpg,cat\n", r"line 2: no image .*images/c.jpg; which is it, sub/c.jpg\?"),
+        ("image,labels\na.jpg,cat\na.png,cat\n", "line 3: image 'a' is already on line 2; as a.jpg: rename one"),
+        ("image,labels\na.jpg,Dog\nb.jpg,dog\n", r"labels 'Dog' \(line 2\) and 'dog' \(line 3\) differ only in case"),
+        ("image,labels\na.jpg,red cat;x\nb.jpg,redcat;x\n", "differ only in case, blanks or hyphens"),
+        ("image,labels\na.jpg,red_cat;x\nb.jpg,red-cat;x\n", "differ only in case, blanks or hyphens"),
+        ("image,labels\na.jpg,1.0\nb.jpg,1;2\n", r"labels '1.0' \(line 2\) and '1' \(line 3\) differ"),
+        ("image,labels\na.jpg,red cat\nb.jpg,redcat\n", "line 2: is 'red cat' the class 'redcat', or several"),
+        ("image,labels\na.jpg,cat & dog\nb.jpg,dog\n", "line 2: label '&' is not the name of a class"),
+        ('image,labels\na.jpg,"{""cat"": 1}"\nb.jpg,dog\n', "line 2: label '{\"cat\": 1}' is not the name of a class"),
+        ('image,labels\na.jpg,"[""cat"", ""dog"\nb.jpg,dog\n', "line 2: label '\\[\"cat\"' is not the name of a class"),
+        ("image,labels\na.jpg,-\nb.jpg,dog\n", "line 2: label '-' is not the name of a class"),
+        ("image,labels\na.jpg,a\x07\nb.jpg,dog\n", r"line 2: label 'a\\x07' is not the name of a class"),
+        ("image,labels\na.jpg,c\0\nb.jpg,dog\n", "holds zero bytes, as UTF-16 without its mark does; save it"),
+        *(
+            (f"image,labels\na.jpg,cat;x\nb.jpg,cat{joint}x\n", "line 3: .*separates labels with")
+            for joint in ("/", " + ", "&", ":", "-", "_", "\N{FULLWIDTH COMMA}", "、", "\N{FULLWIDTH SEMICOLON}")
+        ),
+        ("image,labels\na.jpg,cat\nb.jpg,nan\n", "line 3: label 'nan' looks like a missing value"),
+        ('image,labels\na.jpg,cat;dog\nb.jpg,"dog,cat"\n', "line 3: 'dog,cat' separates labels with ','"),
+        ("image,labels,split\na.jpg,cat,Train\nb.jpg,cat,train\n", r"splits 'Train' \(line 2\) and 'train'"),
+        ('image,labels\na.jpg,"cat\nb.jpg,dog\n', "ends on line 3 goes over several lines; close its quote"),
     ],
 )
 def test_mistakes_name_file_and_line(tmp_path: Path, csv: str, message: str) -> None:
-    spec = write_folder(tmp_path, csv, ["a.jpg", "a.png", "b.jpg"])
+    spec = write_folder(tmp_path, csv, ["a.jpg", "a.png", "b.jpg", "sub/c.jpg"])
     with pytest.raises(InputError, match=message) as error:
         load_images(spec, "all")
     assert "labels.csv" in str(error.value)
@@ -109,3 +154,97 @@ def test_an_object_store(tmp_path: Path) -> None:
     images = load_images("folder:memory://bucket/set", "all")
     assert images.records[0].path == "memory://bucket/set/images/b/a.jpg"
     assert images.records[0].size == (20, 30)
+
+
+@pytest.mark.parametrize(
+    "csv",
+    [
+        "image,labels\na.jpg,red cat;dog\nb.jpg,dog\n",
+        'image,labels\na.jpg,"red cat,dog"\nb.jpg,dog\n',
+        'image,labels\na.jpg,"dog, red  cat"\nb.jpg,dog\n',
+        "image,labels\na.jpg,red cat|dog\nb.jpg,dog\n",
+        "image,labels\na.jpg,red cat\tdog\nb.jpg,dog\n",
+        'image,labels\na.jpg,"[""red cat"", ""dog""]"\nb.jpg,"[""dog""]"\n',
+        "image,labels\na.jpg,\"['red cat', 'dog']\"\nb.jpg,['dog']\n",
+        "image,labels\na.jpg,['red cat' 'dog']\nb.jpg,dog\n",  # numpy's
+        'image,labels\na.jpg,"[red cat, dog]"\nb.jpg,[dog]\n',
+        "image;labels\na.jpg;red cat,dog\nb.jpg;dog\n",
+        "image,labels,,\na.jpg,red cat;dog,\nb.jpg,dog\n",  # empty columns of a spreadsheet
+        'image;labels\na.jpg;"red cat;dog"\nb.jpg;dog\n',
+        "sep=;\nimage;labels\na.jpg;red cat,dog\nb.jpg;dog\n",
+        "image\tlabels\na.jpg\tred cat;dog\nb.jpg\tdog\n",
+        "image|labels\na.jpg|red cat;dog\nb.jpg|dog\n",
+        '\r\n"Image","Labels"\r\n"a.jpg","red\u00a0cat;dog"\r\n"b.jpg","dog"\r\n',
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_separators_of_columns_and_labels(tmp_path: Path, csv: str, encoding: str) -> None:
+    spec = write_folder(tmp_path, "", ["a.jpg", "b.jpg"])
+    (tmp_path / "labels.csv").write_bytes(csv.encode(encoding))
+    images = load_images(spec, "all")
+    assert images.class_names == ("dog", "red cat")
+    assert [r.label for r in images.records] == [(0, 1), (0,)]
+
+
+def test_another_encoding_names_the_line_and_the_cure(tmp_path: Path) -> None:
+    spec = write_folder(tmp_path, "", ["a.jpg"])
+    (tmp_path / "labels.csv").write_bytes("image,labels\na.jpg,vélo\n".encode("cp1252"))
+    with pytest.raises(InputError, match=r"labels.csv: line 2: not UTF-8 text; save it as 'CSV UTF-8'"):
+        load_images(spec, "all")
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "expected"),
+    [
+        (["Dog", "dog"], "Dog\ndog\n", [(0,), (1,)]),
+        (["none", "dog"], "dog\nnone\n", [(1,), (0,)]),
+        (["screw, flat", "screw"], "screw\nscrew, flat\n", [(1,), (0,)]),
+        (["ve\u0301lo", "v\u00e9lo"], "v\u00e9lo\n", [(0,), (0,)]),
+        (["ve\u0301lo", "v\u00e9lo"], None, [(0,), (0,)]),
+        (["1", "02"], None, [(1,), (0,)]),
+    ],
+)
+def test_names_of_classes(tmp_path: Path, labels: list[str], classes: str | None, expected: list[object]) -> None:
+    csv = "image,labels\n" + "".join(f'{k}.jpg,"{label}"\n' for k, label in enumerate(labels))
+    spec = write_folder(tmp_path, csv, ["0.jpg", "1.jpg"])
+    if classes is not None:
+        (tmp_path / "classes.txt").write_text(classes)
+    assert [r.label for r in load_images(spec, "all").records] == expected
+
+
+@pytest.mark.parametrize(
+    ("image", "file"),
+    [
+        ("./a.jpg", "a.jpg"),
+        ("images/sub/a.jpg", "sub/a.jpg"),
+        ("sub\\a.jpg", "sub/a.jpg"),
+        ("images/a.jpg", "images/a.jpg"),  # below images/ once more
+        ("a.JPG", "a.jpg"),
+        ("a", "a.jpg"),
+        ("e\u0301.jpg", "\u00e9.jpg"),
+        ("my photo #1 100%.jpg", "my photo #1 100%.jpg"),
+    ],
+)
+def test_how_rows_write_an_image(tmp_path: Path, image: str, file: str) -> None:
+    spec = write_folder(tmp_path, f"image,labels\n{image},cat\n", [file])
+    (record,) = load_images(spec, "all").records
+    assert (record.path, record.id) == (str(tmp_path / "images" / file), file.removesuffix(".jpg"))
+
+
+@pytest.mark.parametrize("file", ["a.jfif", "a.heic", "a", "a.jpg~", "sub.v2/a"])
+def test_a_listed_file_is_taken_whatever_its_suffix(tmp_path: Path, file: str) -> None:
+    spec = write_folder(tmp_path, f"image,labels\n{file},cat\n", ["b.jpg"])
+    (tmp_path / "images" / file).parent.mkdir(exist_ok=True)
+    (tmp_path / "images" / "b.jpg").rename(tmp_path / "images" / file)
+    (record,) = load_images(spec, "all").records
+    assert record.size == (20, 30) and record.path == str(tmp_path / "images" / file)
+
+
+def test_images_that_are_not_listed_are_left_out_and_counted(tmp_path: Path) -> None:
+    spec = write_folder(tmp_path, "image,labels\na.jpg,cat\n", ["a.jpg", "b.jpg", "sub/c.png"])
+    for name in ("a.json", "._a.jpg", "Thumbs.db"):
+        (tmp_path / "images" / name).write_text("beside")
+    images = load_images(spec, "all")
+    assert len(images) == 1
+    place = tmp_path / "images"
+    assert images.notes == (f"{place}: 2 images are not listed in labels.csv and left out: b.jpg, sub/c.png",)

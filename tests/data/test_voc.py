@@ -6,6 +6,7 @@ import fsspec
 import numpy as np
 import pytest
 import scipy.io
+from PIL import Image
 
 from data import rle
 from data.catalog import default_splits, load_images, splits_of
@@ -52,6 +53,15 @@ def test_records(root: Path) -> None:
     assert first.size == (20, 30)
     assert [CLASSES[c] for c in first.label] == ["cat", "dog"]  # difficult ones are present, parts are not classes
     assert empty.label == ()
+
+
+def test_class_names_in_other_characters_and_blanks(root: Path) -> None:
+    (root / "classes.txt").write_text("ve\u0301lo\ntraffic light\n")
+    xml = voc_xml([("v\u00e9lo", CAT[1], False), (" traffic  light\n", CAT[1], False)])
+    (root / "Annotations" / "a.xml").write_text(xml)
+    (root / "ImageSets" / "Main" / "train.txt").write_text("a\n")
+    images = load_images(f"voc:{root}", "train")
+    assert images.class_names == ("v\u00e9lo", "traffic light") and images.records[0].label == (0, 1)
 
 
 def test_other_class_names_and_a_size_from_the_header(root: Path) -> None:
@@ -118,7 +128,7 @@ def test_truth_boxes_become_zero_based_and_half_open(root: Path) -> None:
     truth = load_truth(f"voc:{root}", "train")
     cat, dog = truth[0].objects
     assert cat.box.tolist() == [1, 2, 10, 12]
-    assert cat.box.dtype == np.float32
+    assert cat.box.dtype == np.float64
     assert (cat.difficult, dog.difficult) == (False, True)
     assert not truth[0].has_masks and cat.mask is None
     assert truth[1].objects == ()
@@ -209,3 +219,171 @@ def test_an_object_store(root: Path) -> None:
     assert remote.records[0].path == "memory://bucket/voc/JPEGImages/a.jpg"
     assert decode_record(remote.records[0], exif=False).shape == (20, 30, 3)
     assert len(load_truth("voc:memory://bucket/voc", "train")[0].objects) == 2
+
+
+@pytest.mark.parametrize(
+    ("side_file", "chosen"),
+    [
+        ("a.json", "a.jpg"),  # labelme
+        ("a.xml", "a.jpg"),
+        ("a.png", "a.jpg"),  # a mask
+        ("a.jpg.bak", "a.jpg"),
+        (".a.jpg.swp", "a.jpg"),
+    ],
+)
+def test_files_beside_an_image_do_not_replace_it(root: Path, side_file: str, chosen: str) -> None:
+    (root / "JPEGImages" / side_file).write_bytes(b"no image")
+    assert load_images(f"voc:{root}", "train").records[0].path == str(root / "JPEGImages" / chosen)
+
+
+def test_the_annotation_names_one_of_two_files(root: Path) -> None:
+    write_image(root / "JPEGImages" / "a.png")
+    xml = voc_xml([CAT]).replace("<annotation>", "<annotation><filename>images\\a.png</filename>")
+    (root / "Annotations" / "a.xml").write_text(xml)
+    assert load_images(f"voc:{root}", "train").records[0].path == str(root / "JPEGImages" / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("my cat.jpg", "my cat"),
+        ("my cat.jpg", "my cat.jpg"),
+        ("my cat.jpg", "my cat  1"),
+        ("my cat 1.jpg", "my cat 1"),
+        ("x.jpg", "x -1"),
+        ("x.jpg", "x some remark"),
+        ("x.jpg", "JPEGImages/x.jpg"),
+        ("x.jpg", "/JPEGImages/x.jpg /SegmentationClassAug/x.png"),  # DeepLab
+        ("x.jpg", "data\\VOC\\JPEGImages\\x.jpg"),
+        ("50% #1.jpg", "50% #1"),
+        ("\u00e9.jpg", "e\u0301"),
+        ("sub/x.jpg", "sub/x"),
+        ("X.JPG", "x"),
+        ("v1.2.jpg", "v1.2"),
+    ],
+)
+def test_how_lists_write_an_image(root: Path, file: str, line: str) -> None:
+    image_id = file.removesuffix(".jpg").removesuffix(".JPG")
+    write_image(root / "JPEGImages" / file)
+    path = root / "Annotations" / f"{image_id}.xml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(voc_xml([CAT]))
+    (root / "ImageSets" / "Main" / "t1_train.txt").write_text(f"{line}\n")
+    (record,) = load_images(f"voc:{root}", "t1_train").records
+    assert (record.id, record.path) == (image_id, str(root / "JPEGImages" / file))
+    assert len(load_truth(f"voc:{root}", "t1_train")[0].objects) == 1
+
+
+def test_lists_of_a_class_are_those_of_known_classes(root: Path) -> None:
+    for name in ("farm_train", "cow_val", "seen_test"):
+        (root / "ImageSets" / "Main" / f"{name}.txt").write_text("a\n")
+    assert splits_of(f"voc:{root}")[:4] == ["farm_train", "seen_test", "train", "trainval"]
+    (root / "classes.txt").write_text("cat\ndog\nfarm\n")
+    assert splits_of(f"voc:{root}")[:2] == ["seen_test", "train"]
+
+
+def test_a_list_of_test_images(root: Path) -> None:
+    write_image(root / "JPEGImages" / "t.jpg", (7, 9))
+    (root / "ImageSets" / "Main" / "test.txt").write_text("t\n")
+    (record,) = load_images(f"voc:{root}", "test").records
+    assert (record.label, record.size) == ((), (7, 9))
+    with pytest.raises(InputError, match="no image of split 'test' is annotated"):
+        load_truth(f"voc:{root}", "test")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("<xmin>2<", "<xmin>nan<", r"object 1: xmin nan, ymin 3"),
+        ("<xmin>2<", "<xmin>1e999<", r"object 1: xmin 1e999"),
+        ("<xmin>2<", "<xmin>ten<", r"object 1: xmin ten, ymin 3"),
+        ("<xmin>2</xmin>", "", r"object 1: xmin is missing"),
+        ("<xmax>10<", "<xmax>1<", r"object 1: xmin 2, ymin 3, xmax 1, ymax 12"),
+        ("<ymax>12<", "<ymax>2<", r"object 1: .* ymax 2"),
+        (
+            "<xmin>2</xmin><ymin>3</ymin><xmax>10<",
+            "<xmin>31</xmin><ymin>3</ymin><xmax>40<",
+            "object 1: .* outside the image of 30 x 20",
+        ),
+    ],
+)
+def test_boxes_that_are_none_name_object_and_side(root: Path, old: str, new: str, message: str) -> None:
+    xml = (root / "Annotations" / "a.xml").read_text()
+    assert old in xml
+    (root / "Annotations" / "a.xml").write_text(xml.replace(old, new, 1))
+    with pytest.raises(InputError, match=rf"a.xml: an object 'cat' has no usable bndbox \({message}"):
+        load_truth(f"voc:{root}", "train")
+
+
+@pytest.mark.parametrize(
+    ("text", "difficult"), [("1", True), (" 1\n", True), ("true", True), ("0", False), ("", False), ("False", False)]
+)
+def test_how_tools_write_difficult(root: Path, text: str, difficult: bool) -> None:
+    xml = voc_xml([CAT]).replace("<difficult>0<", f"<difficult>{text}<")
+    (root / "Annotations" / "a.xml").write_text(xml)
+    assert load_truth(f"voc:{root}", "train")[0].objects[0].difficult is difficult
+
+
+def test_difficult_is_a_truth_value(root: Path) -> None:
+    (root / "Annotations" / "a.xml").write_text(voc_xml([CAT]).replace("<difficult>0<", "<difficult>maybe<"))
+    with pytest.raises(InputError, match=r"a.xml: object 1 'cat': difficult is 'maybe'; write 0 or 1"):
+        load_truth(f"voc:{root}", "train")
+
+
+def test_a_namespace_hides_no_object(root: Path) -> None:
+    xml = voc_xml([CAT]).replace("<annotation>", '<annotation xmlns="urn:x">')
+    (root / "Annotations" / "a.xml").write_text(xml)
+    assert load_images(f"voc:{root}", "train").records[0].label == (CLASSES.index("cat"),)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("<object>", "<list><object>", "objects within other elements"),
+        ("<name>cat</name>", "", "an object has no name; write its class"),
+        ("<name>cat</name>", "<name> </name>", "an object has no name"),
+    ],
+)
+def test_objects_that_would_not_be_seen(root: Path, old: str, new: str, message: str) -> None:
+    xml = voc_xml([CAT]).replace(old, new)
+    if "<list>" in new:
+        xml = xml.replace("</object>", "</object></list>")
+    (root / "Annotations" / "a.xml").write_text(xml)
+    with pytest.raises(InputError, match=f"a.xml: {message}"):
+        load_images(f"voc:{root}", "train")
+
+
+def test_another_xml_is_no_annotation(root: Path) -> None:
+    (root / "Annotations" / "a.xml").write_text("<html><body/></html>")
+    with pytest.raises(InputError, match=r"a.xml: no VOC annotation: its root is 'html', not 'annotation'"):
+        load_images(f"voc:{root}", "train")
+
+
+@pytest.mark.parametrize("size", ["nan", "inf", "1e400", "-5", "0", "wide", "9e9", ""])
+def test_a_size_that_is_none_is_the_header_s(root: Path, size: str) -> None:
+    xml = voc_xml([CAT]).replace("<width>30<", f"<width>{size}<")
+    (root / "Annotations" / "a.xml").write_text(xml)
+    assert load_images(f"voc:{root}", "train").records[0].size == (20, 30)
+
+
+def test_numbers_of_16_bits_are_not_wrapped(root: Path) -> None:
+    instance = np.full((20, 30), 257, np.uint16)
+    write_segmentation(root, "a", instance % 256, instance % 256)
+    Image.fromarray(instance).save(root / "SegmentationObject" / "a.png")
+    with pytest.raises(InputError, match=r"SegmentationObject/a.png: holds 257; expected palette indices of 8 bits"):
+        load_truth(f"voc:{root}", "train")
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ({"Segmentation": np.full((20, 30), 3), "Categories": np.array([1, 2])}, "the instance 3, Categories 2 of"),
+        ({"Segmentation": np.zeros((20, 30))}, "not an SBD instance annotation"),
+        ({"Segmentation": "x", "Categories": [1]}, "not an SBD instance annotation"),
+        ({"Segmentation": np.zeros((20, 30)), "Categories": [21]}, "category outside"),
+    ],
+)
+def test_sbd_files_that_contradict_themselves(root: Path, sbd: Path, record: object, message: str) -> None:
+    scipy.io.savemat(sbd / "inst" / "d.mat", {"GTinst": record})
+    with pytest.raises(InputError, match=rf"d.mat: .*{message}"):
+        load_truth(f"voc:{root}", "sbd-train")

@@ -109,30 +109,6 @@ def test_export_agrees_with_the_image_labels(scenes: Path, run_folder: Path, tmp
     assert all(a["area"] > 0 and coco.annToMask(a).sum() == a["area"] for a in coco.anns.values())
 
 
-def test_predict_goes_on_after_a_broken_file(
-    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """EXIF orientation 6 turns a 60 x 40 picture upright: 40 x 60."""
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.new("RGB", (60, 40), (90, 160, 90)).save(tmp_path / "good.jpg", exif=exif)
-    (tmp_path / "bad.jpg").write_bytes(b"no picture")
-    monkeypatch.setattr(predict, "proposal_stage", lambda trained, method: stages()[0])
-    files = [str(tmp_path / name) for name in ("bad.jpg", "good.jpg", "missing.jpg")]
-    assert predict.run(run=str(run_folder), images=files, out=str(tmp_path / "out")) == 3
-    said = capsys.readouterr().err
-    assert "bad.jpg: not an image" in said and "missing.jpg: file not found" in said
-    with Image.open(tmp_path / "out" / "good.png") as picture:
-        assert picture.height == 1.5 * picture.width
-    rows = json.loads((tmp_path / "out" / "predictions.json").read_text())
-    assert rows and {row["image_id"] for row in rows} == {"good"}
-    assert rows[0]["segmentation"]["size"] == [60, 40]
-
-
-def test_names_of_pictures() -> None:
-    assert predict.picture_names(["a/x.jpg", "b/x.png", "y.jpg"]) == ["x", "x-2", "y"]
-
-
 def test_predict_makes_proposals_as_the_runs_store(scenes: Path, run_folder: Path, tmp_path: Path) -> None:
     images = load_images(f"voc:{scenes / 'data'}", "val")
     store = create_or_open(str(tmp_path / "s.zarr"), images)
@@ -263,17 +239,3 @@ def test_an_untrained_model_is_not_the_trained_one_retold(run_folder: Path) -> N
 def test_settings_without_sense(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         InferenceConfig(**values)
-
-
-@pytest.mark.parametrize(
-    ("paths", "names"),
-    [
-        (["/a/x/1.jpg", "/a/y/2.jpg"], ["1.jpg", "2.jpg"]),
-        (["/a/x/1.jpg", "/a/y/1.jpg", "/a/y/2.jpg"], ["x/1.jpg", "y/1.jpg", "y/2.jpg"]),
-        (["/a/1.jpg", "/a/y/1.jpg"], ["1.jpg", "y/1.jpg"]),
-        (["s3://b/x/1.jpg", "s3://b/y/1.jpg"], ["x/1.jpg", "y/1.jpg"]),
-        ([], []),
-    ],
-)
-def test_export_tells_files_of_one_name_apart(paths: list[str], names: list[str]) -> None:
-    assert export.file_names(paths) == names

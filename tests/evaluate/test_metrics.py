@@ -14,11 +14,13 @@ from pycocotools.cocoeval import COCOeval
 
 from data.records import ImageList, ImageRecord
 from data.truth import ImageTruth, TruthObject
+from pdsl.evaluate.evaluation_set import read_evaluation_set
 from pdsl.evaluate.metrics import coco_metrics
 from pdsl.evaluate.protocols import PROTOCOLS
 from pdsl.evaluate.results import from_coco
 from pdsl.evaluate.summary import evaluate_predictions
 from pdsl.evaluate.targets import ImageTargets
+from tests.data.layouts import write_image
 from tests.evaluate.makers import detection, image_truth, truth_object
 
 CLASSES = ("cat", "dog", "bird")
@@ -155,6 +157,32 @@ def test_equals_plain_pycocotools_on_real_annotations(shared: Path, kind: str) -
     names = ("AP", "AP50", "AP75", "APs", "APm", "APl")
     assert [metrics[name] for name in names] == pytest.approx([100 * v for v in plain], abs=1e-4)
     assert 5 < metrics["AP"] < 95  # the perturbation leaves something to measure
+
+
+def test_an_iou_just_at_a_threshold_counts_as_in_plain_pycocotools(tmp_path: Path) -> None:
+    """Boxes of one decimal, each found by half of it: neither float32 nor x + width - x may decide."""
+    boxes = [[round(0.1 * k, 1), 3.7, round(10.3 + 0.7 * k, 1), 20.9] for k in range(30)]
+    annotations = {
+        "images": [{"id": k, "file_name": f"{k}.jpg", "height": 80, "width": 90} for k in range(30)],
+        "categories": [{"id": 0, "name": "cat"}],
+        "annotations": [
+            {"id": k + 1, "image_id": k, "category_id": 0, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
+            for k, box in enumerate(boxes)
+        ],
+    }
+    rows = [
+        {"image_id": k, "category_id": 0, "score": 0.9 - 0.01 * k, "bbox": [box[0], box[1], box[2] / 2, box[3]]}
+        for k, box in enumerate(boxes)
+    ]
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "instances_val.json").write_text(json.dumps(annotations))
+    for k in range(30):
+        write_image(tmp_path / "val" / f"{k}.jpg", (80, 90))
+    given = read_evaluation_set(f"coco:{tmp_path}", "val", None)
+    found = coco_metrics(from_coco(rows, given.images, "rows"), given.truth, ("cat",))["box"]
+    plain = _plain(annotations, rows, "bbox")
+    assert 0.2 < plain[1] < 1  # pycocotools itself rounds some of them down
+    assert [found["AP"], found["AP50"], found["APs"]] == pytest.approx([100 * plain[k] for k in (0, 1, 3)], abs=1e-4)
 
 
 def _perturbed(annotations: dict[str, Any], kind: str) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """COCO results files: what is written is read again, what is wrong is named."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,9 @@ def test_an_empty_box_beside_a_mask_and_a_byte_order_mark_are_taken(tmp_path: Pa
         ({"image_id": 7}, "image_id: 7 is not an image of coco:here val, whose ids look like '139'"),
         ({"category_id": 0}, "category_id: 0 is not a class"),
         ({"category_id": "dog"}, "category_id: 'dog'"),
+        ({"category_id": True}, "category_id: True"),
+        ({"image_id": 139.5}, "image_id: 139.5 is not an image"),
+        ({"image_id": [139]}, "image_id: [139] is not an image"),
         ({"score": "high"}, "score: 'high' is not a finite number"),
         ({"score": float("nan")}, "score: nan"),
         ({"score": 10**400}, "is not a finite number"),
@@ -157,3 +161,10 @@ def test_pasting_interpolates_between_cells() -> None:
 def test_filled_boxes() -> None:
     thin = Prediction("139", 0, 0.5, np.array([10, 10, 20, 20]), box_mask(np.array([10, 10, 12, 12]), SIZE))
     assert rle.decode(fill_boxes([thin], {"139": SIZE})[0].mask).sum() == 100
+
+
+@pytest.mark.parametrize("kind", [int, float, str])
+def test_ids_in_any_writing_are_those_of_the_annotations(kind: Callable[[int], object]) -> None:
+    row = {**GOOD, "image_id": kind(139), "category_id": kind(17)}
+    (found,) = from_coco([row], image_list(["139"]), "rows")
+    assert (found.image_id, found.class_id) == ("139", 1)

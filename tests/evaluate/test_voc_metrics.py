@@ -20,6 +20,13 @@ def test_area_under_curve_and_eleven_points_by_hand() -> None:
     assert eleven_point(precision, recall) == pytest.approx((6 + 5 * 2 / 3) / 11)
 
 
+@pytest.mark.parametrize(("hits", "points"), [(1, 2), (2, 3), (3, 3), (5, 6), (6, 6), (7, 7), (8, 9), (10, 11)])
+def test_eleven_points_where_recall_is_just_a_tenth(hits: int, points: int) -> None:
+    """The devkit compares with multiples of the number 0.1: 3 * 0.1 > 3 / 10, and so it is for 6 and 7."""
+    precision, recall = np.ones(hits), np.arange(1, hits + 1) / 10
+    assert eleven_point(precision, recall) == pytest.approx(points / 11)
+
+
 def test_nothing_found() -> None:
     empty = np.zeros(0)
     assert area_under_curve(empty, empty) == 0

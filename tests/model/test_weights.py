@@ -1,6 +1,7 @@
 """Weights of all origins land where they belong, with their pixel format; a wrong file is refused with a report."""
 
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +197,96 @@ def test_real_vgg16_weights(shared: Path) -> None:
     model = model_with("vgg16", weights="x", freeze="stem")
     report = load_backbone_weights(model, str(shared / "weights" / "vgg16_features_imagenet_fp16.pth"))
     assert len(report.matched) == 26 and not report.missing
+
+
+def detectron2_name(name: str) -> str | None:
+    """What detectron2 and the release call an array of this model's ResNet or box head: written from their modules."""
+    if name.startswith("box_head."):
+        return f"roi_heads.{name}"
+    if not name.startswith(("backbone.stem.", "backbone.body.")):
+        return None
+    name = name.replace("backbone.body.", "backbone.").replace("shortcut.conv.", "shortcut.")
+    name = name.replace("shortcut.bn.", "shortcut.norm.")
+    return re.sub(r"\.bn(\d)\.", r".conv\1.norm.", name)
+
+
+@pytest.mark.parametrize(("name", "prefix"), [("resnet18_ws", "backbone."), ("resnet50_ws", "")])
+def test_detectron2_file(tmp_path: Path, name: str, prefix: str) -> None:
+    """All arrays of backbone and box head, with running statistics; a whole detector's file or the backbone's alone."""
+    model = model_with(name)
+    generator = torch.Generator().manual_seed(0)
+    given = {key: torch.rand(v.shape, generator=generator) for key, v in model.state_dict().items()}
+    named = {detectron2_name(key): value for key, value in given.items()}
+    arrays = {k.removeprefix("backbone.") if not prefix else k: v for k, v in named.items() if k}
+    torch.save({"model": arrays | {"roi_heads.box_predictor.cls.weight": torch.zeros(3, 6)}}, tmp_path / "d.pth")
+    report = load_backbone_weights(model, str(tmp_path / "d.pth"))
+    assert report.missing == report.mismatched == () and report.left_over == ("roi_heads.box_predictor.cls.weight",)
+    state = model.state_dict()
+    assert all(torch.equal(state[key], value) for key, value in given.items() if detectron2_name(key))
+    assert "backbone.res4.0.conv2.norm.running_var" in named and "backbone.stem.conv3.weight" in named
+    assert model.backbone.pixels.mean.flatten().tolist() == pytest.approx(CAFFE.mean)
+    assert model.backbone.frozen == "all"
+
+
+def test_detectron2_vgg(tmp_path: Path) -> None:
+    """plain1 to plain5 of two, two and three times three convolutions, in torchvision's order."""
+    arrays = vgg_arrays()
+    names = [f"backbone.plain{b}.0.conv{c}" for b, n in enumerate((2, 2, 3, 3, 3), 1) for c in range(1, n + 1)]
+    places = sorted({int(key.split(".")[1]) for key in arrays})
+    kinds = ("weight", "bias")
+    renamed = {f"{n}.{k}": arrays[f"features.{p}.{k}"] for n, p in zip(names, places, strict=True) for k in kinds}
+    torch.save(renamed, tmp_path / "v.pth")
+    torch.save(arrays, tmp_path / "t.pth")
+    models = [model_with("vgg16") for _ in range(2)]
+    for model, file in zip(models, ("v.pth", "t.pth"), strict=True):
+        assert load_backbone_weights(model, str(tmp_path / file)).missing == ()
+    ours, theirs = (dict(model.backbone.body.state_dict()) for model in models)
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    assert models[0].backbone.frozen == "stem"
+
+
+def test_running_statistics_of_a_pickle_are_used(tmp_path: Path) -> None:
+    model = model_with("resnet18_ws")
+    authors_file(tmp_path / "w.pkl", model, extra={"res2_0_branch2a_bn_rm": np.full(64, 2.0, np.float32)})
+    assert load_backbone_weights(model, str(tmp_path / "w.pkl")).left_over == ("fc8_w",)
+    assert (model.backbone.body.res2[0].bn1.running_mean == 2).all()
+    assert (model.backbone.body.res2[0].bn2.running_mean == 0).all()
+
+
+def test_a_wrong_file_is_told_by_its_name(tmp_path: Path) -> None:
+    """Network, style, and the configuration that takes it."""
+    torch.save(torchvision.models.resnet50(weights=None).state_dict(), tmp_path / "r50.pth")
+    torch.save(torchvision.models.resnet34(weights=None).state_dict(), tmp_path / "r34.pth")
+    torch.save(vgg_arrays(), tmp_path / "v.pth")
+    authors_file(tmp_path / "w50.pkl", model_with("resnet50_ws"))
+    d2 = {k: v for key, v in model_with("resnet50_ws").state_dict().items() if (k := detectron2_name(key))}
+    torch.save(d2, tmp_path / "d50.pth")
+    torch.save({"encoder.weight": torch.zeros(3)}, tmp_path / "x.pth")
+    torch.save({"model": model_with("resnet18_ws").state_dict()}, tmp_path / "own.pt")
+    takes = r"base=backbone/resnet50-ws\.yaml takes it"
+    for file, message in (
+        ("r50.pth", rf"torchvision's ResNet50 \({takes}\)"),
+        ("r34.pth", r"torchvision's ResNet34 \(no backbone takes it\)"),
+        ("v.pth", r"torchvision's VGG16 \(base=backbone/vgg16\.yaml takes it\)"),
+        ("w50.pkl", rf"the authors' ResNet50 \({takes}\)"),
+        ("d50.pth", rf"a detectron2 ResNet50 \({takes}\)"),
+        ("x.pth", r"of no network that is known here \(`pdsl weights`"),
+        ("own.pt", r"a checkpoint of this program, which --init takes"),
+    ):
+        with pytest.raises(InputError, match=rf"not weights of 'resnet18_ws'; .*{message}"):
+            load_backbone_weights(model_with("resnet18_ws"), str(tmp_path / file))
+
+
+def test_a_deeper_network_is_another_network(tmp_path: Path) -> None:
+    """All arrays of a ResNet50 are in a ResNet101's file: loading them would be silent and wrong."""
+    torch.save(torchvision.models.resnet101(weights=None).state_dict(), tmp_path / "r.pth")
+    with pytest.raises(InputError, match=r"not weights of 'resnet50_ws'; this is torchvision's ResNet101 \(base="):
+        load_backbone_weights(model_with("resnet50_ws"), str(tmp_path / "r.pth"))
+
+
+def test_from_scratch_on_purpose() -> None:
+    assert (
+        BackboneConfig(weights="scratch").begins_with is None and BackboneConfig(weights="w.pkl").begins_with == "w.pkl"
+    )
+    with pytest.raises(ValueError, match="freezes random weights"):
+        BackboneConfig(weights="scratch", freeze="all")

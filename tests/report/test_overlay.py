@@ -46,6 +46,19 @@ def test_labels_do_not_cover_each_other() -> None:
     assert min(plates) > 500
 
 
+@pytest.mark.parametrize("box", [(300, 200, 306, 206), (0, 0, 8, 8), (636, 396, 640, 400), (0, 0, 640, 12)])
+def test_every_box_is_named_however_small(box: tuple[int, ...]) -> None:
+    pixels = np.asarray(draw(IMAGE, [Shape(RED, np.array(box), text="cat 0.90")])).astype(int)
+    assert ((pixels == RED).all(-1)).sum() > 500
+
+
+def test_many_small_boxes_at_one_place_all_keep_their_names() -> None:
+    colours = [(0, 0, 40 + 10 * k) for k in range(12)]
+    box = np.array([630, 390, 640, 400])
+    pixels = np.asarray(draw(IMAGE, [Shape(colour, box, text="potted plant 0.42") for colour in colours])).astype(int)
+    assert min(((pixels == colour).all(-1)).sum() for colour in colours) > 500
+
+
 @pytest.mark.parametrize("box", [(-50, -50, 20, 20), (630, 390, 700, 500), (10, 10, 10, 10), (30, 30, 20, 20)])
 def test_boxes_at_and_beyond_the_border(box: tuple[int, ...]) -> None:
     assert draw(IMAGE, [Shape(RED, np.array(box), text="a very long label indeed")]).size == (640, 400)

@@ -156,6 +156,28 @@ def test_an_image_without_proposals_gets_no_seeds() -> None:
     assert not rows["grabcut/mask"].any()
 
 
+@pytest.mark.parametrize(("proposals", "measured"), [(0, 0), (30, 30), (90, 45), (130, 44)])
+def test_what_is_measured_is_a_part_of_the_seeds(
+    proposals: int, measured: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the capacity: some forty masks, spread over all; and which share of the work they are."""
+
+    def whole(image: np.ndarray, boxes: np.ndarray, params: OpenCVParams) -> np.ndarray:
+        return np.ones((len(boxes), 56, 56), bool)
+
+    monkeypatch.setattr("stages.grabcut.opencv_grabcut.opencv_masks", whole)
+    image, _ = scene()
+    corner = np.arange(proposals, dtype=np.float32)[:, None]
+    image_input = given(np.concatenate([corner, corner, corner + 20, corner + 20], 1), 200, image)
+    part = grabcut_stage({"method": "opencv", "seeds": "all"}, 200).part
+    assert part is not None and grabcut_stage({}, 200).part is None
+    rows = part.compute(image_input)
+    assert rows["grabcut/count"] == measured
+    assert part.share(image_input.arrays) == (measured / proposals if proposals else 1)
+    seeds = rows["grabcut/seed"][:measured]
+    assert proposals == 0 or (set(np.diff(seeds)) == {max(1, proposals // 40)} and seeds[-1] >= proposals - 4)
+
+
 def test_the_frame_of_a_stored_mask_is_that_of_the_training_target() -> None:
     """Image -> seed -> 28 x 28 target, against a direct crop of the full-resolution mask. A shift by half a cell
     anywhere on the way would lower the agreement visibly."""

@@ -93,7 +93,7 @@ def test_building_a_stage_loads_neither_numba_nor_opencv() -> None:
 
 
 FINGERPRINTS = {
-    ("proposals", ""): "ca2f390837dfea51",
+    ("proposals", ""): "39fc93d24ab2dba7",
     ("proposals", "selective-search"): "be6865017a1b18d9",
     ("iou-graph", ""): "fbf99a46698fe873",
     ("grabcut", ""): "93ec1239c7724b5b",

@@ -16,9 +16,10 @@ from pipeline.runner import run_stage
 from store.create import create_or_open
 from store.documents import group_document
 from store.errors import DamagedStoreError, IncompleteStoreError
+from store.repair import repair_root
 from store.root import COPY, ROOT
 from store.store import open_store
-from store.verify import open_damaged, repair_root, verify_store
+from store.verify import open_damaged, verify_store
 
 IMAGES = image_list(10)
 

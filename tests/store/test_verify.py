@@ -1,17 +1,21 @@
 """Every kind of damage is named, and repaired by computing just the images concerned."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks.engine.toy import chunk_bytes, first_stage, image_list, second_stage
+from data.errors import InputError
+from data.records import ImageList
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
-from store.create import create_or_open
+from store.create import create_or_open, relabel, write_root
 from store.errors import DamagedStoreError
+from store.repair import repair_images, withdraw_unreadable
 from store.store import open_store
-from store.verify import damaged_rows, repair_images, verify_store, withdraw_unreadable
+from store.verify import damaged_rows, verify_store
 
 IMAGES = image_list(70)
 
@@ -104,3 +108,37 @@ def test_reading_damage_names_array_images_and_shard(root: Path) -> None:
     with pytest.raises(DamagedStoreError, match=r"toy/box, images 32:64, toy/box/c/1/0/0: .*verify --repair"):
         open_store(str(root)).read("toy/box", 32)
     assert open_store(str(root)).read("toy/box", 33).any()
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        replace(IMAGES, records=(replace(IMAGES.records[0], label=(0, 1)), *IMAGES.records[1:])),
+        replace(IMAGES, class_names=("dog", "cat")),
+        replace(IMAGES, category_ids=(0, 1)),
+        replace(IMAGES, class_names=("cat", "dog", "elk"), category_ids=(1, 2, 3)),
+    ],
+)
+@pytest.mark.parametrize("harm", [flip, Path.unlink])
+@pytest.mark.parametrize("stated", [True, False])
+def test_repair_never_mixes_new_labels_with_old(
+    root: Path, images: ImageList, harm: Callable[[Path], None], stated: bool
+) -> None:
+    """Ids and sizes are mended, labels not: `relabel` then brings in all of them."""
+    if not stated:  # as older versions left it
+        forget_label_digest(root)
+    harm(root / "images/label/c/1/0")
+    harm(root / "images/id/c/0")
+    store = open_store(str(root))
+    with pytest.raises(InputError, match=r"labels are damaged, and those of .* changed .*run `relabel`"):
+        repair_images(store, images, verify_store(store).damage)
+    store = open_store(str(root))
+    assert {found.key for found in verify_store(store).damage} == {"images/label/c/1/0"}
+    relabel(store, images)
+    store = open_store(str(root))
+    assert store.images().labels.tolist() == images.label_matrix().tolist() and not verify_store(store).damage
+
+
+def forget_label_digest(root: Path) -> None:
+    store = open_store(str(root))
+    write_root(store.objects, {name: v for name, v in store.attributes.items() if name != "label_digest"})

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from data import masks
 from data.catalog import load_images
 from data.scenes import write_scenes
+from pdsl.model.build import build_backbone
+from pdsl.model.vgg import STEM_LENGTH
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from pipeline.spec import ArraySpec, ImageFailure, Stage, StageInput
@@ -28,7 +31,7 @@ data: {loaders: 0}
 augment: {scales: [48, 64], max_side: 160}
 optimizer: {lr: 0.02, images_per_step: 4}
 model:
-  backbone: {name: tiny}
+  backbone: {name: tiny, weights: scratch}
   box_head: {hidden: [32, 32]}
   detection: {n_r: 2}
   mask: {n_m: 1, convs: 1, channels: 8, sampling: 1, capacity: 8}
@@ -107,3 +110,12 @@ def make_store(folder: Path, *, train: int = 10, seed: int = 0, side: int = 64) 
     for stage in stages():
         run_stage(store, images, stage, SerialExecutor())
     return str(folder / "train.zarr")
+
+
+def write_vgg16(path: Path) -> dict[str, torch.Tensor]:
+    """A file of random weights of VGG16 with torchvision's names; what it holds."""
+    offset = {"stem": 0, "body": STEM_LENGTH}
+    parts = {tuple(name.split(".")): value for name, value in build_backbone("vgg16").state_dict().items()}
+    features = {f"features.{int(n[1]) + offset[n[0]]}.{n[2]}": x for n, x in parts.items() if n[0] in offset}
+    torch.save(features, path)
+    return features

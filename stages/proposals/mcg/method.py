@@ -10,6 +10,7 @@ from stages.contours import ContourDetector, detector_by_name
 from stages.proposals.mcg.features import Candidates, describe, join
 from stages.proposals.mcg.grouping import group_regions
 from stages.proposals.mcg.masks import box_masks
+from stages.proposals.mcg.objectness import objectness
 from stages.proposals.mcg.params import McgParams
 from stages.proposals.mcg.ranking import expected_objects
 from stages.proposals.mcg.region_tree import RegionTree, build_tree
@@ -53,20 +54,39 @@ def mcg_proposals(
     """Object proposals of `image` (H, W, 3) uint8 RGB, H and W at least 1.
 
     detector: any function image -> boundary probability (H, W) in [0, 1]; without it, the one named in `params`.
-    Returns boxes (n, 4) float32 xyxy half-open best first, scores (n,) float32 (how much more of the expected objects
-    each box covers than those before it) and, if `params.masks`, box-frame masks (n, 56, 7) uint8, else None.
+    Returns boxes (n, 4) float32 xyxy half-open best first, scores (n,) float32 (the probability that a box overlaps an
+    object by half or more, see `objectness`) and, if `params.masks`, box-frame masks (n, 56, 7) uint8, else None.
     1 <= n <= params.max_proposals; the whole image is always among them. The first call on a machine compiles the
     loops: where several processes start together, call `warm_up.ensure_compiled` before.
     """
-    groupings = propose_candidates(image, params, detector or detector_by_name(params.contours))
+    selected = select_candidates(image, params, detector or detector_by_name(params.contours))
+    masks = _draw(selected.groupings, selected.chosen, selected.box) if params.masks else None
+    return selected.box, objectness(selected.gain).astype(np.float32), masks
+
+
+class Selected(NamedTuple):
+    """The candidates that became proposals.
+
+    chosen: (n,) their indices in all `groupings` joined, best first; box: (n, 4) float32 xyxy; gain: (n,) float64, how
+    much more of the expected objects each covers than those before it, never rising.
+    """
+
+    groupings: list[Grouping]
+    chosen: np.ndarray
+    box: np.ndarray
+    gain: np.ndarray
+
+
+def select_candidates(image: np.ndarray, params: McgParams, detector: ContourDetector) -> Selected:
+    """The proposals of an image before they are scored; the arguments as for `mcg_proposals`."""
+    groupings = propose_candidates(image, params, detector)
     candidates = join([grouping.candidates for grouping in groupings])
     weight = expected_objects(candidates, image.shape[:2], groupings[-1].superpixels.contour)
     large = np.flatnonzero(_large_enough(candidates.box, image.shape[:2]))
     limit = params.max_proposals
     chosen, gain = select(candidates.box[large], weight[large], limit, max(2 * limit, min(10 * limit, POOL)))
     chosen, gain = _with_whole_image(large[chosen], gain, candidates.box, params.max_proposals)
-    masks = _draw(groupings, chosen, candidates.box[chosen]) if params.masks else None
-    return candidates.box[chosen], gain.astype(np.float32), masks
+    return Selected(groupings, chosen, candidates.box[chosen], gain)
 
 
 def propose_candidates(image: np.ndarray, params: McgParams, detector: ContourDetector) -> list[Grouping]:

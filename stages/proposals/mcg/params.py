@@ -11,7 +11,11 @@ ContourName = Literal["net", "gradient"]
 
 @dataclass(frozen=True)
 class TupleCounts:
-    """How many single regions, pairs, triplets and 4-tuples each hierarchy contributes, from the top."""
+    """How many regions and combinations of regions each hierarchy contributes, from the top.
+
+    singles: single regions.
+    pairs, triplets, quadruplets: combinations of two, three and four neighbouring regions.
+    """
 
     singles: int = 1400
     pairs: int = 3000
@@ -46,8 +50,8 @@ FAST = (Scale(500, (MergeCriterion(0.5, 0.3, 700), MergeCriterion(0.5, 2.0, 700)
 class McgParams:
     """Method `mcg`.
 
+    method: how the proposals are made, or where they come from.
     mode: "accurate" (1040 + 520 pixels, four hierarchies) or "fast" (500 pixels, two hierarchies).
-
     contours: "net" (trained on the boundaries of BSDS500) or "gradient" (no learning).
     max_proposals: n^P, proposals per image.
     masks: whether region masks in box frame are made.

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import scipy.io
 
-from stages.proposals.mat_structure import check_structure
+from data.mat_structure import check_structure
 
 EXAMPLES = Path(scipy.io.__file__).parent / "matlab/tests/data"
 KINDS = (
@@ -19,8 +19,10 @@ KINDS = (
     "struct",
     "structnest",
     "3dmatrix",
+    "sparse",
+    "sparsecomplex",
 )
-OTHERS = ("sparse", "object", "func")
+OTHERS = ("object", "func")
 
 
 @pytest.mark.skipif(not EXAMPLES.is_dir(), reason="this scipy came without its test data")

@@ -19,7 +19,7 @@ BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8}
 TEXT = {**BYTES, 16: 1, 17: 2, 18: 4}
 """The same with UTF-8, UTF-16 and UTF-32."""
 INT8, INT32, UINT32, UTF8 = 1, 5, 6, 16
-CELL, STRUCT, CHAR = 1, 2, 4
+CELL, STRUCT, CHAR, SPARSE = 1, 2, 4, 5
 NUMBERS = range(6, 16)
 """Classes of matrices of numbers, from double to uint64."""
 COMPLEX = 0x800
@@ -118,6 +118,10 @@ def _check_content(parts: Sequence[_Element], flags: int, count: int, order: str
     elif kind == CHAR:
         if len(parts) != 1 or parts[0].kind not in TEXT or len(parts[0].data) % TEXT[parts[0].kind]:
             raise ValueError("a variable's text is damaged")
+    elif kind == SPARSE:
+        expected = 4 if flags & COMPLEX else 3
+        if len(parts) != expected or any(p.kind not in BYTES or len(p.data) % BYTES[p.kind] for p in parts):
+            raise ValueError("a sparse variable lacks its indices or numbers")
     elif kind in (CELL, STRUCT):
         inner = list(parts)
         if kind == STRUCT:
