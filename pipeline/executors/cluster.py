@@ -53,7 +53,8 @@ def load_cluster_file(path: str, workers: int | None = None) -> ClusterFile:
     """Read and check a cluster file; `workers` overrides its number. Raises InputError."""
     values = parameters.read_mapping(path, f"--cluster {path}", "with kind, workers and options")
     if workers is not None:
-        values = {**values, "workers": workers, "at_least": min(workers, values.get("at_least", 1))}
+        at_least = parameters.convert(values.get("at_least", 1), int, f"--cluster {path}: at_least")
+        values = {**values, "workers": workers, "at_least": min(workers, at_least)}
     try:
         return parameters.replace(ClusterFile(), values)
     except InputError as error:

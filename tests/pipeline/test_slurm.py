@@ -32,6 +32,8 @@ def test_cluster_files(tmp_path: Path) -> None:
         "workers: 0": "expected 1 <= at_least",
         "- a": "expected a mapping",
         "a: [": "can not be read",
+        "wait_seconds: .nan": "wait_seconds: nan is not a finite",
+        "workers: 1e400": "workers: '1e400' is not of type int",
         "kind: ssh\noptions: {hosts: [one]}": None,
     }.items():
         file.write_text(text)
@@ -41,6 +43,9 @@ def test_cluster_files(tmp_path: Path) -> None:
         else:
             with pytest.raises(InputError, match=r"options\.hosts|asyncssh"):
                 start_cluster(load_cluster_file(str(file)), str(file))
+    file.write_text("at_least: [1]")
+    with pytest.raises(InputError, match=r"at_least: \[1\] is not of type int"):
+        load_cluster_file(str(file), 2)
     with pytest.raises(InputError, match="can not be read"):
         load_cluster_file(str(tmp_path / "missing.yaml"))
 
