@@ -1,8 +1,11 @@
 """What a run tells: everything in log.jsonl, curves and pictures for TensorBoard, the gist on the terminal."""
 
+import contextlib
 import io
 import json
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +13,7 @@ from typing import Any
 
 from PIL import Image
 
+from data.errors import InputError
 from pdsl.figures import Figures
 from pdsl.run.names import LOG, TENSORBOARD
 from pdsl.train.meters import Averages
@@ -31,11 +35,13 @@ class RunLog:
     def __init__(self, run: Path, terminal: Terminal, start: int):
         from torch.utils.tensorboard import SummaryWriter  # slow to import
 
+        self.folder = run
         self.file = (run / LOG).open("a", buffering=1)
         self.curves = SummaryWriter(run / TENSORBOARD, purge_step=start + 1)
         self.terminal = terminal
 
     def __enter__(self) -> "RunLog":
+        self.hook, threading.excepthook = threading.excepthook, self._thread_ended
         self.terminal.progress.start()
         return self
 
@@ -43,8 +49,14 @@ class RunLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.terminal.progress.stop()
-        self.curves.close()
-        self.file.close()
+        with self.file, contextlib.suppress(OSError):  # a disk that is full was told of where it was met
+            self.curves.close()
+        threading.excepthook = self.hook
+
+    def _thread_ended(self, ended: threading.ExceptHookArgs) -> None:
+        """TensorBoard's thread tells of a full disk by a traceback; the next write meets it and says it better."""
+        if not isinstance(ended.exc_value, OSError):
+            self.hook(ended)
 
     def write(
         self, step: int, averages: Averages, *, lr: float, rate: float, dropped: int, figures: Figures | None = None
@@ -81,6 +93,10 @@ class RunLog:
 
     def write_pictures(self, step: int, pictures: Mapping[str, Image.Image]) -> None:
         """Pictures by name, as the model is after update `step`, for TensorBoard."""
+        with _to_disk(self.folder):
+            self._put_pictures(step, pictures)
+
+    def _put_pictures(self, step: int, pictures: Mapping[str, Image.Image]) -> None:
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         assert self.curves.file_writer is not None  # only a closed one has none
@@ -96,9 +112,19 @@ class RunLog:
     def _put(self, entry: Mapping[str, Any], scalars: Mapping[str, float], figures: Figures | None) -> None:
         """A line of log.jsonl, and its scalars for TensorBoard."""
         measured = {} if figures is None else {"validation": figures}
-        self.file.write(json.dumps({**entry, **measured}) + "\n")
-        for name, value in {**scalars, **_flat(figures or {})}.items():
-            self.curves.add_scalar(name, value, entry["step"])
+        with _to_disk(self.folder):
+            self.file.write(json.dumps({**entry, **measured}) + "\n")
+            for name, value in {**scalars, **_flat(figures or {})}.items():
+                self.curves.add_scalar(name, value, entry["step"])
+
+
+@contextmanager
+def _to_disk(folder: Path) -> Iterator[None]:
+    """What is written within the block belongs to the run in `folder`, which goes on once it fits."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{folder}: can not be written ({error}); make room, then continue with --resume") from error
 
 
 def _flat(figures: Figures) -> dict[str, float]:
