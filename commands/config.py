@@ -12,8 +12,7 @@ from rich.text import Text
 
 from data.errors import InputError, nearest
 from data.options import Group, Option, list_groups, value_text
-from data.parameters import to_plain
-from pdsl.config.load import load_config
+from pdsl.config.load import plain_config
 from pdsl.config.shipped import find_config, shipped_names
 from pdsl.config.tree import Config
 from pdsl.run.names import CONFIG
@@ -139,14 +138,14 @@ def _explained(part: _Part, group: Group, option: Option) -> Iterator[tuple[str,
 def _shipped_values(option: Option) -> Iterator[tuple[str, Any]]:
     """(name, value) of the shipped configurations that have another value than the default."""
     for name in shipped_names():
-        value = _flat(to_plain(load_config(find_config(name))))[option.name]
+        value = _flat(plain_config(find_config(name)))[option.name]
         if value != option.default:
             yield name, value
 
 
 def _difference(first: str, second: str) -> Table | Text:
     """A table of the keys whose values differ."""
-    left, right = (_flat(to_plain(load_config(_file(name)))) for name in (first, second))
+    left, right = (_flat(plain_config(_file(name))) for name in (first, second))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in ("key", first, second):
         table.add_column(Text(title), overflow="fold")

@@ -7,7 +7,7 @@ type are errors that name the field and suggest the nearest known one.
 import dataclasses
 import math
 import types
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -94,8 +94,27 @@ def replace(params: T, values: Mapping[str, Any], where: str = "") -> T:
     `where` is the dotted prefix for messages. Raises InputError for unknown keys (with a suggestion), values of a wrong
     type, and whatever ValueError the dataclass's own __post_init__ raises.
     """
+    changes = _changes(params, values, where, replace)
+    try:
+        return dataclasses.replace(params, **changes)  # type: ignore[type-var]
+    except ValueError as error:
+        raise InputError(f"{where + ': ' if where else ''}{error}") from error
+
+
+def replace_plain(params: Any, values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """As `to_plain(replace(params, values))`, but every key by itself: rules between keys are not asked.
+
+    For configurations that are not whole yet, as where a file of weights is still to be named.
+    """
+    return {**to_plain(params), **to_plain(_changes(params, values, where, replace_plain))}
+
+
+def _changes(
+    params: Any, values: Mapping[str, Any], where: str, inner: Callable[[Any, Mapping[str, Any], str], Any]
+) -> dict[str, Any]:
+    """Field -> new value, type-checked; `inner` makes those of nested dataclasses."""
     hints = get_type_hints(type(params))
-    known = {f.name for f in dataclasses.fields(params) if f.init}  # type: ignore[arg-type]
+    known = {f.name for f in dataclasses.fields(params) if f.init}
     changes: dict[str, Any] = {}
     for raw, value in values.items():
         key = str(raw).replace("-", "_")
@@ -106,13 +125,10 @@ def replace(params: T, values: Mapping[str, Any], where: str = "") -> T:
         if dataclasses.is_dataclass(current) and not isinstance(current, type):
             if not isinstance(value, Mapping):
                 raise InputError(f"{path}: expected a mapping of keys, not {value!r}")
-            changes[key] = replace(current, value, path)
+            changes[key] = inner(current, value, path)
         else:
             changes[key] = convert(value, hints[key], path)
-    try:
-        return dataclasses.replace(params, **changes)  # type: ignore[type-var]
-    except ValueError as error:
-        raise InputError(f"{where + ': ' if where else ''}{error}") from error
+    return changes
 
 
 def _meant(key: str, params: Any, where: str) -> str:

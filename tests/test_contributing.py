@@ -28,7 +28,7 @@ def test_every_file_exists() -> None:
     [
         ("Adding a stage", r"from stages\.iou_graph|IOU_GRAPH =|\"iou_graph/|\"iou-graph\", ", set()),
         ("Adding a reader of data sets", r"scheme (?:==|in) |\bscheme not in", {"data/truth_reader.py"}),
-        ("Adding a backbone", r"\"vgg16\"", {"pdsl/model/weights.py"}),
+        ("Adding a backbone", r"\"vgg16\"", {"pdsl/model/weights.py", "commands/photographs.py"}),
     ],
 )
 def test_whoever_knows_an_example_by_name_is_listed(title: str, words: str, known: set[str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from data.errors import InputError, nearest
-from data.parameters import merge, nest, parse_assignment, read_mapping, replace, to_plain
+from data.parameters import merge, nest, parse_assignment, read_mapping, replace, replace_plain, to_plain
 from data.whole_file import write_whole
 from pdsl.config.shipped import shipped_config, shipped_names
 from pdsl.config.tree import Config
@@ -39,6 +39,21 @@ def load_config(path: str | Path, overrides: Iterable[str | tuple[str, Any]] = (
             raise
         at_fault = next((file for file, layer in layers if _fault(layer) == str(error)), path)
         raise InputError(f"{at_fault}: {error}") from error
+
+
+def plain_config(path: str | Path) -> dict[str, Any]:
+    """All values of YAML file `path` with its bases, as plain ones; it need not be whole: weights may be to be named.
+
+    Raises InputError for unknown keys and values of a wrong type.
+    """
+    tree: dict[str, Any] = {}
+    for file, layer in _read_layers(Path(path), ()):
+        try:
+            replace_plain(Config(), layer)
+        except InputError as error:
+            raise InputError(f"{file}: {error}") from error
+        tree = merge(tree, layer, whole=FREE)
+    return replace_plain(Config(), tree)
 
 
 def config_from_plain(tree: Mapping[str, Any], where: str | Path) -> Config:

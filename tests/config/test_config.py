@@ -44,7 +44,7 @@ def test_a_base_of_the_command_line_goes_over_the_file_s_bases_and_under_its_key
         ("", ["checkpoint_evry=5"], "^unknown key 'checkpoint_evry'; did you mean 'checkpoint_every'"),
         ("lr: 0.1", [], r"unknown key 'lr'; did you mean 'optimizer\.lr'\?"),
         ("model: {n_seed: 1}", [], r"unknown key 'model\.n_seed'; did you mean 'model\.mask\.n_seed'\?"),
-        ("capacities: 1", [], "unknown key 'capacities'; known: "),
+        ("xyzzyq: 1", [], "unknown key 'xyzzyq'; known: "),
         ("max_side: 9", [], r"did you mean 'augment\.max_side' or 'inference\.max_side'\?"),
         ("base: voc-oficial", [], r"run\.yaml: base: .*none of that name ships.*did you mean 'voc-official'"),
         ("", ["augment.crop=2"], "^augment: crop: 2"),

@@ -11,6 +11,7 @@ import cli as program
 from commands.config import complete_key
 from data.options import Option, kind_in_words, list_groups
 from data.parameters import leaves
+from pdsl.config.shipped import shipped_names
 from pdsl.config.tree import Config
 from stages.settings import setting_defaults
 
@@ -121,6 +122,19 @@ def test_two_configurations_side_by_side(tmp_path: Path) -> None:
     own.write_text("base: voc-paper\nclasses: {'[red]a.b': null}\n")
     assert "{'[red]a.b': null}" in call("--diff", "voc-paper", str(tmp_path)).output
     assert "no key differs" in call("--diff", "voc-paper", "voc-paper").output
+
+
+def test_a_configuration_that_is_not_whole_is_compared(tmp_path: Path) -> None:
+    """Frozen parts need weights, which somebody still is to name; unknown keys are mistakes all the same."""
+    for shipped in shipped_names():
+        assert call("--diff", shipped, "voc-paper").exit_code == 0, shipped
+    own = tmp_path / "own.yaml"
+    own.write_text("base: voc-paper\nmodel: {backbone: {freeze: all}}\noptimizer: {lr: 1e-3}\n")
+    rows = [line.split() for line in call("--diff", "voc-paper", str(own)).output.splitlines()]
+    assert ["model.backbone.freeze", "auto", "all"] in rows and ["optimizer.lr", "0.01", "0.001"] in rows
+    own.write_text("optimizer: {lrate: 1}\n")
+    result = call("--diff", "voc-paper", str(own))
+    assert result.exit_code == 2 and "own.yaml: unknown key 'optimizer.lrate'" in result.output
 
 
 def test_a_shell_completes_keys() -> None:
