@@ -3,10 +3,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-slow test-services test-bare test-torch test-gpu lint format clean
+.PHONY: demo photographs test test-slow test-services test-bare test-torch test-gpu lint format clean
 
 demo: $(STAMP)
 	$(BIN)/python cli.py demo --out demo
+
+photographs: $(STAMP)  # make photographs DATA=VOCdevkit/VOC2007 [WEIGHTS=vgg16.pth] [QUICK=1]
+	test -n "$(DATA)"  # the folder that holds JPEGImages
+	$(BIN)/python cli.py photographs --data "$(DATA)" $(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(QUICK),--quick)
 
 test: lint
 	$(BIN)/python -m pytest -m "not slow and not gpu"

@@ -1,5 +1,6 @@
 """The command line: click definitions only. What a command does lives in `commands/`, one file a command."""
 
+import os
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -7,12 +8,20 @@ import click
 
 from commands.terminal import guarded
 from commands.workspace import Workspace
-from data.errors import InputError, system_advice
+from data.errors import InputError, is_out_of_memory, system_advice
 from pdsl import __version__
+
+MEMORY_CURE = "take smaller images, scales or layers, fewer images, loaders or workers at a time, or end other programs"
 
 
 class Program(click.Group):
     """Turns errors into one line and an honest exit status: 2 wrong input, 130 Ctrl-C, 1 a fault of ours."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Every command with its first sentence whole, over several lines where it is long."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, c.get_short_help_str(limit=1000)) for name, c in commands if c is not None])
 
     def invoke(self, ctx: click.Context) -> Any:
         with guarded():
@@ -31,9 +40,12 @@ class Program(click.Group):
         except OSError as error:
             if (advice := system_advice(error)) is None:
                 self._unexpected(ctx, error)
-            self._end(ctx, error, "error", f"{error.filename or 'the disk'}: {advice}", 2)
+            self._end(ctx, error, "error", f"{os.fsdecode(error.filename or 'the disk')}: {advice}", 2)
         except Exception as error:
-            self._unexpected(ctx, error)
+            if not is_out_of_memory(error):
+                self._unexpected(ctx, error)
+            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+            self._end(ctx, error, "error", f"memory does not suffice ({reason}); {MEMORY_CURE}", 2)
 
     def _unexpected(self, ctx: click.Context, error: Exception) -> NoReturn:
         """A fault of ours."""
@@ -115,6 +127,25 @@ def demo(out: str, workers: int) -> None:
 
 
 @cli.command()
+@click.option("--data", required=True, metavar="DIR", help="Folder in VOC's layout, with lists `train` and `val`.")
+@click.option("--weights", metavar="FILE", help="VGG16's ImageNet weights.  [default: torchvision's, once fetched]")
+@click.option("--out", metavar="DIR", help="Folder to fill.  [default: photographs, photographs-quick]")
+@click.option(
+    "--quick", is_flag=True, help="A quarter of an hour: fewer images and updates; fails if nothing is learnt."
+)
+@click.option("--workers", type=click.IntRange(0), help="Processes for the stages.  [default: all cores]")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+def photographs(**options: Any) -> None:
+    """The whole job on photographs, on a CPU, in an evening: stages, training, evaluation, report.
+
+    Run again, it does only what is missing. KEY=VALUE as for `train`.
+    """
+    from commands import photographs as command
+
+    finish(command.run(**options))
+
+
+@cli.command()
 @click.option("--stage", required=True, type=click.Choice(["proposals", "iou-graph", "grabcut", "all"]))
 @option_data("Images")
 @click.option("--split", help="Split of the data set.")
@@ -145,7 +176,7 @@ def precompute(settings: tuple[str, ...], **options: Any) -> None:
 def relabel(store: str | None, data: str | None, split: str | None) -> None:
     """Bring changed labels and classes into the stores; nothing is computed again.
 
-    Images are told apart by id and size: for one replaced by another of the same size run precompute --overwrite.
+    Images are told apart by id and size: list those replaced by others of the same size for precompute --images FILE.
     """
     from commands import relabel as command
 
@@ -177,14 +208,20 @@ def verify(store: str | None, repair: bool, data: str | None) -> None:
 
 @cli.command()
 @click.option("--store", metavar="URL", help="Folder or fsspec URL of the store.")
-@click.option("--image", required=True, metavar="ID", help="Image id as the data set names it.")
+@click.option("--image", metavar="ID", help="Image id as the data set names it, or its file's name.")
+@click.option("--random", type=click.IntRange(1, 400), metavar="N", help="A contact sheet of N images.")
 @click.option("--out", required=True, type=click.Path(dir_okay=False), help="Picture to write.")
+@click.option("--run", metavar="RUN", help="Show what this run's model would learn from the image.")
 @option_data("Where the images are now")
-def inspect(store: str | None, image: str, out: str, data: str | None) -> None:
-    """Picture of what the store holds for an image: proposals, a proposal's neighbours, seed masks."""
+def inspect(store: str | None, image: str | None, random: int | None, **options: Any) -> None:
+    """Picture of what the stores hold for an image: proposals, a proposal's neighbours, seed masks, mask targets."""
     from commands import inspect as command
 
-    finish(command.run(store=Workspace.find().train_store(store), image=image, out=out, data=data))
+    if (image is None) == (random is None):
+        raise click.UsageError("name an --image, or how many by --random, one of the two")
+    if random and options["run"]:
+        raise click.UsageError("--run: for one --image")
+    finish(command.run(store=Workspace.find().stores(store), image=image, random=random, **options))
 
 
 @cli.command(context_settings={"ignore_unknown_options": False})

@@ -5,21 +5,30 @@
 Damage: single bits flipped, files cut off and removed, over every file of a small store; `verify` has to find each.
 Kills: a store's creation, extension, overwriting and relabelling, and a stage's recomputation, retry and repair, ended
 after each of their writes and deletions in turn; then the same command again. In between a reader finds what was there
-before or will be after, or a refusal; in the end the bytes are those of an undisturbed run. Exit status 1 if not.
+before or will be after, or a refusal; in the end the bytes are those of an undisturbed run.
+Checkpoints: bits flipped over the whole file, cut, removed: refused, and a run goes on from the newest whole one.
+The last line has the faults injected, refused (or found), survived and wrong. Exit status 1 if any is wrong.
 """
 
 import argparse
+import random
 import sys
 import tempfile
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import torch
+
 from benchmarks.engine.damage import table
 from benchmarks.engine.mutations import MUTATIONS, kill_everywhere
 from benchmarks.engine.toy import first_stage, image_list, second_stage
+from data.errors import InputError
+from pdsl.run.checkpoint import LAST, load_checkpoint, resumable_checkpoint, save_checkpoint
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from store.create import create_or_open
+
+OUTCOMES = ("refused", "survived", "wrong")
 
 
 def main() -> int:
@@ -27,14 +36,15 @@ def main() -> int:
     parser.add_argument("--flips", type=int, default=40, help="bits flipped in every file (in small ones: every byte)")
     flips = parser.parse_args().flips
     with tempfile.TemporaryDirectory() as folder:
-        wrong = print_damage(Path(folder), flips)
-        wrong += print_kills(Path(folder))
-    print(f"wrong: {wrong}")
-    return int(wrong > 0)
+        outcomes = print_damage(Path(folder), flips)
+        outcomes += print_kills(Path(folder))
+        outcomes += print_checkpoints(Path(folder) / "run", 50 * flips)
+    print(f"injected {outcomes.total()}: " + ", ".join(f"{name} {outcomes[name]}" for name in OUTCOMES))
+    return int(outcomes["wrong"] > 0)
 
 
-def print_damage(folder: Path, flips: int) -> int:
-    """A table of damage by kind of file and fault; the number that went unnoticed."""
+def print_damage(folder: Path, flips: int) -> Counter[str]:
+    """A table of damage by kind of file and fault; the outcomes."""
     images = image_list(30)
     store = create_or_open(str(folder / "small.zarr"), images, shard=4)
     for stage in (first_stage(), second_stage()):
@@ -48,18 +58,55 @@ def print_damage(folder: Path, flips: int) -> int:
         found, lost, unnoticed = (outcomes[name] for name in ("found", "not computed", "unnoticed"))
         print(f"{kind:<20}{fault:<8}{outcomes.total():>7}{found:>7}{lost:>14}{unnoticed:>11}")
     print(f"{'all':<28}{counts.total():>7}")
-    return sum(outcomes["unnoticed"] for outcomes in rows.values())
+    everything = sum(rows.values(), Counter())
+    return Counter(
+        refused=everything["found"] + everything["not computed"],
+        wrong=everything["unnoticed"],
+    )
 
 
-def print_kills(folder: Path) -> int:
-    """A table of kills by what was going on; the number that ended with other bytes."""
+def print_kills(folder: Path) -> Counter[str]:
+    """A table of kills by what was going on; the outcomes."""
     print(f"{'killed while':<16}{'trials':>8}{'refused':>9}{'usable':>8}{'wrong':>7}")
-    wrong = 0
+    everything: Counter[str] = Counter()
     for name in MUTATIONS:
         outcomes = kill_everywhere(name, folder / name)
-        wrong += outcomes["wrong"]
+        everything += outcomes
         print(f"{name:<16}{outcomes.total():>8}{outcomes['refused']:>9}{outcomes['usable']:>8}{outcomes['wrong']:>7}")
-    return wrong
+    return Counter(refused=everything["refused"], survived=everything["usable"], wrong=everything["wrong"])
+
+
+def print_checkpoints(run: Path, flips: int) -> Counter[str]:
+    """Damage to the newest of three checkpoints, one at a time; the outcomes: wrong is what loads all the same."""
+    outcomes: Counter[str] = Counter()
+    for step in (1, 2, 3):
+        model = {"w": torch.randn(40, 50), "b": torch.randn(7)}
+        path = save_checkpoint(run, {"model": model, "step": step, "config": {}, "class_names": ["cat"]})
+    whole, rng = path.read_bytes(), random.Random(0)
+    last = path.with_name(LAST)
+    damages = [_flipped(whole, rng.randrange(len(whole)), rng.randrange(8)) for _ in range(flips)]
+    damages += [whole[:length] for length in range(0, len(whole), max(1, len(whole) // 100))]
+    for damaged in damages:
+        last.unlink()
+        last.write_bytes(damaged)
+        path.write_bytes(damaged)
+        outcomes["refused" if _is_refused(last) else "wrong"] += 1
+        goes_on = resumable_checkpoint(run, lambda text: None)
+        outcomes["survived" if goes_on == path.with_name("step-000002.pt") else "wrong"] += 1
+    print(f"checkpoints: {len(damages)} damages, {outcomes['refused']} refused, {outcomes['survived']} gone on from")
+    return outcomes
+
+
+def _flipped(data: bytes, place: int, bit: int) -> bytes:
+    return data[:place] + bytes([data[place] ^ 1 << bit]) + data[place + 1 :]
+
+
+def _is_refused(path: Path) -> bool:
+    try:
+        load_checkpoint(path)
+    except InputError:
+        return True
+    return False
 
 
 if __name__ == "__main__":

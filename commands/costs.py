@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from data.durations import duration
 from pipeline.cost import Estimate, UnitCost, readable_bytes
-from pipeline.progress import duration
 from stages.registry import STAGE_NAMES
 
 SEEDS = STAGE_NAMES[-1]

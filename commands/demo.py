@@ -4,31 +4,26 @@ import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from data.catalog import load_images
 from data.errors import InputError
 from data.scenes import write_scenes
 from pdsl.config.shipped import find_config
-from pdsl.evaluate.evaluation import COMPARED
 from pdsl.evaluate.evaluation_set import read_evaluation_set
 from pdsl.evaluate.validation import build_validator
-from pdsl.figures import percent
-from pdsl.report.run import report_run
+from pdsl.report.run import print_comparison, report_run
+from pdsl.report.training_pictures import build_pictures
 from pdsl.run.folder import training_config
 from pdsl.run.names import COMPARISON, REPORT
 from pdsl.train.loop import Outcome, train
-from pipeline.chain import Chain
-from pipeline.executors.choose import DeferredExecutor
-from pipeline.interrupt import terminate_as_interrupt
-from pipeline.progress import ProgressDisplay, summary_text
+from pipeline.compute import compute_stages
+from pipeline.spec import Stage
 from stages.registry import STAGE_NAMES, stage_for
-from store.create import create_or_open
+from store.store import Store
 
 TRAIN_SCENES, VAL_SCENES, SIDE, SEED = 300, 80, 160, 0
 COLOUR_CUT = {
@@ -74,7 +69,8 @@ def run(*, out: str, workers: int) -> int:
 
     console.rule("[bold]4/4 evaluation on scenes not seen in training, and the report")
     evaluation = report_run(run_folder, read_evaluation_set(data, "val", stores["val"]), compare=True)
-    _print_comparison(json.loads((run_folder / COMPARISON).read_text()), console)
+    comparison = json.loads((run_folder / COMPARISON).read_text())
+    print_comparison(comparison, console, "What training is worth (in percent, on unseen scenes)")
     minutes = (time.perf_counter() - start) / 60
     console.print(f"[bold green]done[/] in {minutes:.1f} min; open {(run_folder / REPORT).resolve()}")
     return evaluation.exit_status
@@ -93,7 +89,13 @@ def _make_scenes(folder: Path, console: Console) -> None:
     if not folder.exists():
         begun = folder.with_name(folder.name + ".begun")
         shutil.rmtree(begun, ignore_errors=True)
-        write_scenes(begun, train=TRAIN_SCENES, val=VAL_SCENES, side=SIDE, seed=SEED)
+        try:
+            write_scenes(begun, train=TRAIN_SCENES, val=VAL_SCENES, side=SIDE, seed=SEED)
+        except BaseException as error:
+            shutil.rmtree(begun, ignore_errors=True)
+            if isinstance(error, OSError):
+                error.filename = error.filename or str(folder)
+            raise
         begun.rename(folder)
     console.print(f"{TRAIN_SCENES} to learn from, {VAL_SCENES} to be tested on, in {folder}")
 
@@ -103,16 +105,12 @@ def compute(data: str, split: str, url: str, stages: Sequence[str], workers: int
 
     Raises InputError if images failed.
     """
-    images = load_images(data, split)
-    store = create_or_open(url, images)
-    display = ProgressDisplay()
-    chain = Chain(stages, (), lambda name, made: stage_for(made, name, STAGES.get(name)), listener=display)
-    executor = DeferredExecutor(workers=workers, scheduler=None, cluster=None, announce=display.note)
-    with closing(executor), terminate_as_interrupt():
-        for summary in chain.run(store, images, executor):
-            print(summary_text(summary))
-            if summary.exit_status:
-                raise InputError(f"{url}: images failed in stage '{summary.stage}'; the same command continues")
+    if compute_stages(url, load_images(data, split), stages, _stage, workers):
+        raise InputError(f"{url}: images failed; the same command continues")
+
+
+def _stage(name: str, store: Store) -> Stage:
+    return stage_for(store, name, STAGES.get(name))
 
 
 def _train(run: Path, stores: Mapping[str, str]) -> Outcome:
@@ -124,14 +122,4 @@ def _train(run: Path, stores: Mapping[str, str]) -> Outcome:
         "data.stores": [stores["train"]],
     }
     config = training_config(run, find_config(CONFIG), settings.items(), resume=True)
-    return train(config, run, resume=True, validation=build_validator)
-
-
-def _print_comparison(comparison: Mapping[str, Any], console: Console) -> None:
-    table = Table(title="What training is worth (in percent, on unseen scenes)", title_justify="left")
-    for column in ("", "mask AP50", "mask AP75", "box AP50", "box AP75"):
-        table.add_column(column, justify="right" if column else "left")
-    for name, label in COMPARED.items():
-        figures = [comparison[name][kind][metric] for kind in ("mask", "box") for metric in ("AP50", "AP75")]
-        table.add_row(label, *(percent(figure) for figure in figures))
-    console.print(table)
+    return train(config, run, resume=True, validation=build_validator, pictures=build_pictures)

@@ -88,7 +88,7 @@ def _evaluate_results(results: str, dataset: EvaluationSet, out: Path | None, vo
     data, split = dataset.images.spec, dataset.images.split
     predictions = read_results(results, dataset.images)
     metrics = evaluate_predictions(predictions, dataset.truth, dataset.images.class_names)
-    print_metrics(metrics, Console(), f"{results}: {data} {split}")
+    print_metrics(metrics, Console(emoji=False), f"{results}: {data} {split}")
     _write_voc(voc_results, predictions, dataset.images)
     if out:
         write_json(out / METRICS, metrics | {"data": data, "split": split, "results": results})

@@ -31,7 +31,7 @@ def run(
     if path.exists():
         raise InputError(f"{path.resolve()}: exists already; edit it, or remove it first")
     chosen = find_recipe(recipe, data, train, val, proposals_from)
-    console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
+    console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False, emoji=False)
     lists = [load_images(data, split) for split in dict.fromkeys([chosen.train, chosen.val])]
     for line in described(lists):
         console.print(line)

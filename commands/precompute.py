@@ -24,6 +24,7 @@ from stages.registry import STAGE_NAMES, build_stage, canonical_name, check_sett
 from stages.settings import StoreSettings
 from store.create import DEFAULT_SHARD, create_or_open
 from store.identity import group_of
+from store.images import HOW_TOLD_APART
 from store.store import Store, find_store
 
 INTERRUPTED = 130
@@ -143,6 +144,8 @@ def _work(chain: Chain, target: Store, images: ImageList, executor: DeferredExec
                 f"interrupted; finished shards are kept in {target.url}. Run the same command again to continue."
             )
             return INTERRUPTED
+    if not any(summary.computed.images for summary in summaries):
+        display.note(HOW_TOLD_APART)
     return max((summary.exit_status for summary in summaries), default=0)
 
 

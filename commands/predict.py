@@ -1,5 +1,6 @@
 """`predict`: detect and segment in image files; proposals are computed on the fly."""
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from pdsl.evaluate.infer import predict_image
 from pdsl.evaluate.photo_results import PhotoResults
 from pdsl.evaluate.predictions import Prediction
 from pdsl.outputs import refuse_overwriting
-from pdsl.progress import image_progress
+from pdsl.progress import ImageProgress
 from pdsl.report.gallery import MOST_SHOWN, SHOWN_SCORE, prediction_picture
 from pdsl.report.palette import class_colours
 from pdsl.report.panels import is_own_picture, save_picture
@@ -67,7 +68,9 @@ def run(
     Raises InputError, and OSError where not even the results can be saved.
     """
     folder = Path(out)
-    given = [image for image in find_images(images) if not _drawn_before(image.path, folder)]
+    given = [image for image in find_images(images) if not _drawn_before(image.path, folder.resolve())]
+    if not given:
+        raise InputError(f"{images[0]}: holds only pictures that `predict` drew; name the photographs")
     pictures = [folder / f"{image.name}.png" for image in given]
     files = [folder / PREDICTIONS, folder / IMAGES]
     lists = [path for path in images if Path(path).is_file()]
@@ -76,13 +79,16 @@ def run(
     stage, decoding = proposal_stage(trained, proposals), training_decoding(trained)
     results, choice = PhotoResults(folder, trained, given), _Choice(score, top)
     stopped = False
-    with image_progress("predict", len(given)) as progress:
+    with ImageProgress("predict", len(given)) as progress:
         try:
             for image, picture in zip(given, pictures, strict=True):
                 progress.advance(_one_image(image, picture, trained, stage, decoding, results, choice))
                 results.save_when_due()
         except KeyboardInterrupt:
             stopped = True
+        except OSError:
+            progress.note(f"{folder}: has the detections of {results.saved} of {len(given)} images")
+            raise
     results.save()
     done, found = results.counts
     print(f"{folder}: {PREDICTIONS} with {found} detections in {done} of {len(given)} images, and their pictures")
@@ -92,8 +98,8 @@ def run(
 
 
 def _drawn_before(path: str, folder: Path) -> bool:
-    """Whether an image is a picture of ours, of an earlier run into this folder."""
-    return not is_url(path) and folder.resolve() in Path(path).resolve().parents and is_own_picture(Path(path))
+    """Whether an image is a picture of ours, of an earlier run into `folder`, which is absolute."""
+    return not is_url(path) and folder in Path(path).resolve().parents and is_own_picture(Path(path))
 
 
 def _one_image(
@@ -159,11 +165,12 @@ def _stored_params(trained: TrainedModel) -> dict[str, Any] | None:
 
 
 def training_decoding(trained: TrainedModel) -> Decoding:
-    """How images are decoded: upright, with the limit and the bits of the run's first training store if it is there."""
-    try:
-        learnt = open_store(trained.config.data.stores[0]).decoding
-    except (InputError, IndexError):
-        learnt = ImageList("", "", (), (), ()).decoding
+    """How images are decoded: upright, with the limit and the bits of the training's; of older checkpoints those of
+    their first store if it is there."""
+    learnt = trained.decoding or ImageList("", "", (), (), ()).decoding
+    if trained.decoding is None:
+        with contextlib.suppress(InputError, IndexError):
+            learnt = open_store(trained.config.data.stores[0]).decoding
     return {**learnt, "exif": True}
 
 

@@ -12,12 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 from data.catalog import load_images
+from data.durations import duration
 from data.errors import InputError
 from data.files import opened_files
 from data.whole_file import write_whole
 from pdsl.outputs import refuse_overwriting
 from pipeline.cost import readable_bytes
-from pipeline.progress import duration
+from store.create import only_stored
+from store.images import HOW_TOLD_APART
 from store.labels import label_changes
 from store.status import FailedImage, StageStatus, store_status
 from store.store import Store, open_store
@@ -48,6 +50,7 @@ def run(*, store: str | Sequence[str], json: bool = False, failed: str | None = 
     for report in reports:
         _print_table(report.store, report.stages)
         _print_labels(report)
+    print(HOW_TOLD_APART)
     return 0
 
 
@@ -55,12 +58,14 @@ def run(*, store: str | Sequence[str], json: bool = False, failed: str | None = 
 class _Report:
     """What is to be said of one store.
 
-    changes: how the data set's labels differ from the store's. unchecked: why that could not be found out, or None.
+    changes: how the data set's labels differ from the store's. added: images that the data set has and the store lacks.
+    unchecked: why the two could not be compared, or None.
     """
 
     store: Store
     stages: list[StageStatus]
     changes: list[str] = field(default_factory=list)
+    added: int = 0
     unchecked: str | None = None
 
     @classmethod
@@ -70,10 +75,11 @@ class _Report:
         if any(stage.running for stage in stages):
             return cls(store, stages, unchecked="a stage is running")
         try:
-            images = store.align(load_images(store.attributes["spec"], store.attributes["split"]))
+            listed = load_images(store.attributes["spec"], store.attributes["split"])
+            images = store.align(only_stored(store, listed))
         except InputError as error:  # the store may have been copied to where the images are not
             return cls(store, stages, unchecked=str(error))
-        return cls(store, stages, label_changes(store, images))
+        return cls(store, stages, label_changes(store, images), len(listed) - len(images))
 
     @property
     def failures(self) -> list[FailedImage]:
@@ -89,31 +95,31 @@ class _Report:
             "stages": [stage.plain() for stage in self.stages],
             "failures": [asdict(image) for image in self.failures],
             "label_changes": self.changes,
+            "images_not_in_store": self.added,
             "labels_unchecked": self.unchecked,
         }
 
 
 def write_failed(path: str, images: Sequence[FailedImage]) -> None:
-    """Write a CSV of failed images, whole or not at all. Raises InputError if that fails."""
+    """Write a CSV of failed images, whole or not at all. Raises OSError if that fails."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(FAILED_COLUMNS)
     rows.writerows((image.image, image.stage, image.reason) for image in images)
-    try:
-        write_whole(Path(path), text.getvalue())
-    except OSError as error:
-        raise InputError(f"--failed {path}: can not be written ({error.strerror})") from error
+    write_whole(Path(path), text.getvalue())
 
 
 def _print_labels(report: _Report) -> None:
     for change in report.changes:
         print(f"labels: {change}; run `relabel` to bring that in, nothing is computed again")
+    if report.added:
+        print(f"images: {report.added} of the data set are not in the store yet; precompute adds them")
     if report.unchecked:
         print(f"labels: not compared with the data set: {report.unchecked}")
 
 
 def _print_table(store: Store, stages: list[StageStatus]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
     a = store.attributes
     console.print(f"{store.url}: {a['n_images']} images of {a['spec']} {a['split']}", markup=False)
     if not stages:

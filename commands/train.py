@@ -1,6 +1,7 @@
 """`train`: learn from precomputed stores into a run folder."""
 
 import os
+import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,9 +10,14 @@ from typing import Any
 from data.catalog import absolute_spec
 from data.files import absolute
 from data.parameters import parse_assignment
+from pdsl.config.tree import Config
 from pdsl.evaluate.validation import build_validator
+from pdsl.report.training_pictures import build_pictures
+from pdsl.run.checkpoint import FOLDER, LAST
 from pdsl.run.folder import training_config
+from pdsl.run.names import LOG, TENSORBOARD
 from pdsl.train.loop import train
+from store.store import open_store
 
 
 def run(
@@ -25,12 +31,14 @@ def run(
     data: str | None,
     validation_store: str | None = None,
     settings: Iterable[tuple[str, Any]] = (),
+    in_workspace: bool = False,
 ) -> int:
     """Train, or with `resume` continue what lies in `out` (begin if nothing does). Returns the exit status.
 
     config: YAML file; a resumed run takes its own config.yaml instead. overrides: "key=value". data: SPEC where the
     images lie now. validation_store: default of `validation.store`; settings: (key, value), a workspace's options of
-    training; the overrides go over both.
+    training; the overrides go over both. in_workspace: whether the commands that come next find data and stores by
+    themselves.
     Status 0 after the last update, 128 + signal if SIGINT or SIGTERM ended the run after a checkpoint.
     """
     below = [("validation.store", validation_store)] if validation_store else []
@@ -38,10 +46,41 @@ def run(
     changes = [(key, _lasting(key, value)) for key, value in typed]
     folder = Path(out)
     settled = training_config(folder, config, changes, resume=resume)
-    outcome = train(settled, folder, resume=resume, validation=build_validator)
-    if outcome.signal and int(os.environ.get("RANK", "0")) == 0:
-        print(f"stopped after update {outcome.step}; continue with: train --out {out} --resume", file=sys.stderr)
+    outcome = train(settled, folder, resume=resume, validation=build_validator, pictures=build_pictures)
+    if int(os.environ.get("RANK", "0")) == 0:
+        if outcome.signal:
+            again = f"pdsl train --out {shlex.quote(out)} --resume"
+            print(f"stopped after update {outcome.step}; continue with: {again}", file=sys.stderr)
+        else:
+            print(_closing(out, outcome.step, settled, in_workspace), file=sys.stderr)
     return outcome.exit_status
+
+
+def _closing(out: str, step: int, config: Config, in_workspace: bool) -> str:
+    """Where everything lies after the last update, and what comes next."""
+    run = shlex.quote(out)
+    evaluation = f"pdsl eval --run {run}{'' if in_workspace else _evaluation_set(config)}"
+    return "\n".join(
+        [
+            f"done: {step} updates; all of it lies in {out}",
+            f"  model   {Path(out) / FOLDER / LAST}",
+            f"  log     {Path(out) / LOG}",
+            f"  curves, pictures: tensorboard --logdir {shlex.quote(str(Path(out) / TENSORBOARD))}",
+            "next",
+            f"  figures, report:  {evaluation}",
+            f"  on your images:   pdsl predict --run {run} IMAGE...",
+        ]
+    )
+
+
+def _evaluation_set(config: Config) -> str:
+    """The options of `eval` that name images and proposals: of what the run was evaluated on, if it was."""
+    store = config.validation.store
+    if store is None or not config.validation.every:
+        return " --data SPEC --split SPLIT --store URL"
+    attributes = open_store(store).attributes
+    values = {"data": config.validation.images or attributes["spec"], "split": attributes["split"], "store": store}
+    return "".join(f" --{name} {shlex.quote(value)}" for name, value in values.items())
 
 
 def _options(stores: list[str], init: str | None, data: str | None) -> list[tuple[str, Any]]:
@@ -54,7 +93,7 @@ def _lasting(key: str, value: Any) -> Any:
     """A configuration value that means the same in every folder: the run may be continued from another."""
     if key == "data.stores" and isinstance(value, list):
         return [absolute(str(store)) for store in value]
-    if key == "validation.store" and isinstance(value, str):
+    if key in ("validation.store", "features.cache") and isinstance(value, str):
         return absolute(value)
     if key == "model.backbone.weights" and isinstance(value, str) and Path(value).is_file():
         return absolute(value)

@@ -6,6 +6,7 @@ from pipeline.executors.serial import SerialExecutor
 from pipeline.progress import ProgressDisplay
 from pipeline.runner import run_stage
 from stages.registry import stored_stage
+from store.create import only_stored
 from store.repair import repair_images, repair_root, withdraw_unreadable
 from store.root import ROOT
 from store.store import Store, open_store
@@ -40,10 +41,11 @@ def _repair(store: Store, damage: list[Damage], data: str | None) -> int:
     if any(found.group == ROOT for found in damage):
         repair_root(store)
         store = open_store(store.url)
-    images = load_images(data or store.attributes["spec"], store.attributes["split"])
+    listed = load_images(data or store.attributes["spec"], store.attributes["split"])
     if any(found.group == "images" for found in damage):
-        repair_images(store, images, damage)
+        repair_images(store, listed, damage)
         store = open_store(store.url)
+    images = only_stored(store, listed)
     withdraw_unreadable(store, damage)
     failed = 0
     for group in store.groups_in_order({found.group for found in damage} - {"images", ROOT}):

@@ -9,7 +9,8 @@ import yaml
 
 from data.errors import InputError, nearest
 from data.files import is_url
-from data.parameters import merge, read_mapping
+from data.parameters import convert, merge, read_mapping
+from data.yaml_text import parse_yaml
 from pdsl.config.shipped import find_config
 from pdsl.run.names import CONFIG, WORKSPACE
 
@@ -58,10 +59,6 @@ stages: {}
 """Without parameters: what they look like."""
 
 
-TEXTS = ("data", "train_split", "val_split", "config", "run", "stores.train", "stores.val", "proposals_from")
-"""Keys whose values are names and paths."""
-
-
 def workspace_text(
     *,
     data: str,
@@ -102,12 +99,8 @@ class Workspace:
         path = (folder or Path.cwd()) / FILE
         if not path.exists():
             return cls({})
-        values = read_mapping(path, str(path), "of keys; `pdsl init` writes an example")
-        known = set(yaml.safe_load(workspace_text(data="", train="", val="", config="")))
-        for key in values:
-            if key not in known:
-                raise InputError(f"{path}: unknown key '{key}'{nearest(str(key), known)}")
-        _refuse_other_types(values, path)
+        values = read_mapping(path, str(path), "of keys (`pdsl init` writes an example)", may_be_empty=True)
+        _check_kinds(values, parse_yaml(workspace_text(data="", train="", val="", config="")), path)
         return cls(values)
 
     def _need(self, value: Any, key: str, option: str) -> Any:
@@ -189,6 +182,7 @@ class Workspace:
             "overrides": list(options["overrides"]),
             "data": options["data"],
             "validation_store": (self.values.get("stores") or {}).get("val"),
+            "in_workspace": bool(self.values),
         }
 
     def _training(self) -> list[tuple[str, Any]]:
@@ -240,12 +234,20 @@ def _flat(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]
             yield name, value
 
 
-def _refuse_other_types(values: Mapping[str, Any], path: Path) -> None:
-    """Raises InputError where YAML takes a name for a number, a date or a truth value: 2012, 1e3, no."""
-    for key in TEXTS:
-        value: Any = values
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else value
-        if value is not None and not isinstance(value, str):
+def _check_kinds(values: Mapping[str, Any], template: Mapping[str, Any], path: Path, above: str = "") -> None:
+    """Raises InputError for a key that the template lacks, for a name where it has a mapping and the other way round,
+    and where YAML takes a name for a number, a date or a truth value: 2012, 1e3, no."""
+    for key, value in values.items():
+        name = f"{above}{key}"
+        if key not in template:
+            raise InputError(f"{path}: unknown key '{name}'{nearest(str(key), template)}")
+        if isinstance(template[key], Mapping):
+            if value is not None and not isinstance(value, Mapping):
+                raise InputError(f"{path}: {name}: expected a mapping of keys, not {value!r:.60}")
+            if template[key] and value:
+                _check_kinds(value, template[key], path, f"{name}.")
+        elif isinstance(value, str):
+            convert(value, str, f"{path}: {name}")
+        elif value is not None:
             kind = type(value).__name__
-            raise InputError(f"{path}: {key}: {value!r:.60} is read as {kind}, not as a name; put it in quotes")
+            raise InputError(f"{path}: {name}: {value!r:.60} is read as {kind}, not as a name; put it in quotes")

@@ -12,8 +12,10 @@ from typing import Any
 
 from data.coco_layout import ANNOTATIONS, CocoLayout, ImageFinder
 from data.errors import InputError, nearest, some
+from data.files import asking
 from data.image_files import header_sizes
 from data.json_stream import top_level
+from data.names import usual_split
 from data.numbers import identifier, image_size, whole
 from data.records import ImageList, ImageRecord
 
@@ -44,8 +46,9 @@ def load_images(layout: CocoLayout, spec: str, split: str) -> ImageList:
             _take(content, key, item)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{where}: {entry_fault(key, number, item, error)}") from error
-    if not content.images or not content.names:
-        raise InputError(f"{where}: no 'images' or no 'categories'; an instances file of COCO has both")
+    for key, found in (("images", content.images), ("categories", content.names)):
+        if not found:
+            raise InputError(f"{where}: no '{key}' in it; a file of COCO has both, 'images' and 'categories'")
     class_of = {category: class_id for class_id, category in enumerate(sorted(content.names))}
     labels = _labels(content, class_of, where)
     records = tuple(_records(layout, layout.image_finder(split), content.images, labels, where))
@@ -53,27 +56,22 @@ def load_images(layout: CocoLayout, spec: str, split: str) -> ImageList:
 
 
 def default_splits(layout: CocoLayout) -> tuple[str, str]:
-    """The latest train and val splits (train2017, val2017), whatever their spelling; parts (valminusminival) last."""
-    known = [name for name in sorted(layout.splits(), reverse=True) if layout.is_annotated(name)]
-    found = [_whole_split(known, kind) for kind in ("train", "val")]
-    if found[0] is None or found[1] is None:
+    """The latest train and val splits (train2017, val2017), whatever their spelling."""
+    known = [name for name in layout.splits() if layout.is_annotated(name)]
+    train, val = usual_split(known, "train"), usual_split(known, "val")
+    if train is None or val is None:
         where = layout.folder.path(ANNOTATIONS)
         raise InputError(f"{where}: no train or no val split; name the splits{nearest('', layout.splits())}")
-    return found[0], found[1]
-
-
-def _whole_split(names: Iterable[str], kind: str) -> str | None:
-    """The first of the names that is `kind` and a year, or `kind`; else the first that begins so."""
-    fitting = [name for name in names if name.lower().startswith(kind)]
-    return min(fitting, key=lambda name: not f"{name.lower().removeprefix(kind)}0".isdigit(), default=None)
+    return train, val
 
 
 def entries(layout: CocoLayout, split: str, *, polygons: bool) -> Iterator[tuple[str, int, Any]]:
     """(list, number in it from 0, entry) of the split's images, annotations and categories, in the file's order."""
     parts = layout.annotation_path(split)
     counts: Counter[str] = Counter()
-    with layout.folder.open(*parts) as stream:
-        for key, item in top_level(stream, layout.folder.path(*parts), polygons=polygons):
+    path = layout.folder.path(*parts)
+    with layout.folder.open(*parts) as stream, asking(path):
+        for key, item in top_level(stream, path, polygons=polygons):
             if key in KINDS:
                 yield key, counts[key], item
                 counts[key] += 1
@@ -146,7 +144,7 @@ def _records(
     paths: dict[str, str] = {}
     sizes: dict[str, tuple[int, int] | None] = {}
     missing: list[str] = []
-    names: dict[str, str] = {}
+    ids: dict[str, str] = {}
     for image_id, item in images.items():
         try:
             if not isinstance(name := item["file_name"], str) or not name:
@@ -156,8 +154,9 @@ def _records(
             if path is None:
                 missing.append(name)
                 continue
-            if names.setdefault(path, name) != name:
-                raise ValueError(f"file_name: '{name}' and '{names[path]}' are found as one file, {path}")
+            if (other := ids.setdefault(path, image_id)) != image_id:
+                listed = images[other]["file_name"]
+                raise ValueError(f"file_name: '{name}' is {path}, as is '{listed}' of image {other}")
             paths[image_id] = path
         except ValueError as error:
             raise InputError(f"{where}: image {image_id}: {error}; correct it") from error

@@ -14,6 +14,10 @@ from data.numbers import Bbox, bbox, identifier, number, whole
 from data.records import ImageList
 from data.truth import ImageTruth, TruthObject
 
+SAME, OTHER = 2.0, 10.0
+"""Pixels by which a box and that of its mask differ and are the same one: rounding; and by which they surely are not
+(COCO's own differ by up to 9.9)."""
+
 
 def load_truth(layout: CocoLayout, images: ImageList) -> list[ImageTruth]:
     """Objects of every image of `images`, in their order; InputError for entries that cannot be read, and for a file
@@ -22,9 +26,11 @@ def load_truth(layout: CocoLayout, images: ImageList) -> list[ImageTruth]:
     class_of = {category: class_id for class_id, category in enumerate(images.category_ids)}
     sizes = {record.id: record.size for record in images.records}
     objects: dict[str, list[TruthObject]] = {image_id: [] for image_id in sizes}
+    seen: set[str] = set()
     for key, place, item in entries(layout, images.split, polygons=True):
         if key == "annotations":
             try:
+                _refuse_repetition(item, seen)
                 image_id = identifier(item["image_id"], "image_id")
                 objects[image_id].append(_object(item, sizes[image_id], class_of))
             except (KeyError, TypeError, ValueError) as error:
@@ -34,6 +40,15 @@ def load_truth(layout: CocoLayout, images: ImageList) -> list[ImageTruth]:
         raise InputError(f"{where}: holds no annotations, so there is nothing to compare with; name another split")
     segmented = any(item.mask is not None for found in objects.values() for item in found)
     return [ImageTruth(r.id, r.size, tuple(objects[r.id]), has_masks=segmented) for r in images.records]
+
+
+def _refuse_repetition(item: Mapping[str, Any], seen: set[str]) -> None:
+    """ValueError for an annotation whose id is among `seen`; else it gets there. Those of some tools have none."""
+    if item.get("id") is not None:
+        name = identifier(item["id"], "id")
+        if name in seen:
+            raise ValueError("id: another annotation has it, too")
+        seen.add(name)
 
 
 def _object(item: Mapping[str, Any], size: tuple[int, int], class_of: Mapping[int, int]) -> TruthObject:
@@ -57,8 +72,19 @@ def _object(item: Mapping[str, Any], size: tuple[int, int], class_of: Mapping[in
 
 
 def _box(value: Any, mask: rle.RLE | None) -> Bbox:
-    """The box that an annotation gives, or, where it gives none, that of its mask."""
-    return rle.box(mask) if (value is None or value == []) and mask is not None else bbox(value)
+    """The box that an annotation gives, or, where it gives none, that of its mask; ValueError if they contradict."""
+    if mask is None:
+        return bbox(value)
+    own = rle.box(mask)
+    if value is None or value == []:
+        return own
+    box = bbox(value)
+    stated, spanned = xywh_to_xyxy(np.array([box, own]))
+    if np.abs(np.array(box) - spanned).max() <= SAME and np.abs(stated - spanned).max() > OTHER:
+        raise ValueError(f"bbox: {value} is the mask's x0, y0, x1, y1; COCO's order is [x, y, width, height]")
+    if box[2] > 0 < box[3] and ((spanned[:2] >= stated[2:] + SAME) | (spanned[2:] <= stated[:2] - SAME)).any():
+        raise ValueError(f"bbox: {value} does not touch its own mask, which spans {spanned.tolist()} (x0, y0, x1, y1)")
+    return box
 
 
 def _area(item: Mapping[str, Any]) -> float | None:

@@ -1,5 +1,6 @@
 """The one decoder of both halves: any image file to RGB uint8, or a DecodeError that says why not."""
 
+import errno
 import io
 import warnings
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import IO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from data.errors import InputError
+from data.errors import InputError, system_advice
 from data.files import irregular_kind, is_url, read_remote
 from data.records import GREY_BITS, MAX_PIXELS, ImageRecord
 
@@ -32,6 +33,8 @@ TRANSPOSITIONS = {
 }
 """EXIF orientation -> what makes the picture upright."""
 
+BYTES_PER_PIXEL = 10
+"""What decoding takes."""
 Source = str | Path | bytes | IO[bytes]
 
 
@@ -99,7 +102,9 @@ def image_size(source: Source, *, exif: bool) -> tuple[int, int]:
 
 @contextmanager
 def _opened(source: Source, max_pixels: int | None) -> Iterator[Image.Image]:
-    """The lazily opened image; whatever goes wrong inside the block becomes a DecodeError."""
+    """The lazily opened image; whatever goes wrong inside the block becomes a DecodeError, but for what is wrong with
+    the machine: too many open files is an InputError, too little memory a MemoryError."""
+    needed = 0
     if max_pixels is not None:
         allow_pixels(max_pixels)
     try:
@@ -110,6 +115,7 @@ def _opened(source: Source, max_pixels: int | None) -> Iterator[Image.Image]:
             stream.seek(0)
             with Image.open(stream, formats=FORMATS) as image:
                 width, height = image.size
+                needed = width * height * BYTES_PER_PIXEL
                 if max_pixels is not None and width * height > max_pixels:
                     raise DecodeError(
                         f"{width} x {height} pixels exceed the limit of {max_pixels:,} pixels; ?max_pixels=N in the "
@@ -120,10 +126,17 @@ def _opened(source: Source, max_pixels: int | None) -> Iterator[Image.Image]:
         raise
     except FileNotFoundError:
         raise DecodeError("file not found") from None
+    except MemoryError as error:
+        bytearray(needed)  # raises it again where memory is short; else the file asks for more than its picture takes
+        raise DecodeError("damaged image (it asks for more memory than its size needs)") from error
     except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
         raise DecodeError(f"file cannot be read ({error.strerror or error})") from None
-    except UnidentifiedImageError:
-        raise DecodeError("not an image of a known format") from None
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise InputError(f"{error.filename}: {system_advice(error)}") from error
+        if isinstance(error, UnidentifiedImageError):
+            raise DecodeError("not an image of a known format") from None
+        raise DecodeError(f"damaged or truncated image ({error or type(error).__name__})") from error
     except Image.DecompressionBombError as error:
         raise DecodeError(f"too many pixels ({error})") from None
     except Exception as error:  # decoders fed with damaged bytes raise anything: SyntaxError, struct.error …

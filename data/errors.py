@@ -49,6 +49,15 @@ _ADVICE = {
 }
 
 
+MEMORY_WORDS = ("can't allocate memory", "not enough memory", "out of memory", "insufficient memory")
+"""What libraries in C and C++ call it."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory (this process's or a device's) did not suffice."""
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in MEMORY_WORDS)
+
+
 def system_advice(error: OSError) -> str | None:
     """What to do about an error of the operating system that a user can mend; None for others."""
     return _ADVICE.get(error.errno or 0)

@@ -35,9 +35,29 @@ def open_binary(path: str | Path) -> IO[bytes]:
     """
     if not is_url(path):
         return open_regular(Path(path))
-    filesystem, inner = open_filesystem(str(path))
-    stream: IO[bytes] = filesystem.open(inner, "rb")
-    return stream
+    with asking(str(path)):
+        filesystem, inner = open_filesystem(str(path))
+        stream: IO[bytes] = filesystem.open(inner, "rb")
+        return stream
+
+
+@contextmanager
+def asking(place: str) -> Iterator[None]:
+    """Whatever the client of an object store raises inside, as InputError; what is missing stays FileNotFoundError.
+
+    Errors of local places pass as they are.
+    """
+    try:
+        yield
+    except (InputError, FileNotFoundError, NotADirectoryError):
+        raise
+    except Exception as error:  # no credentials, no rights, no such host: each client has its own types
+        if not is_url(place):
+            raise
+        reason = f"{type(error).__name__}: {error}"
+        raise InputError(
+            f"{place}: can not be read ({reason}); check the URL, your rights there and {OPTIONS_VARIABLE}"
+        ) from error
 
 
 def open_regular(path: Path) -> IO[bytes]:
@@ -107,8 +127,9 @@ class Folder:
     def has(self, *parts: str) -> bool:
         """Whether the file or folder exists."""
         if is_url(self.url):
-            filesystem, inner = open_filesystem(self.path(*parts))
-            return bool(filesystem.exists(inner))
+            with asking(self.path(*parts)):
+                filesystem, inner = open_filesystem(self.path(*parts))
+                return bool(filesystem.exists(inner))
         return Path(self.path(*parts)).exists()
 
     def open(self, *parts: str) -> IO[bytes]:
@@ -123,7 +144,7 @@ class Folder:
 
     def read(self, *parts: str) -> bytes:
         """Content of a file; InputError if it cannot be read."""
-        with self.open(*parts) as stream:
+        with self.open(*parts) as stream, asking(self.path(*parts)):
             return stream.read()
 
     def read_text(self, *parts: str) -> str:
@@ -143,8 +164,9 @@ class Folder:
         try:
             if not is_url(path):
                 return sorted(entry.name for entry in Path(path).iterdir())
-            filesystem, inner = open_filesystem(path)
-            return sorted(str(entry).rstrip("/").rpartition("/")[2] for entry in filesystem.ls(inner, detail=False))
+            with asking(path):
+                filesystem, inner = open_filesystem(path)
+                return sorted(str(entry).rstrip("/").rpartition("/")[2] for entry in filesystem.ls(inner, detail=False))
         except (FileNotFoundError, NotADirectoryError):
             return []
 
@@ -152,18 +174,22 @@ class Folder:
         """Sorted paths, relative to this folder and with "/", of all files below it."""
         if not is_url(self.url):
             return sorted(path.relative_to(self.url).as_posix() for path in _walk(Path(self.url)))
-        filesystem, inner = open_filesystem(self.url)
-        return sorted(str(path).partition(inner.strip("/"))[2].lstrip("/") for path in filesystem.find(inner))
+        return sorted(self._found())
 
     def sizes(self, *suffixes: str) -> dict[str, int]:
         """Bytes of all files below this folder whose name ends with one of `suffixes`, by relative path, sorted."""
         if not is_url(self.url):
             found = [(name, Path(self.url, name).stat().st_size) for name in self.files() if name.endswith(suffixes)]
             return dict(found)
-        filesystem, inner = open_filesystem(self.url)
-        listing = filesystem.find(inner, detail=True)
-        relative = {str(path).partition(inner.strip("/"))[2].lstrip("/"): info for path, info in listing.items()}
-        return {name: int(relative[name]["size"] or 0) for name in sorted(relative) if name.endswith(suffixes)}
+        told = self._found()
+        return {name: int(told[name]["size"] or 0) for name in sorted(told) if name.endswith(suffixes)}
+
+    def _found(self) -> dict[str, Mapping[str, Any]]:
+        """What an object store tells of all files below this folder, by relative path."""
+        with asking(self.url):
+            filesystem, inner = open_filesystem(self.url)
+            listing = filesystem.find(inner, detail=True)
+            return {str(path).partition(inner.strip("/"))[2].lstrip("/"): info for path, info in listing.items()}
 
 
 def _walk(top: Path) -> Iterator[Path]:
@@ -186,7 +212,7 @@ def open_filesystem(url: str, **defaults: Any) -> tuple[Any, str]:
     protocol = url.partition("://")[0]
     try:
         filesystem, inner = fsspec.core.url_to_fs(url, **{**defaults, **storage_options(protocol)})
-    except (ImportError, ValueError, TypeError) as error:
+    except (ImportError, ValueError, TypeError, OSError) as error:  # the last: some connect at once
         raise InputError(
             f"{url}: cannot use {protocol}:// ({error}); install its package, or check the URL and {OPTIONS_VARIABLE}"
         ) from error

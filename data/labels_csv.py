@@ -3,6 +3,9 @@
 Columns are separated by the comma, semicolon, tab or bar that makes its header readable. Labels are separated by the
 first of `;`, `|`, `,` and tab that occurs in their column, or by blanks if none does; a cell may also be a list, as
 JSON and Python write it (`["dog", "red cat"]`). Names are taken in composed characters and with single blanks.
+
+What is more likely a mistake than a class is refused, unless classes.txt names it: names that differ in case, blanks or
+hyphens only, several known names joined by any other sign, `nan`, signs alone.
 """
 
 import csv
@@ -10,8 +13,9 @@ import io
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from data.errors import InputError, nearest
 from data.files import Folder
@@ -25,7 +29,12 @@ SEPARATORS = (";", "|", ",", "\t")
 MISSING = frozenset(("nan", "null", "none", "n/a", "na", "<na>", "nil"))
 """What programs write for "no value"."""
 BRACKETS = {"[": "]", "(": ")", "{": "}"}
+EMPTY_SET = "set()"
+"""Python's set without labels."""
+JOINTS = re.compile(r"(?:[^\w\s']|_)+")
+"""Signs that may stand between labels, although nobody announced them: / + & - …"""
 QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
+WHOLE_FLOAT = re.compile(r"^(\d+)\.0+$")
 SEPARATOR_LINE = re.compile(r"sep=(.)\s*")
 """First line by which spreadsheets tell each other the delimiter."""
 
@@ -46,14 +55,15 @@ def read_rows(folder: Folder) -> list[Row]:
     if not folder.has(LABELS):
         raise InputError(f"{path}: no such file; write one with the header image,labels")
     lines = _lines(_text(folder), path)
-    header = [name.lower() for name in lines[0][1]] if lines else []
+    header = _without_empty_end([name.lower() for name in lines[0][1]], 0) if lines else []
     if not _is_header(header) or not set(header) <= set(COLUMNS) or len(set(header)) != len(header):
         found = ",".join(header) or "nothing"
         raise InputError(f"{path}: the first line is '{found}'; it must be image,labels or image,labels,split")
     rows = []
-    for line, fields in lines[1:]:
+    for line, cells in lines[1:]:
+        fields = _without_empty_end(cells, len(header))
         if len(fields) != len(header):
-            hint = "separate labels with ';'" if len(fields) > len(header) else "write every column"
+            hint = "separate labels with ';', or quote the cell" if len(fields) > len(header) else "write every column"
             raise InputError(f"{path}: line {line}: {len(fields)} fields, the header has {len(header)}; {hint}")
         values = dict(zip(header, fields, strict=True))
         if not values["image"]:
@@ -67,17 +77,26 @@ def read_rows(folder: Folder) -> list[Row]:
     return rows
 
 
-def read_labels(folder: Folder, rows: Sequence[Row]) -> tuple[tuple[str, ...], list[tuple[int, ...]]]:
-    """Class names (those of classes.txt, or else the ones used, sorted), and the class ids of every row.
+class Labels(NamedTuple):
+    """Class names (those of classes.txt, or else the ones used, sorted), the class ids of every row, and what a user
+    should know of how they were read."""
 
-    InputError, naming the line, for a label that classes.txt does not know, or, without classes.txt, for names that
-    differ in case or blanks only, that mean "no value", or that are several names by another separator.
+    names: tuple[str, ...]
+    rows: list[tuple[int, ...]]
+    notes: tuple[str, ...]
+
+
+def read_labels(folder: Folder, rows: Sequence[Row]) -> Labels:
+    """The labels of all rows.
+
+    InputError, naming the line, for a label that classes.txt does not know, or, without classes.txt, for one that is
+    likely a mistake (see above).
     """
     path = folder.path(LABELS)
     given = [class_name(line) for line in folder.lines(CLASSES)] if folder.has(CLASSES) else None
     if given is not None and (len(set(given)) != len(given) or not given):
         raise InputError(f"{folder.path(CLASSES)}: empty or a name twice; write one class name a line")
-    used = _split_cells(rows, frozenset(given or ()), path)
+    used, separator = _split_cells(rows, frozenset(given or ()), path)
     lines: dict[str, int] = {}
     for row, labels in zip(rows, used, strict=True):
         for name in labels:
@@ -91,14 +110,18 @@ def read_labels(folder: Folder, rows: Sequence[Row]) -> tuple[tuple[str, ...], l
         where = f"{path}: line {lines[unknown[0]]}"
         raise InputError(f"{where}: label '{unknown[0]}' is not in classes.txt{nearest(unknown[0], names)}")
     class_of = {name: class_id for class_id, name in enumerate(names)}
-    return tuple(names), [tuple(sorted({class_of[name] for name in labels})) for labels in used]
+    ids = [tuple(sorted({class_of[name] for name in labels})) for labels in used]
+    return Labels(tuple(names), ids, _blanks_note(rows, used, path) if separator is None and given is None else ())
 
 
 def _text(folder: Folder) -> str:
     """The file's text: UTF-8, or UTF-16 with its mark, as spreadsheets save "Unicode text"."""
     content = folder.read(LABELS)
+    marked = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    if b"\0" in content and not marked:
+        raise InputError(f"{folder.path(LABELS)}: holds zero bytes, as UTF-16 without its mark does; save it as UTF-8")
     try:
-        return content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
+        return content.decode("utf-16" if marked else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise InputError(
@@ -130,12 +153,18 @@ def _refuse_open_quotes(lines: Iterable[tuple[int, list[str]]], path: str) -> No
             raise InputError(f"{path}: a cell that ends on line {line} goes over several lines; close its quote")
 
 
+def _without_empty_end(fields: list[str], n: int) -> list[str]:
+    """`fields` without those at the end, beyond the first `n`, that are empty: spreadsheets write such columns."""
+    end = max((place for place, field in enumerate(fields, 1) if field), default=0)
+    return fields[: max(end, min(n, len(fields)))]
+
+
 def _is_header(fields: Sequence[str]) -> bool:
     return {"image", "labels"} <= set(fields)
 
 
-def _split_cells(rows: Sequence[Row], given: frozenset[str], path: str) -> list[list[str]]:
-    """The label names of every row."""
+def _split_cells(rows: Sequence[Row], given: frozenset[str], path: str) -> tuple[list[list[str]], str | None]:
+    """The label names of every row; and the sign that separates them, None: blanks."""
     lists = {row.line: _listed(row.labels) for row in rows if class_name(row.labels) not in given}
     plain = [row.labels for row in rows if lists.get(row.line, ()) is None]
     separator = next((s for s in SEPARATORS if any(s in cell for cell in plain)), None)
@@ -144,24 +173,54 @@ def _split_cells(rows: Sequence[Row], given: frozenset[str], path: str) -> list[
         parts = lists.get(row.line, [row.labels])
         parts = row.labels.split(separator) if parts is None else parts
         used.append([name for part in parts if (name := class_name(part))])
-    known = {name for labels in used for name in labels} - given
+    known = {name for labels in used for name in labels}
     for row, labels in zip(rows, used, strict=True):
-        for name in labels:
-            for other in SEPARATORS:
-                if other in name and name not in given and {class_name(part) for part in name.split(other)} <= known:
-                    raise InputError(
-                        f"{path}: line {row.line}: '{name}' separates labels with '{other}', other lines with "
-                        f"'{separator}'; write one separator (or name the class in {CLASSES})"
-                    )
-    return used
+        if joined := next((name for name in labels if name not in given and _joins(name, known)), None):
+            sign = JOINTS.findall(unicodedata.normalize("NFKC", joined))[0].strip()
+            raise InputError(
+                f"{path}: line {row.line}: '{joined}' separates labels with '{sign}'; write '{separator or ';'}' there "
+                f"(or name the class in {CLASSES})"
+            )
+    return used, separator
+
+
+def _joins(name: str, known: Set[str]) -> bool:
+    """Whether a name is several known ones, joined by a sign."""
+    parts = JOINTS.split(unicodedata.normalize("NFKC", name))
+    return len(parts) > 1 and {class_name(part) for part in parts} <= known
+
+
+def _blanks_note(rows: Sequence[Row], used: Sequence[Sequence[str]], path: str) -> tuple[str, ...]:
+    """What to say of labels that blanks separate. Raises InputError where another line shows that they do not."""
+    keys = {_lookalike(name): name for labels in used for name in labels}
+    cells = [
+        (row, labels) for row, labels in zip(rows, used, strict=True) if len(labels) > 1 and _listed(row.labels) is None
+    ]
+    for row, _ in cells:
+        if other := keys.get(_lookalike(row.labels)):
+            raise InputError(
+                f"{path}: line {row.line}: is '{class_name(row.labels)}' the class '{other}', or several? Separate "
+                f"labels with ';' (or name the classes in {CLASSES})"
+            )
+    if not cells:
+        return ()
+    row, labels = cells[0]
+    return (
+        f"{path}: blanks separate labels: line {row.line} is read as {', '.join(labels)}; for names that hold blanks "
+        f"write ';' between labels, or name the classes in {CLASSES}",
+    )
 
 
 def _listed(cell: str) -> list[str] | None:
     """The items of a cell that is written as a list; None if it is not."""
+    if cell == EMPTY_SET:
+        return []
     if len(cell) < 2 or BRACKETS.get(cell[0]) != cell[-1]:
         return None
     try:
         items = json.loads(cell)
+        if isinstance(items, dict) and items:  # no list: a name that is refused
+            return [cell]
         if isinstance(items, list) and all(isinstance(item, str | int) for item in items):
             return [str(item) for item in items]
     except (ValueError, RecursionError):
@@ -179,6 +238,11 @@ def _check_names(lines: Mapping[str, int], path: str) -> None:
                 f"{path}: line {line}: label '{name}' looks like a missing value; leave the cell empty "
                 f"(or name the class in {CLASSES})"
             )
+        if not name.isprintable() or not any(map(str.isalnum, name)) or name[0] in BRACKETS:
+            raise InputError(
+                f"{path}: line {line}: label {name!r} is not the name of a class; correct the cell, and separate "
+                f"labels with ';' (or name the class in {CLASSES})"
+            )
     _refuse_lookalikes(lines, path, "labels")
 
 
@@ -186,14 +250,16 @@ def _refuse_lookalikes(lines: Mapping[str, int], path: str, what: str) -> None:
     """lines: where each name occurs first."""
     seen: dict[str, str] = {}
     for name in sorted(lines, key=lambda name: lines[name]):
-        other = seen.setdefault("".join(_lookalike(name)), name)
+        other = seen.setdefault(_lookalike(name), name)
         if other != name:
             cure = f" (or list both in {CLASSES})" if what == "labels" else ""
             raise InputError(
-                f"{path}: {what} '{other}' (line {lines[other]}) and '{name}' (line {lines[name]}) differ only in case "
-                f"or blanks; write one of them{cure}"
+                f"{path}: {what} '{other}' (line {lines[other]}) and '{name}' (line {lines[name]}) differ only in "
+                f"case, blanks or hyphens; write one of them{cure}"
             )
 
 
-def _lookalike(name: str) -> Iterable[str]:
-    return unicodedata.normalize("NFKC", name).casefold().split()
+def _lookalike(name: str) -> str:
+    """What has to differ in two names; 1.0 is what tables make of the class 1 where cells are empty."""
+    text = WHOLE_FLOAT.sub(r"\1", unicodedata.normalize("NFKC", name).casefold())
+    return "".join(text.replace("-", " ").replace("_", " ").split())

@@ -1,8 +1,8 @@
-"""Names of files and classes, as lists and annotations write them: they seldom agree to the letter."""
+"""Names of files, classes and splits, as lists and annotations write them: they seldom agree to the letter."""
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 SUFFIXES = (
@@ -48,6 +48,18 @@ def leaves_root(name: str) -> bool:
     """Whether a path of an annotation file is one of another machine: absolute, or through a folder above."""
     path = name.replace("\\", "/")
     return path.startswith("/") or DRIVE.match(path) is not None or ".." in path.split("/")
+
+
+def usual_split(names: Iterable[str], *kinds: str) -> str | None:
+    """The split that is called like one of `kinds`, the first of them that is there.
+
+    "train" finds Train, training and train2017; of several one of kind and year alone, and of these the last.
+    """
+    latest = sorted(names, reverse=True)
+    for kind in kinds:
+        if fitting := [name for name in latest if name_key(name).startswith(kind)]:
+            return min(fitting, key=lambda name: not f"{name_key(name).removeprefix(kind)}0".isdigit())
+    return None
 
 
 def file_names(paths: Sequence[str]) -> list[str]:

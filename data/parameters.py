@@ -11,23 +11,36 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-import yaml
-
 from data.errors import InputError, nearest
+from data.yaml_text import decode_text, parse_yaml
 
 T = TypeVar("T")
 
 
-def read_mapping(path: str | Path, where: str, what: str) -> dict[str, Any]:
-    """The mapping that YAML file `path` holds. Raises InputError: `where` names the file, `what` what it maps."""
+LARGEST_FILE = 1 << 24
+"""Bytes of a file of settings."""
+
+
+def read_mapping(path: str | Path, where: str, what: str, *, may_be_empty: bool = False) -> dict[str, Any]:
+    """The mapping that YAML file `path` holds, {} if it is empty and may be.
+
+    Raises InputError: `where` names the file, `what` what it maps.
+    """
     try:
-        tree = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"{where}: can not be read ({error.strerror or error})") from error
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise InputError(f"{where}: not valid YAML ({error})") from error
+        with Path(path).open("rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        raise InputError(f"{where}: can not be read ({getattr(error, 'strerror', None) or error})") from error
+    if len(data) > LARGEST_FILE:
+        raise InputError(f"{where}: can not be read, it is larger than settings are")
+    try:
+        tree = parse_yaml(decode_text(data))
+    except ValueError as error:
+        raise InputError(f"{where}: can not be read, it is not valid YAML: {error}") from error
+    if tree is None and may_be_empty:
+        return {}
     if not isinstance(tree, dict):
-        raise InputError(f"{where}: expected a mapping {what}")
+        raise InputError(f"{where}: expected a mapping {what}, not {type(tree).__name__}")
     return tree
 
 
@@ -40,9 +53,9 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     if not separator or not key.strip():
         raise InputError(f"'{text}' is not of the form key=value")
     try:
-        return key.strip(), yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise InputError(f"{key.strip()}: '{value}' can not be read as a value ({error})") from error
+        return key.strip(), parse_yaml(value)
+    except ValueError as error:
+        raise InputError(f"{key.strip()}: '{value:.60}' can not be read as a value ({error})") from error
 
 
 def nest(assignments: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -123,6 +136,8 @@ def convert(value: Any, kind: Any, path: str) -> Any:
     origin, arguments = get_origin(kind), get_args(kind)
     if kind is Any:
         return value
+    if isinstance(value, int) and value.bit_length() > 1024:  # no type holds it, and Python refuses to write it out
+        raise InputError(f"{path}: the number is too large; it has {value.bit_length()} bits")
     if origin is Literal:
         if value in arguments:
             return value
@@ -145,10 +160,18 @@ def convert(value: Any, kind: Any, path: str) -> Any:
     if kind is float and not isinstance(value, bool):
         return _finite(value, path)
     if kind is str and isinstance(value, str | int | float) and not isinstance(value, bool):
-        return str(value)
+        return _text(value, path)
     if kind is type(None) and value is None:
         return None
     raise InputError(f"{path}: {value!r} is not of type {getattr(kind, '__name__', kind)}")
+
+
+def _text(value: str | float, path: str) -> str:
+    """`value` as text that may name a file."""
+    text = str(value)
+    if "\0" in text:
+        raise InputError(f"{path}: {text!r:.60} holds a zero byte; remove it")
+    return text
 
 
 def _finite(value: Any, path: str) -> float:

@@ -18,7 +18,7 @@ from data.errors import InputError, nearest, some
 from data.files import Folder
 from data.image_files import FileIndex, header_sizes
 from data.labels_csv import ALL, LABELS, Row, read_labels, read_rows
-from data.names import is_image, relative, stem
+from data.names import is_image, relative, stem, usual_split
 from data.records import ImageList, ImageRecord
 
 IMAGES = "images"
@@ -28,25 +28,27 @@ def load_images(place: str, spec: str, split: str, *, exif: bool = True) -> Imag
     """The records of a split in the order of labels.csv; sizes from the images' headers, upright with `exif`.
 
     Raises InputError, naming file and line, for a missing column, a missing image, one that is listed twice, and a
-    label that classes.txt does not know or that is no name of a class. `notes` counts images that are not listed.
+    label that classes.txt does not know or that is no name of a class. `notes` tells of labels that blanks separate and
+    counts images that are not listed.
     """
     folder = Folder.at(place)
     rows = read_rows(folder)
     known = _splits(rows)
     if split not in known:
         raise InputError(f"{folder.path(LABELS)}: no split '{split}'{nearest(split, known)}")
-    names, labels = read_labels(folder, rows)
+    labels = read_labels(folder, rows)
     index = FileIndex(folder.below(IMAGES) if folder.has(IMAGES) else folder)
     files = _image_files(index, rows, folder.path(LABELS))
     chosen = [k for k, row in enumerate(rows) if split in (ALL, row.split)]
     paths = [index.folder.path(files[k]) for k in chosen]
     sizes = header_sizes(paths, exif=exif)
     records = tuple(
-        ImageRecord(stem(files[k]), path, size, labels[k]) for k, path, size in zip(chosen, paths, sizes, strict=True)
+        ImageRecord(stem(files[k]), path, size, labels.rows[k])
+        for k, path, size in zip(chosen, paths, sizes, strict=True)
     )
-    notes = () if index.folder == folder else _unlisted(index, files)  # DIR itself may hold other things
-    category_ids = tuple(range(1, len(names) + 1))
-    return ImageList(spec, split, names, category_ids, records, exif=exif, notes=notes)
+    unlisted = () if index.folder == folder else _unlisted(index, files)  # DIR itself may hold other things
+    category_ids = tuple(range(1, len(labels.names) + 1))
+    return ImageList(spec, split, labels.names, category_ids, records, exif=exif, notes=(*labels.notes, *unlisted))
 
 
 def splits(place: str) -> list[str]:
@@ -55,10 +57,10 @@ def splits(place: str) -> list[str]:
 
 
 def default_splits(place: str) -> tuple[str, str]:
-    """train and val (or test) where the column names them, else `all` for both."""
+    """Those for training and for validation (or testing) where the column names them, else `all` for both."""
     known = splits(place)
-    val = next((name for name in ("val", "test") if name in known), None)
-    return ("train", val) if "train" in known and val else (ALL, ALL)
+    train, val = usual_split(known, "train"), usual_split(known, "val", "dev", "test")
+    return (train, val) if train and val else (ALL, ALL)
 
 
 def _splits(rows: Sequence[Row]) -> list[str]:
@@ -80,7 +82,8 @@ def _image_files(index: FileIndex, rows: Sequence[Row], where: str) -> list[str]
             same = without_suffix.get(image) or without_suffix.get(inner) or []
             if len(same) != 1:
                 place = index.folder.path(inner)
-                which = f"; which is it, {' or '.join(sorted(same))}?" if same else "; correct the path or add it"
+                same = sorted(same or index.ending(inner))
+                which = f"; which is it, {' or '.join(same[:3])}?" if same else "; correct the path or add it"
                 raise InputError(f"{where}: line {row.line}: no image {place}{which}")
             file = same[0]
         if (image_id := stem(file)) in seen:

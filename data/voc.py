@@ -40,6 +40,8 @@ PAPER_SPLIT = "trainval-no-segval"
 AUGMENTED_SPLIT = "train-aug"
 CLASS_LIST_SUFFIXES = ("_train", "_val", "_trainval", "_test")
 """`aeroplane_train.txt` lists all images with a verdict on a class: not a split."""
+ROOT = "annotation"
+"""Root element of an annotation's XML."""
 VERDICT = re.compile(r"\s+[+-]?[01]$")
 """What follows an image in the list of a class."""
 
@@ -124,18 +126,27 @@ class VocLayout:
         return self._read_list(self.folder, "ImageSets", kind, f"{split.removeprefix('seg-')}.txt")
 
     def annotation(self, image_id: str) -> ElementTree.Element:
-        """Root of the image's XML; InputError if it is missing or broken."""
+        """Root of the image's XML, tags without namespaces; InputError if it is missing, broken or something else."""
+        path = self.folder.path("Annotations", f"{image_id}.xml")
         try:
-            return ElementTree.fromstring(self.folder.read("Annotations", f"{image_id}.xml"))
+            root = ElementTree.fromstring(self.folder.read("Annotations", f"{image_id}.xml"))
         except (ElementTree.ParseError, LookupError, ValueError) as error:  # also unknown or wrong encodings
-            path = self.folder.path("Annotations", f"{image_id}.xml")
             raise InputError(f"{path}: broken XML ({error}); restore the file") from error
+        for element in root.iter():
+            element.tag = element.tag.rpartition("}")[2]
+        if root.tag != ROOT and not any(root.find(tag) is not None for tag in ("object", "size", "filename")):
+            raise InputError(f"{path}: no VOC annotation: its root is '{root.tag:.60}', not '{ROOT}'; restore the file")
+        if len(root.findall("object")) < len(list(root.iter("object"))):
+            raise InputError(f"{path}: objects within other elements; put every 'object' directly into '{ROOT}'")
+        return root
 
     def class_id(self, name: str | None, image_id: str) -> int:
         """0-based class id of an annotated name; InputError if the name is unknown."""
-        if name is None or (key := class_name(name)) not in self.class_names:
-            path = self.folder.path("Annotations", f"{image_id}.xml")
-            hint = nearest(name or "", self.class_names)
+        path = self.folder.path("Annotations", f"{image_id}.xml")
+        if name is None or not (key := class_name(name)):
+            raise InputError(f"{path}: an object has no name; write its class")
+        if key not in self.class_names:
+            hint = nearest(name, self.class_names)
             raise InputError(f"{path}: unknown class '{name}'{hint} (a classes.txt beside JPEGImages sets the names)")
         return self.class_names.index(key)
 

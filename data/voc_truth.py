@@ -7,6 +7,7 @@ of boxes, unless the image has no XML at all (SBD). In an image with masks, an a
 `mask=None`: VOC paints what is too difficult to segment as void.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from xml.etree import ElementTree
@@ -24,8 +25,11 @@ from data.voc import CLASSES, VocLayout
 
 VOID = 255
 SIDES = ("xmin", "ymin", "xmax", "ymax")
-TRUE = ("1", "true", "yes")
-"""How tools write that an object is difficult."""
+DIFFICULT = {
+    **dict.fromkeys(("1", "true", "yes"), True),
+    **dict.fromkeys(("0", "false", "no", "", "unspecified"), False),
+}
+"""How tools write whether an object is difficult."""
 
 
 def load_truth(layout: VocLayout, images: ImageList) -> list[ImageTruth]:
@@ -61,14 +65,17 @@ def _annotated_objects(layout: VocLayout, record: ImageRecord) -> list[TruthObje
     for number, item in enumerate(layout.annotation(record.id).findall("object"), start=1):
         name = item.findtext("name")
         class_id = layout.class_id(name, record.id)
+        path = layout.folder.path("Annotations", f"{record.id}.xml")
+        flag = item.findtext("difficult", "").strip().lower()
+        if flag not in DIFFICULT:
+            raise InputError(f"{path}: object {number} '{name}': difficult is '{flag:.60}'; write 0 or 1")
         try:
             box = _box(item, record.size)
         except ValueError as error:
-            path = layout.folder.path("Annotations", f"{record.id}.xml")
             raise InputError(
                 f"{path}: an object '{name}' has no usable bndbox (object {number}: {error}); correct it"
             ) from error
-        objects.append(TruthObject(class_id, box, difficult=item.findtext("difficult", "").strip().lower() in TRUE))
+        objects.append(TruthObject(class_id, box, difficult=DIFFICULT[flag]))
     return objects
 
 
@@ -77,13 +84,20 @@ def _box(item: ElementTree.Element, size: tuple[int, int]) -> np.ndarray:
     texts = [item.findtext(f"bndbox/{side}") for side in SIDES]
     if None in texts:
         raise ValueError(f"{SIDES[texts.index(None)]} is missing")
-    box = np.array([float(text or "") for text in texts]) - (1, 1, 0, 0)
+    box = np.array([_number(text) for text in texts]) - (1, 1, 0, 0)
     sides = ", ".join(f"{side} {text}" for side, text in zip(SIDES, texts, strict=True))
     if not (np.isfinite(box).all() and box[2] > box[0] and box[3] > box[1]):
         raise ValueError(sides)
     if max(size) and (box[0] >= size[1] or box[1] >= size[0] or box[2] <= 0 or box[3] <= 0):
         raise ValueError(f"{sides} lies outside the image of {size[1]} x {size[0]} (width x height)")
     return box
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or "")
+    except ValueError:
+        return math.nan
 
 
 def _voc_masks(layout: VocLayout, record: ImageRecord) -> tuple[dict[int, TruthObject], RLE | None]:

@@ -1,9 +1,11 @@
 """A file that appears whole or not at all."""
 
+import contextlib
 import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import IO
 
@@ -17,19 +19,25 @@ def whole_file(path: str | Path, *, settled: bool = True) -> Iterator[IO[bytes]]
     file of that name. After an error the older file is as it was. The folder is made where it is missing.
 
     settled: the name has reached the disk as well; otherwise a loss of power may bring the older file back.
-    Raises OSError as `open` and `write` do.
+    Raises OSError as `open` and `write` do; it names `path`.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PARTIAL}")
+    missing = list(takewhile(lambda folder: not folder.exists(), path.parents))
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+            for folder in missing:
+                folder.rmdir()
+        if isinstance(error, OSError) and error.filename in (None, str(partial)):
+            error.filename = str(path)
         raise
     if settled:
         settle(path.parent)

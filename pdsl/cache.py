@@ -18,7 +18,7 @@ from data.catalog import load_images
 from data.decode import DecodeError, decode_record
 from data.errors import InputError
 from data.masks import MASK_SIDE
-from data.records import ImageList
+from data.records import Decoding, ImageList
 from pdsl.classes import join_classes
 from pdsl.config.tree import DataConfig
 from pdsl.structures import Proposals, Sample, Seeds
@@ -145,6 +145,10 @@ class CacheReader:
             "class_names": list(images.class_names),
             "category_ids": list(images.category_ids),
         }
+
+    def decoding(self) -> Decoding:
+        """How the images of the first store are decoded."""
+        return self.sources[0].store.decoding
 
     def read(self, index: int) -> RawSample:
         """Image `index` of the training set. Raises InputError if its file or its rows cannot be read."""

@@ -1,8 +1,8 @@
 """One line on stderr for a loop over images."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from time import monotonic
+from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -11,7 +11,10 @@ LOG_SECONDS = 30.0
 
 
 class ImageProgress:
-    """Images done, failed, time spent and time left; a plain line every half minute where stderr is no terminal."""
+    """Images done, failed, time spent and time left; a plain line every half minute where stderr is no terminal.
+
+    A context manager: the line stands while the block runs.
+    """
 
     def __init__(self, what: str, total: int) -> None:
         self.what, self.total, self.done, self.failed = what, total, 0, 0
@@ -29,6 +32,13 @@ class ImageProgress:
         self._task = self._bar.add_task(what, total=total, failed="")
         self._logged = monotonic()
 
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bar.stop()
+
     def advance(self, failure: str | None = None) -> None:
         """One more image is done with; `failure` names it and says why nothing came of it."""
         self.done += 1
@@ -37,18 +47,10 @@ class ImageProgress:
             self.note(failure)
         failed = f"{self.failed} failed" if self.failed else ""
         self._bar.update(self._task, completed=self.done, failed=failed)
-        if not self._console.is_terminal and monotonic() - self._logged >= LOG_SECONDS:
-            self._logged = monotonic()
+        if not self._console.is_terminal and (now := monotonic()) - self._logged >= LOG_SECONDS:
+            self._logged = now
             self.note(f"{self.what}: {self.done} of {self.total} images{f', {failed}' if failed else ''}")
 
     def note(self, text: str) -> None:
         """A line above the bar."""
         self._console.print(text)
-
-
-@contextmanager
-def image_progress(what: str, total: int) -> Iterator[ImageProgress]:
-    """The display, which stands while the block runs."""
-    progress = ImageProgress(what, total)
-    with progress._bar:
-        yield progress

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
+from data.durations import duration
 from pipeline.listener import Listener
 from pipeline.runner import RunSummary
 from store.tally import Tally
@@ -28,7 +29,7 @@ class ProgressDisplay(Listener):
     """Done, failed, left, images/s, time left, workers; a plain line every half minute where stderr is no terminal."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, soft_wrap=True, highlight=False)
+        self._console = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
         self._progress: Progress | None = None
         self._task = TaskID(0)
         self._todo = 0
@@ -82,15 +83,6 @@ class ProgressDisplay(Listener):
     def _counts(self) -> str:
         found = self._kept + self._computed
         return f"{found.done} done, {found.failed + found.upstream} failed, {self._todo - self._computed.images} left"
-
-
-def duration(seconds: float) -> str:
-    """ "45 s", "12 min", "3.5 h", "4.1 days"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
 
 
 def summary_text(summary: RunSummary) -> str:

@@ -38,6 +38,10 @@ class StageInput:
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
+WORKER_MEMORY = 1_000_000_000
+"""Bytes of a worker where a stage states none: Python, the libraries of the heaviest stage, an image, its results."""
+
+
 class ImageFailure(Exception):
     """Raised by a stage for one image; the message becomes its recorded reason, the run goes on."""
 
@@ -71,6 +75,8 @@ class Stage:
     compute: picklable callable (a function or a frozen dataclass with __call__), StageInput -> rows.
     packages: distributions whose version is part of the result.
     source: fingerprint of external files the stage reads (method `files`), else None. source_path: where they lie.
+    memory: bytes that a worker of the stage takes at most, for photographs and 2000 proposals of each; it is no part of
+        the stage's identity.
     part: what to measure where a whole image takes minutes; None: whole images.
     """
 
@@ -84,6 +90,7 @@ class Stage:
     packages: tuple[str, ...] = ("numpy",)
     source: str | None = None
     source_path: str | None = None
+    memory: int = WORKER_MEMORY
     part: Part | None = None
 
     @property

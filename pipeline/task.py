@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from data.decode import DecodeError, decode_record
-from data.errors import InputError
+from data.errors import InputError, is_out_of_memory
 from data.records import Decoding, ImageRecord, image_digest
 from pipeline.spec import ImageFailure, Stage, StageInput, stage_layouts
 from store.completion import UPSTREAM, Completion, ImageOutcome, WrittenObject, record_key, recorded_shards
@@ -31,6 +31,12 @@ THREAD_LIMITS = {
     "OPENCV_FOR_THREADS_NUM": "1",
 }
 """Environment of a worker process: one thread each, set before any library is loaded."""
+
+
+MEMORY_CURE = (
+    "memory does not suffice for it here, which is no fault of the image's; run the same command again with fewer "
+    "--workers, or leave larger images out (--data 'SPEC?max_pixels=N')"
+)
 
 
 class StageContractError(Exception):
@@ -175,6 +181,8 @@ def _compute(
     except InputError:
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise InputError(f"{record.id}: {MEMORY_CURE} ({str(error) or type(error).__name__})") from error
         return failed(f"{type(error).__name__}: {error}")
     _check(stage, record, rows)
     return ImageOutcome(record.id, DONE, "", round(time.perf_counter() - started, 6)), rows

@@ -8,6 +8,12 @@ import numpy as np
 from data.errors import InputError
 from data.records import ImageList, image_digest
 
+HOW_TOLD_APART = (
+    "images are told apart by id and size: list one whose file was replaced by another of the same size in a file for "
+    "precompute --images"
+)
+"""What a user has to know of a store that is complete."""
+
 
 def label_digest(labels: np.ndarray) -> str:
     """SHA-256 (hex) of image-level labels (N, C) bool."""
@@ -36,7 +42,13 @@ class ListedImages:
         by_id = {record.id: record for record in images.records}
         missing = [i for i in self.ids if i not in by_id]
         if missing or len(by_id) > len(self):
-            what = f"lacks '{missing[0]}' and {len(missing) - 1} more" if missing else "has images the store has not"
+            if not missing:
+                added = next(i for i in by_id if i not in set(self.ids))
+                raise InputError(
+                    f"{images.spec} {images.split}: has {len(by_id) - len(self)} images the store {url} has not "
+                    f"('{added}' first); precompute adds them"
+                )
+            what = f"lacks '{missing[0]}' and {len(missing) - 1} more"
             raise InputError(f"{images.spec} {images.split}: {what}; {url} holds another image list")
         aligned = replace(images, records=tuple(by_id[i] for i in self.ids))
         for record, size in zip(aligned.records, self.sizes.tolist(), strict=True):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from data.errors import InputError
+from store.described import IMAGE, describe
 from store.shards import ZSTD_LEVEL
 
 FORMAT = 1
@@ -89,6 +90,7 @@ def array_documents(layouts: Iterable[ArrayLayout]) -> dict[str, bytes]:
     template = MemoryStore(documents)
     keys = {}
     for layout in layouts:
+        described = describe(layout.name, len(layout.row_shape))
         zarr.create_array(
             template,
             name=layout.name,
@@ -97,7 +99,8 @@ def array_documents(layouts: Iterable[ArrayLayout]) -> dict[str, bytes]:
             chunks=layout.chunk_shape,
             shards=(layout.shard, *layout.row_shape),
             compressors=[ZstdCodec(level=ZSTD_LEVEL), Crc32cCodec()],
-            dimension_names=["image", *[None] * len(layout.row_shape)],
+            dimension_names=[IMAGE, *described.dimensions],
+            attributes=dict(described.attributes),
         )
         keys[f"{layout.name}/zarr.json"] = layout
     return {key: bytes(documents[key].to_bytes()) for key in keys}

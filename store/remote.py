@@ -1,5 +1,6 @@
 """Objects behind an fsspec file system. Errors that pass (a 503, a broken connection) are retried for a minute."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeVar
@@ -112,4 +113,6 @@ class RemoteObjects(Objects):
                 advice = (
                     f"; set the usual variables (AWS_ACCESS_KEY_ID, …), or name a file of options by {OPTIONS_VARIABLE}"
                 )
+            if isinstance(error, TypeError | ValueError) and (path := os.environ.get(OPTIONS_VARIABLE)):
+                advice = f"; check the options of {OPTIONS_VARIABLE}={path}"
             raise StorageError(f"{self.url}/{key}: could not {verb} it: {error}{advice}") from error

@@ -11,7 +11,7 @@ from data.records import ImageList
 from store.create import write_image_shards, write_root
 from store.errors import DamagedStoreError
 from store.images import label_digest
-from store.layout import IMAGE_LABEL
+from store.layout import IMAGE_ID, IMAGE_LABEL
 from store.root import LABELS, UNFINISHED
 from store.store import Store
 from store.verify import Damage
@@ -57,9 +57,9 @@ def _in_order(store: Store, images: ImageList) -> ImageList:
     """`images` in the store's order, without those the store has not; InputError if it is not the store's list."""
     try:
         by_id = {record.id: record for record in images.records}
-        images = replace(images, records=tuple(by_id[i] for i in store.read("images/id", slice(None)).tolist()))
-    except (DamagedStoreError, KeyError):
-        pass  # the ids themselves are damaged; the digest says whether the data set's own order is the store's
+        images = replace(images, records=tuple(by_id[i] for i in store.read(IMAGE_ID, slice(None)).tolist()))
+    except (DamagedStoreError, KeyError):  # of damaged ids the digest says whether the data set's own order is theirs
+        images = replace(images, records=images.records[: len(store)])
     if images.digest() != store.digest:
         raise InputError(f"{images.spec} {images.split}: not the image list of {store.url}; name the right --data")
     return images

@@ -283,6 +283,7 @@ class Store:
         values = np.full(self.n_images, PENDING, np.uint8)
         for record in self.records(group):
             values[record.first : record.stop] = record.statuses()
+            self._whole[group, record.first // self.shard] = record.stop
         return values
 
     def require(self, *groups: str) -> None:

@@ -23,6 +23,7 @@ def test_help_names_every_command() -> None:
     commands = "init demo precompute status verify inspect train eval predict export config weights"
     for command in commands.split():
         assert f"\n  {command} " in text
+    assert "..." not in text.partition("Commands:")[2]  # nothing is cut off
 
 
 @pytest.mark.parametrize(

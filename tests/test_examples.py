@@ -1,4 +1,4 @@
-"""The examples in docstrings and in docs/python.md run and say the truth."""
+"""The examples in docstrings, in docs/python.md and in docs/store.md run and say the truth."""
 
 import doctest
 from importlib import import_module
@@ -21,7 +21,7 @@ from store.create import create_or_open
 from tests.train.makers import CONFIG
 
 ROOT = Path(__file__).resolve().parents[1]
-MODULES = ("data.parameters", "pdsl.figures", "stages.registry")
+MODULES = ("data.options", "data.parameters", "pdsl.figures", "stages.registry")
 SETTINGS = {
     "proposals": {"mode": "fast", "contours": "gradient", "max_proposals": 30},
     "grabcut": {"colour_cut": {"contours": "gradient"}},
@@ -34,7 +34,7 @@ def test_docstrings(name: str) -> None:
     assert outcome.attempted > 0 and outcome.failed == 0
 
 
-def test_the_page_for_python_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pages_for_python_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Image.fromarray(draw_scene(np.random.default_rng(1), side=96).image).save("photo.jpg")
     write_scenes("data", train=4, val=0, side=96)
@@ -47,5 +47,6 @@ def test_the_page_for_python_users(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     model = build_model(config.model, len(names))
     content = {"model": model.state_dict(), "step": 0, "config": to_plain(config), "class_names": names}
     save_checkpoint(Path("runs/default"), content)
-    outcome = doctest.testfile(str(ROOT / "docs/python.md"), module_relative=False)
-    assert outcome.attempted > 20 and outcome.failed == 0
+    for page, examples in (("docs/python.md", 20), ("docs/store.md", 12)):
+        outcome = doctest.testfile(str(ROOT / page), module_relative=False)
+        assert outcome.attempted > examples and outcome.failed == 0

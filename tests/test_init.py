@@ -44,6 +44,12 @@ def test_classes_and_their_images_are_printed(tmp_path: Path) -> None:
     assert (space.values["train_split"], space.values["val_split"]) == ("train", "2012")
 
 
+def test_names_are_printed_as_they_are(tmp_path: Path) -> None:
+    spec = write_folder(tmp_path / "a:cat:b [red]", "image,labels\na.jpg,:dog:;a[bold]cat[/]\n", ["a.jpg"])
+    lines = [" ".join(line.split()) for line in init("--data", spec).stderr.splitlines()]
+    assert {f"{spec} all: 1 images, 2 classes", ":dog: 1", "a[bold]cat[/] 1"} <= set(lines)
+
+
 def test_the_splits_given_are_taken_where_there_are_no_usual_ones(tmp_path: Path) -> None:
     lists = {"Main/default": ["a"], "Main/x_train": ["a"]}
     voc = write_voc(tmp_path / "voc", {"a": [CAT]}, lists)
@@ -73,7 +79,7 @@ def test_names_of_folders(tmp_path: Path, name: str) -> None:
     assert (values["data"], values["train_split"], values["val_split"]) == (f"folder:{folder}", "#1", "all")
 
 
-@given(st.lists(st.text(min_size=1), min_size=3, max_size=3))
+@given(st.lists(st.text(st.characters(exclude_characters="\0"), min_size=1), min_size=3, max_size=3))
 @example(["a\nb", "\x85", "\u2028 x"])
 @example(["a\r\nb\n", "'\"", "...\n"])
 def test_any_text_is_read_again(texts: list[str]) -> None:

@@ -69,7 +69,7 @@ def test_options_of_training_stand_in_the_workspace(tmp_path: Path, text: str) -
 def test_options_of_training_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "pdsl.yaml").write_text("training: steps=3\nconfig: demo\nrun: r\nstores: {train: t}\n")
     options = {"config": None, "stores": (), "out": None, "init": None, "overrides": (), "data": None}
-    with pytest.raises(InputError, match=r"pdsl\.yaml: training: 'steps=3' is not a mapping"):
+    with pytest.raises(InputError, match=r"pdsl\.yaml: training: expected a mapping of keys, not 'steps=3'"):
         Workspace.find(tmp_path).train_options(**options, resume=False)
 
 
@@ -78,6 +78,11 @@ def test_results_need_neither_run_nor_store() -> None:
         run=None, data="coco:/c", split="val2017", store=None, results="r.json", tta=False, out=None
     )
     assert options["run"] is None
+
+
+def test_a_file_of_comments_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "pdsl.yaml").write_text("# data: voc:x\n")
+    assert Workspace.find(tmp_path).values == {}
 
 
 def test_without_a_workspace_the_message_names_option_and_cure() -> None:
@@ -93,10 +98,16 @@ def test_without_a_workspace_the_message_names_option_and_cure() -> None:
         ("a: [", "not valid YAML"),
         ("data: \xff", "not valid YAML"),
         ("[" * 5000, "not valid YAML"),
-        ("train_split: 2012", "train_split: 2012 is read as int, not as a name; put it in quotes"),
-        ("val_split: no", "val_split: False is read as bool"),
         ("train_split: 2012-01-01", "train_split: .* is read as date"),
         ("stores: {train: 1.5}", "stores.train: 1.5 is read as float"),
+        ("stores: here", "stores: expected a mapping of keys, not 'here'"),
+        ("stores: {train: [a]}", r"stores\.train: \['a'\] is read as list, not as a name"),
+        ("stores: {trian: a}", r"unknown key 'stores\.trian'; did you mean 'train'"),
+        ("stages: [a]", "stages: expected a mapping"),
+        ("data: {voc: a}", "data: .* is read as dict"),
+        ("train_split: 2012", "train_split: 2012 is read as int, not as a name; put it in quotes"),
+        ("val_split: no", "val_split: False is read as bool"),
+        ('run: "a\\0b"', "run: .* holds a zero byte"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path: Path, text: str, message: str) -> None:

@@ -138,11 +138,11 @@ def _kill(run: "subprocess.Popen[bytes]", target: str) -> None:
 
 
 def _workers(pid: int) -> Iterator[psutil.Process]:
-    """Worker processes of a local cluster: children that multiprocessing spawned."""
+    """Worker processes of a local cluster: children of the process that multiprocessing forks them from."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        for child in psutil.Process(pid).children(recursive=True):
-            if any("spawn_main" in word for word in child.cmdline()):
-                yield child
+        for child in psutil.Process(pid).children():
+            if any("forkserver" in word for word in child.cmdline()):
+                yield from child.children()
 
 
 def _cluster(target: str) -> Iterator[psutil.Process]:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+LARGEST_SIDE = 16_384
+"""Pixels of a side of a resized image."""
 PAPER_SCALES = (480, 576, 672, 768, 864, 960, 1056, 1152)
 """Shorter sides of the paper's test-time augmentation (section 4, implementation details)."""
 
@@ -32,6 +34,8 @@ class InferenceConfig:
             raise ValueError(f"scale and tta_scales: {self.scale}, {self.tta_scales} have to be positive sizes")
         if self.max_side < max(self.scale, *self.tta_scales):
             raise ValueError(f"max_side: {self.max_side} is less than the largest scale")
+        if self.max_side > LARGEST_SIDE:
+            raise ValueError(f"max_side: {self.max_side} is more than {LARGEST_SIDE} pixels")
         for name in ("score_threshold", "nms", "mask_threshold"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is not within 0..1")

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from data.errors import InputError, nearest
-from data.parameters import merge, nest, parse_assignment, replace, to_plain
+from data.parameters import merge, nest, parse_assignment, read_mapping, replace, to_plain
 from data.whole_file import write_whole
 from pdsl.config.shipped import shipped_config, shipped_names
 from pdsl.config.tree import Config
@@ -28,13 +28,17 @@ def load_config(path: str | Path, overrides: Iterable[str | tuple[str, Any]] = (
     Raises InputError that names the field, and the file where the fault lies in it.
     """
     typed = nest(parse_assignment(item) if isinstance(item, str) else item for item in overrides)
-    tree = _read_tree(Path(path), (), more_bases=_paths(typed.pop("base", []), "base"))
+    layers = _read_layers(Path(path), (), more_bases=_paths(typed.pop("base", []), "base"))
+    tree: dict[str, Any] = {}
+    for _, layer in layers:
+        tree = merge(tree, layer, whole=FREE)
     try:
         return replace(Config(), merge(tree, typed, whole=FREE))
     except InputError as error:
-        if typed and _fault(tree) != str(error):
+        if _fault(tree) is None or _fault(typed) == str(error):
             raise
-        raise InputError(f"{path}: {error}") from error
+        at_fault = next((file for file, layer in layers if _fault(layer) == str(error)), path)
+        raise InputError(f"{at_fault}: {error}") from error
 
 
 def config_from_plain(tree: Mapping[str, Any], where: str | Path) -> Config:
@@ -55,24 +59,17 @@ def save_config(config: Config, path: Path) -> None:
     write_whole(path, yaml.safe_dump(to_plain(config), sort_keys=False, width=120))
 
 
-def _read_tree(path: Path, parents: tuple[Path, ...], more_bases: Sequence[str] = ()) -> dict[str, Any]:
-    """The file's mapping merged over those of its bases."""
+def _read_layers(
+    path: Path, parents: tuple[Path, ...], more_bases: Sequence[str] = ()
+) -> list[tuple[Path, dict[str, Any]]]:
+    """(file, its own mapping) of the file's bases and of the file, each to be merged over those before it."""
     if path.resolve() in parents:
         raise InputError(f"{path}: base: the files name each other in a circle")
-    try:
-        tree = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise InputError(f"{path}: can not be read ({error.strerror}); name an existing YAML file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: is not YAML ({error})") from error
-    if tree is None:
-        tree = {}
-    if not isinstance(tree, dict):
-        raise InputError(f"{path}: has to hold a mapping of keys, not {type(tree).__name__}")
-    merged: dict[str, Any] = {}
+    tree = read_mapping(path, str(path), "of the configuration's keys", may_be_empty=True)
+    layers = []
     for base in [*_paths(tree.pop("base", []), f"{path}: base"), *more_bases]:
-        merged = merge(merged, _read_tree(_base(base, path), (*parents, path.resolve())), whole=FREE)
-    return merge(merged, tree, whole=FREE)
+        layers += _read_layers(_base(base, path), (*parents, path.resolve()))
+    return [*layers, (path, tree)]
 
 
 def _base(name: str, asker: Path) -> Path:
@@ -99,7 +96,7 @@ def _paths(value: Any, where: str) -> list[str]:
 
 
 def _fault(tree: Mapping[str, Any]) -> str | None:
-    """What is wrong with a configuration file by itself."""
+    """What is wrong with the values of a file, or with overrides, by themselves."""
     try:
         replace(Config(), tree)
     except InputError as error:

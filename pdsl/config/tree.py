@@ -3,8 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from data.errors import InputError
-from pdsl.config.inference import InferenceConfig
+from pdsl.config.inference import LARGEST_SIDE, InferenceConfig
 from pdsl.config.model import ModelConfig
 
 ALL_SCALES = tuple(range(480, 1217, 32))
@@ -15,8 +14,8 @@ DeviceName = Literal["auto", "cpu", "cuda"]
 
 LARGEST_STEP = 4096
 """Images of one update: more of them decoded do not fit into a machine's memory."""
-MOST_PER_CORE = 4
-"""Threads and loader processes for each core of this machine: beyond it they only stand in each other's way."""
+LARGEST_RATE = 1_000.0
+"""Of learning rate, decay and their factors; beyond it no network learns, and soon its weights overflow."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,31 @@ class DataConfig:
             raise ValueError(f"max_proposals: {self.max_proposals} is not positive")
         if self.loaders < 0:
             raise ValueError(f"loaders: {self.loaders} is negative")
+
+
+@dataclass(frozen=True)
+class FeaturesConfig:
+    """Feature maps kept on disk, for a backbone that is frozen as a whole and trained on a CPU.
+
+    Later epochs, other runs and evaluations read what the same backbone made of the same pixels: the results have the
+    same bits, and pay where an image is seen often in few views (`augment` without crop and colours, few scales).
+    cache: folder of the maps; null: none are kept. Not used on a GPU.
+    limit_gb: what the maps of one backbone may take of the disk.
+    """
+
+    cache: str | None = None
+    limit_gb: float = 50.0
+
+    @property
+    def limit(self) -> int:
+        """In bytes."""
+        return int(self.limit_gb * 1e9)
+
+    def __post_init__(self) -> None:
+        if self.cache is not None and "://" in self.cache:
+            raise ValueError(f"cache: '{self.cache}' is not a folder of this machine, where maps are read fast enough")
+        if self.limit_gb < 0:
+            raise ValueError(f"limit_gb: {self.limit_gb} is negative")
 
 
 @dataclass(frozen=True)
@@ -84,6 +108,8 @@ class AugmentConfig:
             raise ValueError(f"crop: {self.crop} is not within (0, 1]")
         if self.exposure < 1 or self.saturation < 1:
             raise ValueError("exposure and saturation: factors have to be at least 1 (1 = no change)")
+        if self.max_side > LARGEST_SIDE:
+            raise ValueError(f"max_side: {self.max_side} is more than {LARGEST_SIDE} pixels")
 
 
 @dataclass(frozen=True)
@@ -114,12 +140,11 @@ class OptimizerConfig:
             raise ValueError("images_per_step and images_per_pass have to be at least 1")
         if self.images_per_step > LARGEST_STEP:
             raise ValueError(f"images_per_step: {self.images_per_step} images are held at once; at most {LARGEST_STEP}")
-        if min(self.lr, self.bias_lr_factor) < 0:
-            raise ValueError(f"lr: {self.lr} and bias_lr_factor: {self.bias_lr_factor} must not be negative")
+        for name in ("lr", "bias_lr_factor", "weight_decay", "bias_weight_decay"):
+            if not 0 <= getattr(self, name) <= LARGEST_RATE:
+                raise ValueError(f"{name}: {getattr(self, name)} is not within 0..{LARGEST_RATE:.0f}")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum: {self.momentum} is not within [0, 1)")
-        if min(self.weight_decay, self.bias_weight_decay) < 0:
-            raise ValueError("weight_decay and bias_weight_decay: negative decay lets the weights grow without bound")
 
 
 @dataclass(frozen=True)
@@ -171,6 +196,7 @@ class Config:
     seed: of initial weights, order of images, augmentation and dropout.
     steps: number of updates.
     checkpoint_every: updates from one checkpoint to the next.
+    pictures: training images, chosen by the seed, that are drawn for TensorBoard at every checkpoint; 0: none.
     checkpoints_kept: the newest so many stay beside last.pt, older ones are removed; 0 keeps all.
     log_every: updates from one line of log.jsonl to the next.
     device: "auto" takes CUDA where there is one.
@@ -186,6 +212,7 @@ class Config:
     checkpoint_every: int = 5_000
     checkpoints_kept: int = 3
     log_every: int = 20
+    pictures: int = 4
     device: DeviceName = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: int = 0
@@ -193,6 +220,7 @@ class Config:
     classes: dict[str, str | None] = field(default_factory=dict)
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
@@ -203,11 +231,5 @@ class Config:
         for name in ("steps", "checkpoint_every", "log_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is not positive")
-        if min(self.seed, self.threads, self.checkpoints_kept) < 0:
-            raise ValueError("seed, threads and checkpoints_kept have to be non-negative")
-
-    def fit_machine(self, cores: int) -> None:
-        """Raises InputError for threads or loaders beyond what `cores` can use."""
-        for name, number in (("threads", self.threads), ("data.loaders", self.data.loaders)):
-            if number > MOST_PER_CORE * cores:
-                raise InputError(f"{name}: {number} on {cores} cores; give at most {MOST_PER_CORE * cores}")
+        if min(self.seed, self.threads, self.checkpoints_kept, self.pictures) < 0:
+            raise ValueError("seed, threads, checkpoints_kept and pictures have to be non-negative")

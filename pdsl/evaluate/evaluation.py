@@ -11,6 +11,7 @@ from pdsl.evaluate.predictions import Prediction, fill_boxes
 from pdsl.evaluate.results import to_coco, write_json
 from pdsl.evaluate.split import detect_split
 from pdsl.evaluate.summary import evaluate_predictions
+from pdsl.evaluate.voc_metrics import corloc
 from pdsl.run.names import METRICS, PREDICTIONS
 from pdsl.run.trained import TrainedModel, untrained
 
@@ -51,14 +52,30 @@ def evaluate_model(trained: TrainedModel, dataset: EvaluationSet, *, tta: bool =
     return Evaluation(dataset, predictions, metrics)
 
 
-def training_worth(trained: TrainedModel, evaluation: Evaluation) -> dict[str, dict[str, Any]]:
+def training_worth(
+    trained: TrainedModel, evaluation: Evaluation, learnt_from: EvaluationSet | None = None
+) -> dict[str, dict[str, Any]]:
     """The content of comparison.json: for each of COMPARED {"mask", "box"} as in metrics.json, on the same images.
 
-    The trained model; its detections with their whole boxes as masks; the same model before its first update.
+    The trained model; its detections with their whole boxes as masks; the same model before its first update. Where the
+    images that were learnt from are given, also "corloc" on these of either model, in percent.
     """
-    dataset = evaluation.dataset
-    before, _ = detect_split(untrained(trained), dataset.images, dataset.proposals())
+    dataset, before = evaluation.dataset, untrained(trained)
+    seen_before, _ = detect_split(before, dataset.images, dataset.proposals())
     filled = fill_boxes(evaluation.predictions, {record.id: record.size for record in dataset.images.records})
-    others = {"boxes_as_masks": filled, "untrained": before}
-    figures = {name: coco_metrics(found, dataset.truth, dataset.images.class_names) for name, found in others.items()}
-    return {"trained": {kind: evaluation.metrics[kind] for kind in ("mask", "box")}, **figures}
+    others = {"boxes_as_masks": filled, "untrained": seen_before}
+    figures: dict[str, dict[str, Any]] = {
+        "trained": {kind: evaluation.metrics[kind] for kind in ("mask", "box")},
+        **{name: coco_metrics(found, dataset.truth, dataset.images.class_names) for name, found in others.items()},
+    }
+    if learnt_from is not None:
+        for name, model in (("trained", trained), ("untrained", before)):
+            figures[name]["corloc"] = _corloc(model, learnt_from)
+    return figures
+
+
+def _corloc(model: TrainedModel, dataset: EvaluationSet) -> float | None:
+    """Mean CorLoc in percent; each class that an image's labels name is looked for, and no other."""
+    found, _ = detect_split(model, dataset.images, dataset.proposals(), only_present=True)
+    mean: float | None = corloc(found, dataset.truth, dataset.images.class_names)["mean"]
+    return mean

@@ -10,15 +10,15 @@ from data.errors import InputError
 from data.image_paths import NamedImage
 from data.names import file_names
 from data.records import ImageList, ImageRecord
-from pdsl.classes import class_ids
+from pdsl.classes import map_class_names
 from pdsl.evaluate.predictions import Prediction
 from pdsl.evaluate.results import has_numeric_ids, to_coco, write_json
 from pdsl.run.names import IMAGES, PREDICTIONS
 from pdsl.run.trained import TrainedModel
 from store.store import open_store
 
-SAVE_SECONDS = 60.0
-"""How much work a lost machine may take with it, unless saving itself takes a twentieth of that."""
+SAVE_SECONDS, SAVE_RATIO = 60.0, 20
+"""How much work a lost machine may take with it, and how many times as long as a save at least."""
 
 
 class PhotoResults:
@@ -39,7 +39,9 @@ class PhotoResults:
         self._given = ImageList(spec, "", trained.class_names, self._categories, given)
         self._records: list[ImageRecord] = []
         self._found: list[Prediction] = []
-        self._saved, self._pause = monotonic(), SAVE_SECONDS
+        self._last, self._pause = monotonic(), SAVE_SECONDS
+        self.saved = 0
+        """Images whose detections are on the disk."""
 
     def record(self, image: NamedImage, size: tuple[int, int]) -> ImageRecord:
         """The record of an image of `size` (height, width)."""
@@ -57,7 +59,7 @@ class PhotoResults:
 
     def save_when_due(self) -> None:
         """`save` if the last time is long enough ago."""
-        if monotonic() - self._saved > self._pause:
+        if monotonic() - self._last >= self._pause:
             self.save()
 
     def save(self) -> None:
@@ -68,8 +70,8 @@ class PhotoResults:
             row |= {"file_name": self._files[p.image_id], "category_name": self._class_names[p.class_id]}
         write_json(self._folder / PREDICTIONS, rows)
         write_json(self._folder / IMAGES, self._image_info())
-        self._saved = monotonic()
-        self._pause = max(SAVE_SECONDS, 20 * (self._saved - begun))
+        self.saved, self._last = len(self._records), monotonic()
+        self._pause = max(SAVE_SECONDS, SAVE_RATIO * (self._last - begun))
 
     def _image_info(self) -> dict[str, Any]:
         numeric = has_numeric_ids(self._given)
@@ -102,11 +104,11 @@ def image_ids(names: Sequence[str], spec: str) -> list[str]:
 def data_set_of(trained: TrainedModel) -> tuple[str, tuple[int, ...]]:
     """(SPEC, id of every class) of the data set a model was trained with; ("", 1 to C) where nobody knows any more."""
     told = trained.data_set or _of_first_store(trained)
-    if told is None:
-        return "", tuple(range(1, len(trained.class_names) + 1))
-    named = ImageList(told["spec"], "", tuple(told["class_names"]), tuple(told["category_ids"]), ())
-    places = class_ids(trained.class_names, named, trained.config.classes)
-    return named.spec, tuple(named.category_ids[place] for place in places if place is not None)
+    if told is not None:
+        names = map_class_names(told["class_names"], trained.config.classes)
+        if set(trained.class_names) <= set(names):  # else another data set lies where the store was
+            return str(told["spec"]), tuple(told["category_ids"][names.index(name)] for name in trained.class_names)
+    return "", tuple(range(1, len(trained.class_names) + 1))
 
 
 def _of_first_store(trained: TrainedModel) -> Mapping[str, Any] | None:

@@ -3,13 +3,11 @@
 import sys
 from collections.abc import Mapping
 
-from rich.console import Console
-from rich.progress import track
-
 from data.records import ImageList
 from pdsl.classes import class_ids
 from pdsl.evaluate.infer import detect_images
 from pdsl.evaluate.predictions import Prediction
+from pdsl.progress import ImageProgress
 from pdsl.run.trained import TrainedModel
 from store.contents import PROPOSALS
 from store.store import Store
@@ -31,11 +29,13 @@ def detect_split(
     failed: dict[str, str] = {}
     ids = class_ids(trained.class_names, images, trained.config.classes)
     outcomes = detect_images(trained.model, trained.config, images, store, ids, tta=tta, only_present=only_present)
-    for record, outcome in track(outcomes, "detect", len(images), console=Console(stderr=True)):
-        if isinstance(outcome, str):
-            failed[record.id] = outcome
-        else:
-            found += outcome
+    with ImageProgress("detect", len(images)) as progress:
+        for record, outcome in outcomes:
+            if isinstance(outcome, str):
+                failed[record.id] = outcome
+            else:
+                found += outcome
+            progress.advance()
     return found, failed
 
 

@@ -5,7 +5,7 @@ image score xmin ymin xmax ymax        pixels from 1, the last ones included
 
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,7 +22,8 @@ NAME = re.compile(r"(comp[34])_det_(.+)\.txt")
 def read_voc_results(path: Path, images: ImageList) -> list[Prediction]:
     """Detections, without masks, of a folder of such files or of one of them; a class without a file has none.
 
-    Raises InputError, naming file and line.
+    In a folder that has files of the split, those of other splits are left alone. Raises InputError, naming file and
+    line.
     """
     try:
         files = sorted(path.iterdir()) if path.is_dir() else [path]
@@ -32,27 +33,39 @@ def read_voc_results(path: Path, images: ImageList) -> list[Prediction]:
     if not named:
         example = file_name(images, images.class_names[0])
         raise InputError(f"{path}: no results; VOC's files are called like {example}")
+    own = {f"{_split_name(images)}_{name}" for name in images.class_names}
+    named = {file: match for file, match in named.items() if match[2] in own} or named
     if len({match[1] for match in named.values()}) > 1:
         raise InputError(f"{path}: holds files of comp3 and of comp4; name a folder with those of one")
     known = {record.id for record in images.records}
-    return [p for file, match in named.items() for p in _read(file, _class_id(file, match[2], images), known)]
+    class_of = {file: _class_id(file, match[2], images) for file, match in named.items()}
+    class_id, often = Counter(class_of.values()).most_common(1)[0]
+    if often > 1:
+        name = images.class_names[class_id]
+        raise InputError(f"{path}: {often} files of class '{name}'; name a folder with those of one split")
+    return [p for file, class_id in class_of.items() for p in _read(file, class_id, known)]
 
 
 def write_voc_results(folder: Path, predictions: Iterable[Prediction], images: ImageList) -> None:
     """Write the boxes as one file a class into `folder`, under comp4: the backbone learnt from other data than VOC."""
+    names = [file_name(images, name) for name in images.class_names]  # all, before the first is written
     lines: dict[int, list[str]] = defaultdict(list)
     for p in predictions:
         x0, y0, x1, y1 = p.box
         lines[p.class_id].append(f"{p.image_id} {p.score:.9g} {x0 + 1:.3f} {y0 + 1:.3f} {x1:.3f} {y1:.3f}\n")
-    for class_id, name in enumerate(images.class_names):
-        write_whole(folder / file_name(images, name), "".join(lines[class_id]))
+    for class_id, name in enumerate(names):
+        write_whole(folder / name, "".join(lines[class_id]))
 
 
 def file_name(images: ImageList, class_name: str) -> str:
     """What the devkit calls the file of a class: the split by the name of its list. InputError for a name with "/"."""
     if "/" in class_name or "\0" in class_name:
         raise InputError(f"class '{class_name}': can not be part of a file's name; rename it to write VOC results")
-    return f"comp4_det_{images.split.removeprefix('seg-')}_{class_name}.txt"
+    return f"comp4_det_{_split_name(images)}_{class_name}.txt"
+
+
+def _split_name(images: ImageList) -> str:
+    return images.split.removeprefix("seg-")
 
 
 def _class_id(file: Path, rest: str, images: ImageList) -> int:

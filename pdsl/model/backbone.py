@@ -1,12 +1,15 @@
 """What all backbones share: pixel format, a stem and a body that can be frozen, and one stride-s feature map."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pdsl.model.equations import at_least_float32
+from pdsl.model.feature_cache import FeatureCache
 from pdsl.model.pixels import PixelNormalisation
 
 Frozen = Literal["none", "stem", "all"]
@@ -32,6 +35,9 @@ class Backbone(nn.Module):
         self.channels = channels
         self.stride = stride
         self.frozen: Frozen = "none"
+        self.cache: FeatureCache | None = None
+        self.half_precision = False
+        """Whether `features` computes in bf16, as the training did by its `precision: bfloat16`."""
 
     def freeze(self, frozen: Frozen) -> None:
         """Freeze nothing, the stem, or all."""
@@ -39,6 +45,15 @@ class Backbone(nn.Module):
         self.stem.requires_grad_(frozen == "none")
         self.body.requires_grad_(frozen != "all")
         self.train(self.training)
+
+    def keep_features(self, folder: Path, limit: int) -> None:
+        """Keep feature maps in `folder`, up to `limit` bytes, and look there first.
+
+        Only of a backbone that lies on the CPU and whose weights never change again: ValueError if it is not frozen.
+        """
+        if self.frozen != "all":
+            raise ValueError(f"the backbone learns (frozen: {self.frozen}), its features can not be kept")
+        self.cache = FeatureCache(folder, self, limit)
 
     def train(self, mode: bool = True) -> "Backbone":
         super().train(mode)
@@ -53,6 +68,11 @@ class Backbone(nn.Module):
         colour) on the right or below, as every convolution sees around an image; no other image is padded.
         through_frozen: let gradients with respect to the image pass frozen parts (cascade learning needs them).
         """
+        if self.cache is not None and not through_frozen:
+            return torch.cat([self.cache.features(single, self._compute) for single in image.split(1)])
+        return self._compute(image, through_frozen)
+
+    def _compute(self, image: Tensor, through_frozen: bool = False) -> Tensor:
         trainable = torch.is_grad_enabled()
         with torch.set_grad_enabled(trainable and (through_frozen or self.frozen == "none")):
             x = self.stem(self._at_least_a_cell(self.pixels(image)))
@@ -66,6 +86,10 @@ class Backbone(nn.Module):
         return F.pad(x, (0, max(0, self.stride - width), 0, max(0, self.stride - height)))
 
     def features(self, image: Tensor, through_frozen: bool = False) -> FeatureMap:
-        """(3, H, W) -> its feature map."""
+        """(3, H, W) -> its feature map: float32, or what autocast makes of it where that is on."""
         height, width = image.shape[-2:]
-        return FeatureMap(self(image[None], through_frozen), (height, width), 1 / self.stride)
+        kind = image.device.type
+        mixed = torch.is_autocast_enabled(kind)
+        with torch.autocast(kind, torch.bfloat16, enabled=mixed or self.half_precision):
+            features = self(image[None], through_frozen)
+        return FeatureMap(features if mixed else at_least_float32(features), (height, width), 1 / self.stride)

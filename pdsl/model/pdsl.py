@@ -5,6 +5,7 @@ What the rest of the project uses:
     model.losses(samples, generators)        -> LossTerms of each image; their total is Eq. 1
     model.detect(image, proposals)           -> DetectOutput: scores (P, C), boxes (P, C, 4), the image's features
     model.segment(features, box, label)      -> (D, 28, 28) mask probabilities in the boxes' frames
+    model.pseudo_ground_truth(sample)        -> the boxes and masks that it would learn an image's objects from now
     model.dropped                            -> () int64 on the device, foreground proposals beyond mask.capacity so far
 """
 
@@ -47,6 +48,20 @@ class DetectOutput:
     score: Tensor
     box: Tensor
     features: FeatureMap
+
+
+@dataclass
+class PseudoGroundTruth:
+    """What an image's objects are taken for, one per class; rows of absent classes hold anything.
+
+    box: (C, 4) float32 xyxy within the image; score: (C,) of the proposal it came from; present: (C,) bool, t_c;
+    mask: (C, 28, 28) float32 of 0 and 1, the mask target in the box's frame, all 0 where no seed was found.
+    """
+
+    box: Tensor
+    score: Tensor
+    present: Tensor
+    mask: Tensor
 
 
 class PDSL(nn.Module):
@@ -111,6 +126,20 @@ class PDSL(nn.Module):
         logit = self.mask_head(features, box, label)
         return (logit[:, 1:].mean(1) if self.config.mask.n_m > 0 else logit[:, 0]).sigmoid()
 
+    @torch.no_grad()
+    def pseudo_ground_truth(self, sample: Sample) -> PseudoGroundTruth:
+        """What the mask branch learns from in `sample`, as the model is now and without dropout."""
+        sample = _with_rows(sample)
+        features = self.backbone.features(sample.image)
+        score, refinements = self._scores(features, sample, None)
+        labels = self._pseudo_labels(score, self._weights(image_scores(score)), refinements, sample)
+        pseudo, assignment = self._mask_labels(labels)
+        seed_box, seed_mask, chosen = self._seeds(sample, pseudo, assignment)
+        seed, found = propagate(pseudo.box, seed_box, chosen)
+        frame = self.mask_head.frame(features, pseudo.box)
+        target = mask_targets(frame, seed_box, seed_mask, seed, self.mask_head.side)
+        return PseudoGroundTruth(frame, pseudo.score, pseudo.present, target * found[:, None, None])
+
     def scores_of(self, image: Tensor, box: Tensor, label: Tensor, objectness: Tensor) -> Tensor:
         """Scores (K,) of boxes (K, 4) for the classes `label` (K,), by the last refinement head or, without one, by the
         classification stream; without dropout, differentiable with respect to the image even through frozen layers."""
@@ -134,17 +163,24 @@ class PDSL(nn.Module):
         return [maps[position] for position in range(len(images))]
 
     def _image_losses(self, features: FeatureMap, sample: Sample, generator: torch.Generator | None) -> LossTerms:
-        proposals = sample.proposals
-        x = self.box_head(features, proposals.box, proposals.score, generator)
-        score = self.two_stream_head(x, proposals.valid)  # S^0
+        score, refinements = self._scores(features, sample, generator)
         y = image_scores(score)
-        refinements: list[Refinement] = [head(x) for head in self.refinement_heads]
         labels = self._pseudo_labels(score, self._weights(y), refinements, sample)
         detection = detection_terms(self.config, y, sample, refinements, labels)
-        last = len(refinements) if self.config.mask.labels == "predictions" else max(len(refinements) - 1, 0)
         own_score = refinements[-1].logit.softmax(1)[:, :-1] if refinements else score
-        inputs = self._mask_inputs(features, sample, own_score, *labels[last])
+        inputs = self._mask_inputs(features, sample, own_score, *self._mask_labels(labels))
         return LossTerms(detection, *mask_terms(self.config, inputs))
+
+    def _scores(
+        self, features: FeatureMap, sample: Sample, generator: torch.Generator | None
+    ) -> tuple[Tensor, list[Refinement]]:
+        """S^0 (P, C), and what every refinement head says."""
+        x = self.box_head(features, sample.proposals.box, sample.proposals.score, generator)
+        return self.two_stream_head(x, sample.proposals.valid), [head(x) for head in self.refinement_heads]
+
+    def _mask_labels(self, labels: Sequence[PseudoLabels]) -> PseudoLabels:
+        """Of the n^r + 1 pseudo labels those of the mask branch."""
+        return labels[-1 if self.config.mask.labels == "predictions" else max(len(labels) - 2, 0)]
 
     def _weights(self, y: Tensor) -> Tensor:
         """y_t of Eq. 3 and 5 by class (C,): the image scores; the release keeps them within Eq. 2's margin."""
@@ -183,14 +219,7 @@ class PDSL(nn.Module):
             picked = sample_foreground(assignment, proposals.valid, config.capacity, config.proposals == "all")
             self.dropped += picked.dropped
             box, nearest = proposals.box[picked.index], assignment.nearest[picked.index]
-            if config.source == "seeds":
-                seed_box, seed_mask = proposals.box[sample.seeds.index], sample.seeds.mask
-                pool = sample.seeds.valid
-                if config.seed_pool == "foreground":
-                    pool = pool & assignment.foreground[sample.seeds.index]
-                chosen = choose_seeds(pseudo, seed_box, pool, config.n_seed)
-            else:
-                seed_box, seed_mask, chosen = gradient_seeds(self.scores_of, sample, pseudo, config.cascade)
+            seed_box, seed_mask, chosen = self._seeds(sample, pseudo, assignment)
             seed, found = propagate(box, seed_box, chosen)
             frame = self.mask_head.frame(features, box)
             target = mask_targets(frame, seed_box, seed_mask, seed, self.mask_head.side)
@@ -204,6 +233,16 @@ class PDSL(nn.Module):
             pseudo_score=pseudo.score[nearest],
             n_proposals=proposals.valid.sum(),
         )
+
+    def _seeds(self, sample: Sample, pseudo: PseudoBoxes, assignment: Assignment) -> tuple[Tensor, Tensor, Tensor]:
+        """Seed boxes (Q, 4), their masks (Q, 56, 56) bool and which of them count, (Q,) bool."""
+        config, proposals = self.config.mask, sample.proposals
+        if config.source == "cascade":
+            return gradient_seeds(self.scores_of, sample, pseudo, config.cascade)
+        seed_box, pool = proposals.box[sample.seeds.index], sample.seeds.valid
+        if config.seed_pool == "foreground":
+            pool = pool & assignment.foreground[sample.seeds.index]
+        return seed_box, sample.seeds.mask, choose_seeds(pseudo, seed_box, pool, config.n_seed)
 
 
 def _with_rows(sample: Sample) -> Sample:

@@ -1,20 +1,25 @@
-"""RoIPool and RoIAlign of torchvision, on boxes clipped to the image.
+"""RoIPool and RoIAlign as torchvision defines them, on boxes clipped to the image.
 
-Both compute in float32 at least (torchvision has no bfloat16 kernels) and answer in the feature map's type.
+torchvision's kernels compute in float32 at least (it has none for bfloat16); both answer in the feature map's type.
 """
 
+import torch
 from torch import Tensor
 from torchvision.ops import roi_align, roi_pool
 
 from pdsl.model.backbone import FeatureMap
 from pdsl.model.boxes import clip
 from pdsl.model.equations import at_least_float32
+from pdsl.model.roi_pool import roi_pool_values
 
 
 def pool_boxes(features: FeatureMap, box: Tensor, side: int) -> Tensor:
-    """RoIPool: boxes (P, 4) -> (P, D, side, side)."""
+    """RoIPool: boxes (P, 4) -> (P, D, side, side). On a CPU, where nothing learns through it, by table look-up."""
     values = at_least_float32(features.map)
-    pooled: Tensor = roi_pool(values, [clip(box, features.size).to(values.dtype)], side, features.scale)
+    clipped = clip(box, features.size).to(values.dtype)
+    if not features.map.is_cuda and not (features.map.requires_grad and torch.is_grad_enabled()):
+        return roi_pool_values(features.map, clipped, side, features.scale)
+    pooled: Tensor = roi_pool(values, [clipped], side, features.scale)
     return pooled.to(features.map.dtype)
 
 

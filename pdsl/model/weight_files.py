@@ -42,6 +42,11 @@ def read_weights(source: str, backbone: str) -> dict[str, Tensor]:
 def fetch(backbone: str, *, progress: bool) -> Path:
     """Bring torchvision's weights for `backbone` into torch's cache, checked; where they lie. InputError as above."""
     _by_name("IMAGENET1K_V1", backbone, progress=progress)
+    return fetched_path(backbone)
+
+
+def fetched_path(backbone: str) -> Path:
+    """Where torchvision's weights for `backbone` lie in torch's cache once they were fetched."""
     weights: Any = torchvision.models.get_weight(f"{TORCHVISION_NAMES[backbone]}_Weights.IMAGENET1K_V1")
     return Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rpartition("/")[2]
 

@@ -1,5 +1,6 @@
 """Pictures of what the stages found in an image: proposals, a proposal's neighbours, seed masks."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from data import rle
 from data.boxes import area, pairwise_iou
 from data.masks import paste, unpack
 from data.truth import RLE
-from pdsl.report.overlay import Shape, draw
+from pdsl.report.overlay import Colour, Shape, draw
 from pdsl.report.palette import ACCENT, SECOND, class_colour
 from store.contents import GRABCUT, IOU_GRAPH, IouGraph, Seeds, is_done, read_graph, read_proposals, read_seeds
 from store.store import Store
@@ -17,6 +18,8 @@ from store.store import Store
 TOP_PROPOSALS = 20
 NEIGHBOURS = 12
 SEEDS = 6
+WHOLE = 0.7
+"""A mask that covers this share of the image says nothing of the others."""
 APART = 0.25
 """Seeds that are shown together overlap less than this (IoU of boxes)."""
 
@@ -70,32 +73,66 @@ def neighbours_picture(evidence: Evidence) -> Image.Image:
 
 
 def seeds_picture(evidence: Evidence) -> Image.Image:
-    """Masks of the best-ranked seeds whose boxes lie apart, each in its box."""
-    size = (evidence.image.shape[0], evidence.image.shape[1])
-    chosen = shown_seeds(evidence)
+    """Masks of the seeds of `shown_seeds`, each in its box, the smallest on top."""
+    if evidence.seeds is None:
+        return draw(evidence.image, [])
+    chosen = [(int(evidence.seeds.proposal[row]), row) for row in shown_seeds(evidence)]
     shapes = [
-        Shape(class_colour(n), evidence.box[proposal], mask)
-        for n, (proposal, mask) in enumerate(_full(evidence, chosen, size))
+        Shape(class_colour(n), evidence.box[proposal], _mask_within(evidence, row, evidence.box[proposal]))
+        for n, (proposal, row) in enumerate(chosen)
     ]
-    return draw(evidence.image, shapes, dim=0.35)
+    return draw(evidence.image, smallest_first(shapes), dim=0.35)
 
 
 def shown_seeds(evidence: Evidence) -> list[int]:
-    """Up to SEEDS rows of `seeds`, in order of their proposals' rank, whose boxes overlap less than APART."""
+    """Up to SEEDS rows of `seeds`, in order of their proposals' rank, whose boxes overlap less than APART.
+
+    Those that fill the image are shown only where there are no others: they would hide them.
+    """
     if evidence.seeds is None or not len(evidence.seeds.proposal):
         return []
     box = evidence.box[evidence.seeds.proposal]
+    fills = area(box) * np.unpackbits(evidence.seeds.mask, axis=-1).mean((1, 2)) >= WHOLE * _pixels(evidence)
     iou = pairwise_iou(box, box)
     chosen: list[int] = []
     for row in np.argsort(evidence.seeds.proposal, kind="stable"):
+        if fills[row] and not fills.all():
+            continue
         if len(chosen) < SEEDS and all(iou[row, other] < APART for other in chosen):
             chosen.append(int(row))
     return chosen
 
 
-def _full(evidence: Evidence, rows: list[int], size: tuple[int, int]) -> list[tuple[int, RLE]]:
-    """(proposal, full-image mask) of each seed."""
+def seeded_proposals(evidence: Evidence) -> list[int]:
+    """The proposals of `shown_seeds`: examples where nobody says which ones a detector prefers."""
+    return [] if evidence.seeds is None else [int(evidence.seeds.proposal[row]) for row in shown_seeds(evidence)]
+
+
+def targets_picture(evidence: Evidence, chosen: Sequence[tuple[int, Colour, str]]) -> Image.Image:
+    """What the mask branch would be taught of proposals (row, colour, text): each the mask of its nearest seed."""
+    if evidence.seeds is None or not len(evidence.seeds.proposal):
+        return draw(evidence.image, [])
+    iou = pairwise_iou(evidence.box[[row for row, _, _ in chosen]], evidence.box[evidence.seeds.proposal])
+    shapes = [
+        Shape(colour, evidence.box[row], _mask_within(evidence, int(overlap.argmax()), evidence.box[row]), text)
+        for (row, colour, text), overlap in zip(chosen, iou, strict=True)
+    ]
+    return draw(evidence.image, smallest_first(shapes), dim=0.35)
+
+
+def smallest_first(shapes: Iterable[Shape]) -> list[Shape]:
+    """By the area of the box, so that no large one hides a small one."""
+    return sorted(shapes, key=lambda shape: 0.0 if shape.box is None else float(area(shape.box[None])[0]))
+
+
+def _mask_within(evidence: Evidence, row: int, box: np.ndarray) -> RLE:
+    """The mask of seed `row` in the image, as far as it lies in `box` (4,)."""
     if evidence.seeds is None:
-        return []
-    seeds = [(int(evidence.seeds.proposal[row]), evidence.seeds.mask[row]) for row in rows]
-    return [(proposal, rle.encode(paste(unpack(mask), evidence.box[proposal], size))) for proposal, mask in seeds]
+        raise ValueError("the image has no seeds")
+    size = (evidence.image.shape[0], evidence.image.shape[1])
+    own = evidence.box[evidence.seeds.proposal[row]]
+    return rle.encode(paste(unpack(evidence.seeds.mask[row]), own, size) & paste(np.ones((1, 1), bool), box, size))
+
+
+def _pixels(evidence: Evidence) -> int:
+    return evidence.image.shape[0] * evidence.image.shape[1]

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL.ImageFont import FreeTypeFont
 from PIL.PngImagePlugin import PngInfo
 
 from data.whole_file import whole_file
@@ -27,9 +28,29 @@ def side_by_side(panels: Sequence[tuple[str, Image.Image]], columns: int) -> Ima
     for place, (title, picture) in enumerate(panels):
         x = GAP + place % columns * (width + GAP)
         y = GAP + place // columns * (height + head + GAP)
-        pen.text((x, y + font_size // 4), title, fill=INK, font=font)
+        pen.text((x, y + font_size // 4), _fitting(title, width, pen, font), fill=INK, font=font)
         sheet.paste(picture, (x, y + head))
     return sheet
+
+
+def _fitting(text: str, width: int, pen: ImageDraw.ImageDraw, font: ImageFont.ImageFont | FreeTypeFont) -> str:
+    """`text`, cut with an ellipsis where it is wider than `width` pixels."""
+    if pen.textlength(text, font=font) <= width:
+        return text
+    while text and pen.textlength(f"{text}…", font=font) > width:
+        text = text[:-1]
+    return f"{text}…"
+
+
+def contact_sheet(tiles: Sequence[tuple[str, Image.Image]], columns: int, side: int = 360) -> Image.Image:
+    """(title, picture) of any sizes as small pictures in rows of `columns`, each within a square of `side` pixels."""
+    small = []
+    for title, picture in tiles:
+        square = Image.new("RGB", (side, side), PAPER)
+        fitted = ImageOps.contain(picture, (side, side), Image.Resampling.LANCZOS)
+        square.paste(fitted, ((side - fitted.width) // 2, (side - fitted.height) // 2))
+        small.append((title, square))
+    return side_by_side(small, columns)
 
 
 def save_picture(image: Image.Image, path: Path) -> None:

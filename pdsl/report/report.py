@@ -1,16 +1,16 @@
 """`report.html` of a run: one file that explains itself, with pictures inside."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from data.catalog import load_images
 from data.decode import DecodeError, decode_record
 from data.errors import InputError
+from data.json_file import read_json
+from data.parameters import read_mapping
 from data.records import ImageList
 from data.whole_file import write_whole
 from pdsl.config.model import SCRATCH
@@ -42,18 +42,18 @@ def write_report(run: Path, out: Path, evaluation: Evaluation) -> None:
     Of the run its config.yaml, log.jsonl and comparison.json are shown as far as they are there, and training images if
     its first training store can still be read.
     """
-    config_text = (run / CONFIG).read_text() if (run / CONFIG).exists() else ""
-    comparison = json.loads((run / COMPARISON).read_text()) if (run / COMPARISON).exists() else {}
+    config = read_mapping(run / CONFIG, str(run / CONFIG), "of keys") if (run / CONFIG).exists() else {}
+    comparison = read_json(run / COMPARISON, "remove it") if (run / COMPARISON).exists() else {}
     title = f"PDSL: {run.resolve().name}"
     parts = [
-        *_head(title, evaluation, yaml.safe_load(config_text) or {}),
+        *_head(title, evaluation, config),
         _comparison(comparison),
         _curves(run),
         _examples(evaluation),
         _failures(evaluation),
-        _training_examples(yaml.safe_load(config_text) or {}),
+        _training_examples(config),
         _classes(evaluation.metrics),
-        _configuration(config_text),
+        _configuration((run / CONFIG).read_text(errors="replace") if config else ""),
     ]
     write_whole(out, html.page(title, [part for part in parts if part]))
 
@@ -102,17 +102,22 @@ def _beginning(config: Mapping[str, Any]) -> str:
 def _comparison(comparison: Mapping[str, Any]) -> str:
     if not comparison:
         return ""
+    with_corloc = "corloc" in comparison["trained"]
     rows = []
     for key, name in COMPARED.items():
         if key in comparison:
             mask, box = comparison[key]["mask"], comparison[key]["box"]
             bars = [html.bar_cell(mask[column], percent(mask[column])) for column in ("AP50", "AP75")]
-            rows.append([html.escape(name), *bars, percent(mask["AP"]), percent(box["AP50"])])
-    table = html.table(["", "mask AP50", "mask AP75", "mask AP", "box AP50"], rows, best=0)
+            located = [percent(comparison[key].get("corloc"))] if with_corloc else []
+            rows.append([html.escape(name), *bars, percent(mask["AP"]), percent(box["AP50"]), *located])
+    columns = ["", "mask AP50", "mask AP75", "mask AP", "box AP50", *(["CorLoc"] if with_corloc else [])]
+    table = html.table(columns, rows, best=0)
     text = (
         "On the same unseen images: what training adds over random weights, and what the mask branch adds over taking "
         "the whole box of each detection as its mask."
     )
+    if with_corloc:
+        text += " CorLoc is that of the training images."
     return html.section("What was learnt", text, table)
 
 

@@ -1,5 +1,6 @@
 """Checkpoints of a run: written whole or not at all, read without unpickling anything but plain values and tensors."""
 
+import errno
 import math
 import shutil
 import uuid
@@ -18,11 +19,13 @@ FOLDER = CHECKPOINTS
 LAST = "last.pt"
 NEEDED: dict[str, type] = {"model": dict, "step": int, "config": dict, "class_names": list}
 """What a checkpoint holds at least, and its types."""
+FURTHER: dict[str, type] = {"optimizer": dict, "generators": dict, "stores": list, "proposals": dict, "decoding": dict}
+"""Types of what may be missing or None."""
 
 Checkpoint = dict[str, Any]
 """model, optimizer: state dicts; step: updates done; generators: states of torch's global generators; config: plain
 values of the complete configuration; class_names: list of str; stores: what was trained on; labels: with which labels;
-proposals: how the proposals were made (older checkpoints lack the last two)."""
+proposals: how the proposals were made; decoding: how images were (older checkpoints lack the last three)."""
 
 
 def save_checkpoint(run: Path, checkpoint: Checkpoint, kept: int = 0) -> Path:
@@ -74,12 +77,15 @@ def resumable_checkpoint(run: Path, tell: Callable[[str], None]) -> Path | None:
 
 
 def check_whole(path: Path) -> None:
-    """Read a checkpoint against the checksum that it holds. Raises InputError."""
+    """Read a checkpoint against the checksum that it holds. Raises InputError if it is damaged or missing, OSError if
+    the system refuses to read it."""
     try:
         check_seal(path)
     except FileNotFoundError as error:
         raise InputError(f"{path}: does not exist; give a run folder or a checkpoint file") from error
     except (OSError, DamagedFileError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EIO:
+            raise  # no permission, too many open files: that says nothing of the file
         raise InputError(f"{path}: is not a readable checkpoint ({_first_line(error)}){_others(path)}") from error
 
 
@@ -116,8 +122,8 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoin
     missing = NEEDED.keys() - checkpoint.keys()
     if missing:
         raise InputError(f"{path}: is not a checkpoint of this trainer, it lacks {', '.join(sorted(missing))}")
-    for name, kind in NEEDED.items():
-        if not isinstance(checkpoint[name], kind):
+    for name, kind in {**NEEDED, **FURTHER}.items():
+        if not isinstance(checkpoint.get(name, kind()), kind if name in NEEDED else kind | None):
             raise InputError(f"{path}: its '{name}' is no {kind.__name__}; give a checkpoint of this trainer")
     refuse_non_finite(checkpoint["model"], str(path))
     return checkpoint

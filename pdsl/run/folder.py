@@ -6,10 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from data.errors import InputError
-from data.parameters import nest, replace, to_plain
+from data.parameters import nest, read_mapping, replace, to_plain
 from data.whole_file import PARTIAL, write_whole
 from pdsl.config.load import config_from_plain, load_config, save_config
 from pdsl.config.tree import Config
@@ -22,6 +20,7 @@ CHANGEABLE = frozenset(
         "checkpoint_every",
         "checkpoints_kept",
         "log_every",
+        "pictures",
         "device",
         "threads",
         "data.stores",
@@ -56,11 +55,9 @@ def remove_partial(run: Path) -> None:
 def read_run_config(run: Path) -> Config:
     """The configuration of an existing run. Raises InputError if the folder holds none."""
     path = run / CONFIG
-    try:
-        tree = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: can not be read ({error}); --resume takes the folder of an earlier run") from error
-    return config_from_plain(tree or {}, path)
+    if not path.is_file():
+        raise InputError(f"{path}: can not be read; --resume takes the folder of an earlier run")
+    return config_from_plain(read_mapping(path, str(path), "of the run's configuration"), path)
 
 
 def resumed_config(run: Path, changes: Mapping[str, Any]) -> Config:
@@ -92,13 +89,15 @@ def training_config(run: Path, file: str | None, changes: Iterable[tuple[str, An
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Entries of a log.jsonl, without a last line that a killed process left half written; [] if there is no log."""
+    """Entries of a log.jsonl, without lines that a killed process left half written; [] if there is no log."""
     if not path.exists():
         return []
     entries = []
-    for line in path.read_text().splitlines():
-        with contextlib.suppress(json.JSONDecodeError):
-            entries.append(json.loads(line))
+    for line in path.read_text(errors="replace").splitlines():
+        with contextlib.suppress(ValueError, RecursionError):
+            entry = json.loads(line)
+            if isinstance(entry, dict) and isinstance(entry.get("step"), int):
+                entries.append(entry)
     return entries
 
 

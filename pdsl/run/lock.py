@@ -1,12 +1,13 @@
 """One training at a time in a run folder."""
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from data.errors import InputError
+from data.errors import InputError, system_advice
 
 LOCK = ".lock"
 
@@ -22,7 +23,8 @@ def run_lock(run: Path) -> Iterator[None]:
         run.mkdir(parents=True, exist_ok=True)
         handle = os.open(run / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise InputError(f"{run}: can not be written ({error.strerror}); give --out another folder") from error
+        advice = system_advice(error) or f"can not be written ({error.strerror}); give --out another folder"
+        raise InputError(f"{run}: {advice}") from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -31,8 +33,9 @@ def run_lock(run: Path) -> Iterator[None]:
             raise InputError(
                 f"{run}: another training is at work there (process {holder}); wait for it or give --out another folder"
             ) from None
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # the number is for people; a full disk shows where it matters
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(handle)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from data.errors import InputError
+from data.records import Decoding
 from pdsl.config.load import config_from_plain
 from pdsl.config.tree import Config, DeviceName
 from pdsl.model.build import build_model
@@ -20,8 +21,8 @@ from pdsl.run.checkpoint import load_checkpoint
 class TrainedModel:
     """model: in eval mode, on its device. step: updates it has seen. class_names: its C classes.
 
-    proposals: how the proposals it was trained with were made ({"params", "source_path"}); None if it does not say.
-    data_set: the first one it was trained with (`CacheReader.data_set`); None likewise.
+    proposals: how the proposals it was trained with were made ({"params", "source_path"}). data_set: the first one it
+    was trained with (`CacheReader.data_set`). decoding: how its images were decoded. None where it does not say.
     """
 
     model: PDSL
@@ -30,6 +31,7 @@ class TrainedModel:
     step: int
     proposals: Mapping[str, Any] | None = None
     data_set: Mapping[str, Any] | None = None
+    decoding: Decoding | None = None
 
 
 def load_trained(run: str | Path, device: DeviceName | None = None) -> TrainedModel:
@@ -47,9 +49,8 @@ def load_trained(run: str | Path, device: DeviceName | None = None) -> TrainedMo
         model.load_state_dict(checkpoint["model"])
     except RuntimeError as error:
         raise InputError(f"{run}: its weights do not fit its configuration ({str(error).splitlines()[0]})") from error
-    told = (checkpoint.get("proposals"), checkpoint.get("data_set"))
-    model.to(_device(device or config.device))
-    return TrainedModel(model.eval(), config, class_names, int(checkpoint["step"]), *told)
+    told = (checkpoint.get(name) for name in ("proposals", "data_set", "decoding"))
+    return TrainedModel(_ready(model, config, device), config, class_names, int(checkpoint["step"]), *told)
 
 
 def untrained(trained: TrainedModel) -> TrainedModel:
@@ -58,7 +59,18 @@ def untrained(trained: TrainedModel) -> TrainedModel:
     model = build_model(config.model, len(trained.class_names), config.seed)
     if config.model.backbone.begins_with:
         load_backbone_weights(model, config.model.backbone.begins_with)
-    return TrainedModel(model.to(_device(config.device)).eval(), config, trained.class_names, 0)
+    return TrainedModel(_ready(model, config), config, trained.class_names, 0)
+
+
+def _ready(model: PDSL, config: Config, wanted: DeviceName | None = None) -> PDSL:
+    """In eval mode, on its device; with the features that the training kept, if they are on this machine."""
+    device = _device(wanted or config.device)
+    model = model.to(device).eval()
+    model.backbone.half_precision = config.precision == "bfloat16"
+    kept = config.features.cache
+    if kept and device.type == "cpu" and model.backbone.frozen == "all" and Path(kept).is_dir():
+        model.backbone.keep_features(Path(kept), config.features.limit)
+    return model
 
 
 def _device(wanted: DeviceName) -> torch.device:

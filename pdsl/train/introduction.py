@@ -6,6 +6,7 @@ from pathlib import Path
 from pdsl.cache import CacheReader
 from pdsl.config.tree import Config
 from pdsl.learnable import unlearnable
+from pdsl.run.names import TENSORBOARD
 from pdsl.train.distributed import World
 
 FEW = 10
@@ -20,6 +21,7 @@ def introduction(config: Config, *, run: Path, cache: CacheReader, world: World,
         f"{run}: {len(cache)} images of {len(cache.class_names)} classes{left_out}; "
         f"{todo}; {world.size} x {world.device}"
     )
+    yield f"to watch it: tensorboard --logdir {run / TENSORBOARD}"
     for warning in unlearnable(cache.labels(), cache.class_names):
         yield f"warning: {warning}"
     for image in cache.failed[:FEW]:

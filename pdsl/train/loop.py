@@ -1,46 +1,48 @@
 """A training run from configuration to last checkpoint: exact to resume, whatever killed it."""
 
-import os
-import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import torch
+from PIL import Image
 
 from data.errors import InputError
-from data.parameters import replace, to_plain
+from data.parameters import to_plain
 from pdsl.cache import CacheReader, open_cache
-from pdsl.classes import require_same_classes
-from pdsl.config.load import config_from_plain
 from pdsl.config.tree import Config
 from pdsl.figures import Figures, figures_due
-from pdsl.model.build import build_model
 from pdsl.model.pdsl import PDSL
-from pdsl.model.weight_sources import without_weights
-from pdsl.model.weights import load_backbone_weights
-from pdsl.run.checkpoint import Checkpoint, load_checkpoint, read_checkpoint, resumable_checkpoint, save_checkpoint
+from pdsl.run.checkpoint import save_checkpoint
 from pdsl.run.folder import open_run, read_log, refuse_existing, remove_partial
 from pdsl.run.lock import run_lock
 from pdsl.run.names import CONFIG, LOG
 from pdsl.train.distributed import World, join_world
 from pdsl.train.interrupt import StopRequest, catch_signals
 from pdsl.train.introduction import introduction
+from pdsl.train.limits import refuse_beyond_machine
 from pdsl.train.loader import batches
 from pdsl.train.log import RunLog
-from pdsl.train.meters import Meters
-from pdsl.train.optimizer import build_optimizer, learning_rate
+from pdsl.train.meters import Averages, Meters
+from pdsl.train.optimizer import learning_rate
+from pdsl.train.start import Start, prepare
 from pdsl.train.step import Stepper
+from pdsl.train.terminal import Terminal
+from pdsl.train.watch import MilWatch
 
 PATIENCE = 50
 """Updates in a row that may be blocked before a run gives up."""
 
+
 Validate = Callable[[PDSL, World, Callable[[int, int], None]], Figures]
 """(model, processes, callback told how many of how many images were looked at) -> figures. It leaves the model as it
 was. Ground truth stays behind it: the trainer sees figures only (`pdsl.evaluate.validation`)."""
+Draw = Callable[[PDSL], Mapping[str, Image.Image]]
+"""model -> pictures by name, the same ones each time (`pdsl.report.training_pictures`). It leaves the model as it
+was."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,14 @@ def train(
     *,
     resume: bool,
     validation: Callable[[Config, tuple[str, ...]], Validate] | None = None,
+    pictures: Callable[[Config, CacheReader], Draw] | None = None,
 ) -> Outcome:
     """Train into run folder `run`, or continue there with `resume` (from the start if no checkpoint was saved yet).
 
     Under torchrun every process calls this; the first one writes. validation: from configuration and class names, what
-    evaluates the model every `config.validation.every` updates. Raises InputError for bad input, for a folder that
-    holds a run already, and if the loss stays non-finite.
+    evaluates the model every `config.validation.every` updates. pictures: from configuration and training set, what
+    draws for TensorBoard, at first and at every checkpoint and evaluation. Raises InputError for bad input, for a
+    folder that holds a run already, and if the loss stays non-finite.
     """
     with ExitStack() as stack:
         world = stack.enter_context(join_world(config.device))
@@ -76,90 +80,17 @@ def train(
         if world.is_first:
             stack.enter_context(run_lock(run))
         stop = stack.enter_context(catch_signals(tell=world.is_first, at_once=partial(remove_partial, run)))
-        config.fit_machine(os.cpu_count() or 1)
+        cache = open_cache(config.data, config.classes)
+        refuse_beyond_machine(config, cache, world.size)
         if config.threads:
             torch.set_num_threads(config.threads)
-        if config.optimizer.images_per_step % world.size:
-            raise InputError(
-                f"optimizer.images_per_step: {config.optimizer.images_per_step} images can not be shared evenly by "
-                f"{world.size} processes; change one of the two"
-            )
         torch.manual_seed(config.seed)  # nothing draws from it; if something ever does, it is resumed exactly too
-        cache = open_cache(config.data, config.classes)
         validate = validation(config, cache.class_names) if validation and config.validation.every else None
-        found = resumable_checkpoint(run, _teller(world)) if resume else None
-        model, config = _build(config, cache, with_weights=found is None, tell=world.is_first)
-        model = model.to(world.device)
-        optimizer = build_optimizer(model.train(), config.optimizer)
-        checkpoint = read_checkpoint(found, world.device) if found else None
-        start = _restore(checkpoint, model, optimizer, cache) if checkpoint else 0
-        owed = checkpoint is not None and world.any(_owes_figures(checkpoint, run))
-        world.broadcast(model.state_dict().values())
+        start = prepare(config, run, cache, world, resume=resume)
         if world.is_first:
-            open_run(run, config, start)
-        return _Session(config, run, world, cache, model, optimizer, stop, validate).train(start, owed)
-
-
-def _teller(world: World) -> Callable[[str], None]:
-    """Tells the user, from the first process only."""
-    return (lambda text: print(text, file=sys.stderr)) if world.is_first else (lambda text: None)
-
-
-def _build(config: Config, cache: CacheReader, *, with_weights: bool, tell: bool) -> tuple[PDSL, Config]:
-    """The model; with the weights of `init`, or with those of the backbone's file, of which it can tell.
-
-    And the configuration with what `freeze: auto` came to; for `init` what that run froze, and the weights it began
-    with.
-    """
-    weights = config.model.backbone.weights
-    if with_weights and not config.init and not weights and config.model.backbone.name != "tiny":
-        raise InputError(without_weights(config.model.backbone.name))
-    model = build_model(config.model, len(cache.class_names), config.seed)
-    if with_weights and config.init:
-        checkpoint = load_checkpoint(config.init)
-        require_same_classes(checkpoint["class_names"], cache.class_names, config.init)
-        try:
-            model.load_state_dict(checkpoint["model"])
-        except RuntimeError as error:
-            raise InputError(
-                f"{config.init}: its weights are of another model than `model:` describes ({error})"
-            ) from error
-        if config.model.backbone.freeze == "auto":
-            began = config_from_plain(checkpoint["config"], config.init).model.backbone
-            model.backbone.freeze(began.frozen_at_first)
-            weights = config.model.backbone.begins_with or began.weights
-    elif with_weights and (source := config.model.backbone.begins_with):
-        report = load_backbone_weights(model, source)
-        if tell:
-            print(f"{report}; frozen: {model.backbone.frozen}", file=sys.stderr)
-    settled = {"freeze": model.backbone.frozen, "weights": weights}
-    return model, replace(config, {"model": {"backbone": settled}})
-
-
-def _restore(checkpoint: Checkpoint, model: PDSL, optimizer: torch.optim.Optimizer, cache: CacheReader) -> int:
-    """Put everything back as it was at the checkpoint; the number of updates done."""
-    require_same_classes(checkpoint["class_names"], cache.class_names, "--resume")
-    if checkpoint["stores"] != cache.digests():
-        raise InputError(
-            "--store: not what the run was trained on (other images or other stages); give the same stores"
-        )
-    if "labels" in checkpoint and checkpoint["labels"] != cache.label_digest():
-        raise InputError(
-            "--resume: the labels of the stores were changed since this run began, so it can not be continued exactly; "
-            "train another run (with --init from these weights)"
-        )
-    model.load_state_dict(checkpoint["model"])
-    optimizer.load_state_dict(checkpoint["optimizer"])
-    torch.set_rng_state(checkpoint["generators"]["cpu"].cpu())
-    return int(checkpoint["step"])
-
-
-def _owes_figures(checkpoint: Checkpoint, run: Path) -> bool:
-    """Whether an evaluation was due at the checkpoint and left out, because a signal had come."""
-    config, step = checkpoint["config"], checkpoint["step"]
-    if not figures_due(step, config["steps"], config.get("validation", {}).get("every", 0)):
-        return False
-    return not any(entry["step"] == step and "validation" in entry for entry in read_log(run / LOG))
+            open_run(run, start.config, start.step)
+        draw = pictures(config, cache) if pictures and config.pictures and world.is_first else None
+        return _Session(start, run, world, cache, stop, validate, draw).train()
 
 
 class _BrokenOffError(Exception):
@@ -171,27 +102,28 @@ class _Session:
 
     def __init__(
         self,
-        config: Config,
+        start: Start,
         run: Path,
         world: World,
         cache: CacheReader,
-        model: PDSL,
-        optimizer: torch.optim.Optimizer,
         stop: StopRequest,
         validate: Validate | None,
+        draw: Draw | None,
     ):
-        self.config, self.run, self.world, self.cache = config, run, world, cache
-        self.model, self.optimizer, self.stop, self.validate = model, optimizer, stop, validate
+        self.start, self.run, self.world, self.cache, self.stop = start, run, world, cache, stop
+        self.config, self.model, self.optimizer = start.config, start.model, start.optimizer
+        self.validate, self.draw = validate, draw
         self.meters = Meters(world.device)
-        self.stepper = Stepper(model, optimizer, config, world, self.meters)
+        self.stepper = Stepper(self.model, self.optimizer, self.config, world, self.meters)
+        self.watch = MilWatch(cache.labels(), self.config)
         self.log: RunLog | None = None
         self.blocked_in_a_row = 0
         self.owed = False
         self.clock = time.monotonic()
 
-    def train(self, start: int, owed: bool) -> Outcome:
-        """Updates start..steps, with log entries and checkpoints where they are due; owed: figures of `start` first."""
-        config = self.config
+    def train(self) -> Outcome:
+        """The updates that are left, with log entries, checkpoints and the rest where they are due."""
+        config, start = self.config, self.start.step
         images = batches(
             self.cache,
             seed=config.seed,
@@ -204,11 +136,17 @@ class _Session:
         )
         with ExitStack() as stack:
             if self.world.is_first:
-                self.log = stack.enter_context(RunLog(self.run, start, config.steps))
+                every = config.validation.every if self.validate else 0
+                terminal = Terminal(start, config.steps, config.optimizer.images_per_step, every)
+                self.log = stack.enter_context(RunLog(self.run, terminal, start))
                 for line in introduction(config, run=self.run, cache=self.cache, world=self.world, start=start):
-                    self.log.say(line)
-            if owed and self.validate and not self._make_up_figures(start):
+                    terminal.say(line)
+                self._remember()
+            if start == 0:
+                self._write_pictures(start)
+            if self.start.owed and self.validate and not self._make_up_figures(start):
                 return Outcome(start, self.stop.signal)
+            self.clock = time.monotonic()
             for step, batch in zip(range(start, config.steps), images, strict=True):
                 self.stepper.run(step, batch)
                 if self._settle(step + 1):
@@ -218,10 +156,14 @@ class _Session:
     def _make_up_figures(self, step: int) -> bool:
         """The evaluation that was due at `step`; False if a signal broke it off again."""
         figures = self._figures()
-        self.clock = time.monotonic()
         if self.log and figures is not None:
             self.log.write_figures(step, figures)
         return figures is not None
+
+    def _write_pictures(self, step: int) -> None:
+        if self.log and self.draw:
+            with self.log.terminal.pace.aside():
+                self.log.write_pictures(step, self.draw(self.model))
 
     def _settle(self, done: int) -> bool:
         """After `done` updates: evaluation, log and checkpoint as they are due; whether to stop here."""
@@ -231,7 +173,7 @@ class _Session:
         validate_due = self.validate is not None and due
         log_due = save_due or validate_due or done % self.config.log_every == 0
         if self.log:
-            self.log.advance(done)
+            self.log.terminal.advance(done)
         stopping = bool(self.stop.signal)
         if self.world.size > 1:  # a signal may reach only some; all agree where they wait for the device anyway
             stopping = log_due and self.world.any(stopping)
@@ -242,6 +184,9 @@ class _Session:
             stopping = self.world.any(bool(self.stop.signal))
         if stopping or save_due:
             self._save(done)
+        if (save_due or validate_due) and not stopping:
+            self._write_pictures(done)
+            self.clock = time.monotonic()
         return stopping and (done < self.config.steps or self.owed)
 
     def _write_log(self, done: int, with_figures: bool) -> None:
@@ -256,12 +201,20 @@ class _Session:
         if self.log:
             lr = learning_rate(done - 1, self.config.optimizer.lr, self.config.schedule)
             self.log.write(done, entry, lr=lr, rate=rate, dropped=int(dropped), figures=figures)
+            self._judge(entry)
         self.blocked_in_a_row = self.blocked_in_a_row + entry.steps if entry.n_blocked == entry.steps else 0
         if self.blocked_in_a_row >= PATIENCE:
             raise InputError(
                 f"optimizer.lr: losses or gradients were not finite in the last {self.blocked_in_a_row} updates (see "
                 f"{self.run / LOG}); lower it, or begin with schedule.warmup_steps"
             )
+
+    def _judge(self, entry: Averages) -> None:
+        """Tell what is wrong with the MIL loss, if something is."""
+        images = (entry.steps - entry.n_blocked) * self.config.optimizer.images_per_step
+        notice = self.watch.look(images, entry.terms["mil"]) if images else None
+        if notice and self.log:
+            self.log.terminal.say(notice)
 
     def _figures(self) -> Figures | None:
         """The model's figures now, on all processes together; None if a signal broke the evaluation off, which is then
@@ -272,10 +225,11 @@ class _Session:
             if self.stop.signal and self.world.size == 1:
                 raise _BrokenOffError
             if self.log:
-                self.log.validating(looked_at, images)
+                self.log.terminal.evaluating(looked_at, images)
 
         try:
-            figures = self.validate(self.model, self.world, advance)
+            with self.log.terminal.pace.evaluation() if self.log else nullcontext():
+                figures = self.validate(self.model, self.world, advance)
         except _BrokenOffError:
             self.model.train()
             return None
@@ -297,7 +251,16 @@ class _Session:
                 "stores": self.cache.digests(),
                 "proposals": self.cache.proposal_recipe(),
                 "data_set": self.cache.data_set(),
+                "decoding": dict(self.cache.decoding()),
                 "labels": self.cache.label_digest(),
             },
             self.config.checkpoints_kept,
         )
+
+    def _remember(self) -> None:
+        """Let the watch hear what the run had logged before it was interrupted."""
+        before, images_per_step = 0, self.config.optimizer.images_per_step
+        for entry in read_log(self.run / LOG):
+            if "mil" in entry["terms"]:
+                self.watch.look((entry["step"] - before) * images_per_step, entry["terms"]["mil"])
+                before = entry["step"]

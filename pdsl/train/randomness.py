@@ -13,6 +13,7 @@ class Purpose(IntEnum):
     ORDER = 0
     AUGMENT = 1
     MODEL = 2
+    PICTURES = 3
 
 
 def derived_seed(purpose: Purpose, *keys: int) -> int:

@@ -1,25 +1,54 @@
 """How many worker processes this machine carries."""
 
+import contextlib
 import os
+from pathlib import Path
 
 import psutil
 
-WORKER_BYTES = 800_000_000
-"""What one worker takes at most: Python, the libraries of the heaviest stage, an image of some megapixels."""
+_LIMITS = (
+    ("memory.max", "memory.current"),  # cgroup v2
+    ("memory.limit_in_bytes", "memory.usage_in_bytes"),  # v1
+)
+_CGROUPS = Path("/sys/fs/cgroup")
 
 
-def carried(wanted: int, cores: int | None = None, memory: int | None = None) -> tuple[int, str]:
+def carried(wanted: int, need: int, cores: int | None = None, memory: int | None = None) -> tuple[int, str]:
     """(workers to start, why not as many as `wanted`, or "").
 
-    cores, memory: of this machine (default: those this process may use, and the bytes that are free). More workers than
-    cores only wait for each other; more than memory carries are killed and started again for ever.
+    need: bytes that a worker takes at most (`Stage.memory`). cores, memory: of this machine (default: those this
+    process may use, and the bytes that are free). More workers than cores only wait for each other; more than memory
+    carries are killed and started again for ever.
     """
     cores = len(os.sched_getaffinity(0)) if cores is None else cores
-    memory = psutil.virtual_memory().available if memory is None else memory
-    by_memory = max(1, memory // WORKER_BYTES)
+    memory = free_memory() if memory is None else memory
+    by_memory = max(1, memory // need)
     most = min(max(1, cores), by_memory)
     if wanted <= most:
         return wanted, ""
     if by_memory < cores:
-        return most, f"{memory / 1e9:.1f} GB of memory carry {most} of {WORKER_BYTES / 1e9:.1f} GB each"
+        return most, f"{memory / 1e9:.1f} GB of memory carry {most} of {need / 1e9:.1f} GB each"
     return most, f"there are {cores} cores"
+
+
+def free_memory() -> int:
+    """Bytes that this process and its children may still take: the machine's, or what a container or a batch job has
+    left of its limit."""
+    free = int(psutil.virtual_memory().available)
+    for group in _own_groups():
+        for limit, used in _LIMITS:
+            with contextlib.suppress(OSError, ValueError):  # "max" is no number: there is no limit
+                left = int((group / limit).read_text()) - int((group / used).read_text())
+                free = min(free, max(0, left))
+    return free
+
+
+def _own_groups() -> list[Path]:
+    """Folders of the control groups that this process is in; inside a container they are the roots."""
+    found = [_CGROUPS, _CGROUPS / "memory"]
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers in ("", "memory"):
+                found.append(_CGROUPS / controllers / path.lstrip("/"))
+    return found

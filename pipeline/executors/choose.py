@@ -2,13 +2,18 @@
 
 import os
 from collections.abc import Callable, Generator, Iterable
+from typing import TYPE_CHECKING
 
 from data.errors import InputError
 from pipeline.executors import Executor
 from pipeline.executors.capacity import carried
 from pipeline.executors.serial import SerialExecutor
+from pipeline.spec import WORKER_MEMORY, Stage
 from pipeline.task import Job, ShardTask
 from store.tally import Tally
+
+if TYPE_CHECKING:
+    from pipeline.executors.dask import DaskExecutor
 
 
 class DeferredExecutor:
@@ -37,17 +42,20 @@ class DeferredExecutor:
 
             load_cluster_file(cluster, workers)
         self._workers, self._scheduler, self._cluster = workers, scheduler, cluster
-        if workers and not cluster:
-            self._workers, why = carried(workers)
-            if why:
-                announce(f"--workers {workers}: starting {self._workers}, {why}")
         self._executor: Executor | None = None
+        self._memory = 0
         self._announce = announce
 
     @property
     def expected_workers(self) -> int:
         """Workers there will be, as far as is known beforehand."""
-        return max(1, self._workers if self._workers is not None else carried(len(os.sched_getaffinity(0)))[0])
+        if self._scheduler or self._cluster or self._workers == 0:
+            return max(1, self._workers or 1)
+        return carried(self._wanted, WORKER_MEMORY)[0]
+
+    @property
+    def _wanted(self) -> int:
+        return self._workers or len(os.sched_getaffinity(0))
 
     @property
     def needs_shared_storage(self) -> bool:
@@ -61,8 +69,10 @@ class DeferredExecutor:
 
     def run(self, job: Job, tasks: Iterable[ShardTask]) -> Generator[Tally, None, None]:
         """See `Executor.run`."""
+        if self._executor is not None and job.stage.memory > self._memory:
+            self.close()  # there are more workers than carry a stage that needs more than those before it
         if self._executor is None:
-            self._executor = self._start()
+            self._executor = self._start(job.stage)
         return self._executor.run(job, tasks)
 
     def close(self) -> None:
@@ -71,7 +81,8 @@ class DeferredExecutor:
             self._executor.close()
             self._executor = None
 
-    def _start(self) -> Executor:
+    def _start(self, stage: Stage) -> Executor:
+        self._memory = stage.memory
         if not self.needs_shared_storage:
             return SerialExecutor()
         from pipeline.executors import dask
@@ -83,6 +94,14 @@ class DeferredExecutor:
 
             executor = cluster_executor(self._cluster, self._workers, self._announce)
         else:
-            executor = dask.local_executor(self.expected_workers)
+            executor = self._start_local(stage)
         self._announce(f"dashboard: {executor.dashboard}")
         return executor
+
+    def _start_local(self, stage: Stage) -> "DaskExecutor":
+        from pipeline.executors.local import local_executor
+
+        started, why = carried(self._wanted, stage.memory)
+        if why and self._workers:
+            self._announce(f"--workers {self._workers}: starting {started}, {why}")
+        return local_executor(started, self._announce)

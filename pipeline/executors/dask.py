@@ -2,12 +2,10 @@
 
 import asyncio
 import contextlib
-import logging
 import pickle
 import queue
 import signal
 import socket
-import tempfile
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import CancelledError
 from dataclasses import replace
@@ -15,18 +13,20 @@ from functools import lru_cache
 from time import monotonic
 from typing import Any
 
-import dask
-from distributed import Client, Future, KilledWorker, LocalCluster, WorkerPlugin
-from distributed.security import Security
+from distributed import Client, Future, KilledWorker, WorkerPlugin
 
 from data.errors import InputError
-from pipeline.task import THREAD_LIMITS, Job, ShardTask, limit_threads, probe_image, run_shard
+from pipeline.task import Job, ShardTask, limit_threads, probe_image, run_shard
 from pipeline.versions import Versions, versions_here
 from store.store import Store, open_store
 from store.tally import Tally
 
 IN_FLIGHT_PER_WORKER = 3
 """Tasks handed out for each worker: one at work, the others so that it never waits."""
+OUT_OF_MEMORY = (
+    "the system ended a worker twice at the same images because memory ran out; no image is blamed and finished shards "
+    "are kept: run the same command again with fewer --workers, or end other programs"
+)
 KILLED = "killed its worker each time (a crash of native code, or out of memory)"
 CONNECT_SECONDS = 30.0
 TLS_CURE = "name certificates in Dask's configuration (distributed.comm.tls, see docs/engine.md)"
@@ -43,18 +43,26 @@ class DaskExecutor:
 
     owned: what to call to shut down a cluster that was started for this run; None for a cluster of others.
     patience: seconds without any worker after which the run gives up. local: workers are processes of this very
-    installation, so that their versions need no check.
+    installation, so that their versions need no check. memory_died: how many workers the system has ended
+    because memory ran out, as far as that is known.
     """
 
     needs_shared_storage = True
 
     def __init__(
-        self, client: Client, *, owned: Callable[[], None] | None = None, patience: float = 300.0, local: bool = False
+        self,
+        client: Client,
+        *,
+        owned: Callable[[], None] | None = None,
+        patience: float = 300.0,
+        local: bool = False,
+        memory_died: Callable[[], int] = lambda: 0,
     ) -> None:
         self._client = client
         self._local = local
         self._owned = owned
         self._patience = patience
+        self._memory_died = memory_died
         self._workers = 0
         self._counted = -_COUNT_SECONDS
         self._last_seen = monotonic()
@@ -102,10 +110,13 @@ class DaskExecutor:
         task = wave.running.pop(future)
         try:
             return future.result()
-        except KilledWorker:
+        except KilledWorker as error:
+            condemned = {} if task.probed or self._memory_died() else wave.find_killers(task)
+            if self._memory_died():  # also while the killers were looked for
+                raise WorkersLostError(OUT_OF_MEMORY) from error
             if task.probed:
                 raise
-            wave.submit(replace(task, condemned=wave.find_killers(task), probed=True))
+            wave.submit(replace(task, condemned=condemned, probed=True))
             return None
         except (CancelledError, asyncio.CancelledError) as error:
             raise WorkersLostError(
@@ -214,44 +225,6 @@ def _check_versions(expected: Versions, found: Versions) -> None:
     differing = [f"{n} {found.get(n)} instead of {expected.get(n)}" for n in names if found.get(n) != expected.get(n)]
     if differing:
         raise InputError(f"a worker on {socket.gethostname()} has {', '.join(differing)}; install the same versions")
-
-
-def local_executor(workers: int) -> DaskExecutor:
-    """`workers` processes of one thread each on this machine.
-
-    They and their client talk over TLS with a key made for this run: whoever else is on the machine can connect to a
-    port of the loopback interface, and a Dask scheduler runs what it is sent.
-    """
-    memory = "distributed.worker.memory"
-    dask.config.set(
-        {
-            "distributed.scheduler.worker-ttl": None,
-            "distributed.scheduler.allowed-failures": 1,
-            # the system's own limit decides: Dask would divide the machine's memory evenly, and pause or kill a worker
-            # that for a moment needs more than its share
-            **{f"{memory}.{step}": False for step in ("target", "spill", "pause", "terminate")},
-        }
-    )
-    scratch = tempfile.TemporaryDirectory(prefix="pdsl-dask-")
-    cluster = LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        processes=True,
-        host="tls://127.0.0.1",
-        protocol="tls",
-        security=Security.temporary(),
-        dashboard_address="127.0.0.1:0",
-        local_directory=scratch.name,
-        silence_logs=logging.CRITICAL,
-        env=THREAD_LIMITS,
-    )
-
-    def shut_down() -> None:
-        with contextlib.suppress(Exception):
-            cluster.close(timeout=10)
-        scratch.cleanup()
-
-    return DaskExecutor(Client(cluster), owned=shut_down, patience=60.0, local=True)
 
 
 def scheduler_executor(address: str) -> DaskExecutor:

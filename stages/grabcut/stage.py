@@ -120,5 +120,6 @@ def grabcut_stage(settings: Mapping[str, Any], capacity: int) -> Stage:
         reads=(*reads, contents.PROPOSAL_MASK) if by_others else reads,
         needs_image=not by_others,
         packages=("numpy", "numba") if by_others else ("numpy", "numba", "opencv-contrib-python-headless"),
+        memory=900_000_000,
         part=ComputeGrabcut(params, MEASURED_BOXES) if params.method == "opencv" else None,
     )

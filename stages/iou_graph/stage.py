@@ -99,4 +99,5 @@ def iou_graph_stage(settings: Mapping[str, Any], capacity: int) -> Stage:
         reads=(contents.PROPOSAL_BOX, contents.PROPOSAL_COUNT),
         needs_image=False,
         packages=("numpy", "numba"),
+        memory=400_000_000,
     )

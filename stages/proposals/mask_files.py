@@ -173,6 +173,8 @@ def _table(url: str, fingerprint: str) -> dict[str, list[Any]]:
             return {str(key): masks for key, masks in content.items()}
         raise InputError(f"{url}: a mapping of image ids to lists of masks is needed; {CURE}")
     masks = _listed(content, url)
+    if not masks:
+        return {}
     if not any(isinstance(mask, Mapping) and "image_id" in mask for mask in masks):
         return {url.replace("\\", "/").rpartition("/")[2][: -len(JSON)]: masks}
     try:

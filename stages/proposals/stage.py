@@ -141,6 +141,7 @@ def _stage(
         packages=packages,
         source=source,
         source_path=source_path,
+        memory=1_000_000_000,
     )
 
 

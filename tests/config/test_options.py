@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
 import cli as program
@@ -123,6 +124,13 @@ def test_two_configurations_side_by_side(tmp_path: Path) -> None:
 
 
 def test_a_shell_completes_keys() -> None:
+    shell = ShellComplete(program.cli, {}, "pdsl", "_PDSL_COMPLETE")
+    for words, typed, expected in (
+        (["train", "steps=3"], "optimizer.l", ["optimizer.lr="]),
+        (["config"], "optimizer.l", ["optimizer.lr"]),
+        ([], "conf", ["config"]),
+    ):
+        assert [item.value for item in shell.get_completions(words, typed)] == expected
     assert complete_key("optimizer.l") == ["optimizer.lr"]
     assert complete_key("sched", assignment=True) == ["schedule.drops=", "schedule.factor=", "schedule.warmup_steps="]
     assert "grabcut.seeds" in complete_key("grabcut.s")

@@ -105,7 +105,7 @@ def _broken(what: str) -> dict[str, Any] | str:
         ("category", "unknown category 7"),
         ("key", "an entry of 'annotations' lacks 'category_id'"),
         ("size", "image 139: height, width: -20 and 30 are not the size of an image"),
-        ("captions", "no 'images' or no 'categories'"),
+        ("captions", "no 'categories' in it; a file of COCO has both"),
         ("file", r"1 images of .* are missing: absent.jpg"),
     ],
 )
@@ -128,6 +128,13 @@ def test_contradictions_name_the_file(tmp_path: Path, what: str, message: str) -
         ({"segmentation": {"size": [20, 30], "counts": "0l1"}}, "runs do not cover height x width"),
         ({"segmentation": [[1, 2, 3, 4, 5, float("nan")]]}, "nan is not a finite number"),
         ({"segmentation": [[1, 2, 3, 4, True, 6]]}, "True is not a finite number"),
+        ({"id": 2}, "annotation 2 of image 139 cannot be read .id: another annotation has it"),
+        ({"id": "2"}, "annotation 2 of image 139 cannot be read .id: another annotation has it"),
+        (
+            {"bbox": [12, 3, 22, 8], "segmentation": [[12, 3, 22, 3, 22, 8, 12, 8]]},
+            "bbox: .* is the mask's x0, y0, x1, y1; COCO's order is",
+        ),
+        ({"bbox": [20, 3, 5, 5]}, r"does not touch its own mask, which spans"),
         ({"segmentation": [[0, 0, 1e9, 0, 5, 5]]}, "x 1e.09 lies outside the image of 30 x 20"),
         ({"segmentation": [[0, 0, 5, -9, 5, 5]]}, "y -9 lies outside"),
     ],

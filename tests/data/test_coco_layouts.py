@@ -69,7 +69,8 @@ def test_where_images_lie(
     [
         (["a/1.jpg"], ["val/b/1.jpg"], "1 images of .* are missing: a/1.jpg"),
         (["1.jpg"], ["x/1.jpg", "y/1.jpg"], "image 1: file_name: '1.jpg' may be x/1.jpg or y/1.jpg"),
-        (["a/1.jpg", "a\\1.jpg"], ["val/a/1.jpg"], "are found as one file"),
+        (["a/1.jpg", "a\\1.jpg"], ["val/a/1.jpg"], r"'a.1.jpg' is .*/val/a/1.jpg, as is 'a/1.jpg' of image"),
+        (["1.jpg", "1.jpg"], ["val/1.jpg"], "'1.jpg' is .*/val/1.jpg, as is '1.jpg' of image"),
         (["../1.jpg"], ["val/2.jpg"], "are missing: ../1.jpg"),
         ([7], ["val/7.jpg"], "image 1: file_name: 7 is not the name of a file"),
         ([""], ["val/7.jpg"], "image 1: file_name: '' is not the name of a file"),

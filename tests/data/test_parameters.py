@@ -64,6 +64,17 @@ def test_values_take_the_type_of_their_field(text: str, expected: Outer) -> None
         ("inner.steps=[a]", r"inner.steps\[0\]: 'a' is not of type int"),
         ("count", "is not of the form key=value"),
         ("count=[", "can not be read as a value"),
+        ("count=" + "[" * 5000, "count: .* can not be read as a value .*nested too deeply"),
+        ("count=2020-13-45", "count: .* can not be read as a value"),
+        ("count=" + "9" * 5000, "count: '9{60}' can not be read as a value"),
+        ("count=0x" + "f" * 5000, "count: the number is too large"),
+        ("limit=0x" + "f" * 5000, "limit: "),
+        ("kind=0x" + "f" * 5000, "kind: the number is too large"),
+        ("name=0x" + "f" * 5000, "name: the number is too large"),
+        ("inner.rate=0x" + "f" * 5000, r"inner\.rate: the number is too large"),
+        ("inner.rate=[1]", r"inner\.rate: \[1\] is not of type float"),
+        ('name="a\\0b"', "name: .* holds a zero byte"),
+        ("inner={rate: 1, rate: 2}", "inner: .* 'rate' is given twice"),
     ],
 )
 def test_wrong_input_names_the_field(text: str, message: str) -> None:

@@ -26,10 +26,18 @@ def test_records(tmp_path: Path) -> None:
 
 def test_labels_separated_by_spaces_and_names_with_spaces(tmp_path: Path) -> None:
     spec = write_folder(tmp_path, "\ufeffImage,Labels\nimages/a.jpg,cat dog\nb.jpg,traffic light\n", ["a.jpg", "b.jpg"])
-    assert load_images(spec, "all").class_names == ("cat", "dog", "light", "traffic")
+    images = load_images(spec, "all")
+    assert images.class_names == ("cat", "dog", "light", "traffic")
+    assert "blanks separate labels: line 2 is read as cat, dog; for names that hold blanks" in images.notes[0]
     (tmp_path / "classes.txt").write_text("traffic light\ndog\ncat\n")
     images = load_images(spec, "all")
-    assert [r.label for r in images.records] == [(1, 2), (0,)]
+    assert [r.label for r in images.records] == [(1, 2), (0,)] and not images.notes
+
+
+@pytest.mark.parametrize("cell", ["", "[]", "set()", "{}", '"[]"'])
+def test_cells_without_labels(tmp_path: Path, cell: str) -> None:
+    spec = write_folder(tmp_path, f"image,labels\na.jpg,dog\nb.jpg,{cell}\n", ["a.jpg", "b.jpg"])
+    assert [r.label for r in load_images(spec, "all").records] == [(0,), ()]
 
 
 def test_split_column(tmp_path: Path) -> None:
@@ -40,6 +48,21 @@ def test_split_column(tmp_path: Path) -> None:
     assert [r.id for r in load_images(spec, "train").records] == ["a", "c"]
     assert load_images(spec, "val").class_names == ("cat", "dog")  # the same classes in every split
     assert len(load_images(spec, "all")) == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("training", "validation"), ("training", "validation")),
+        (("Train", "Valid"), ("Train", "Valid")),
+        (("train", "test"), ("train", "test")),
+        (("train", "dev"), ("train", "dev")),
+        (("train", "mine"), ("all", "all")),
+    ],
+)
+def test_usual_splits_by_any_spelling(tmp_path: Path, names: tuple[str, str], expected: tuple[str, str]) -> None:
+    csv = f"image,labels,split\na.jpg,cat,{names[0]}\nb.jpg,dog,{names[1]}\n"
+    assert default_splits(write_folder(tmp_path, csv, ["a.jpg", "b.jpg"])) == expected
 
 
 def test_images_beside_the_list_and_other_files(tmp_path: Path) -> None:
@@ -78,9 +101,23 @@ def test_a_broken_image_is_listed_with_size_zero(tmp_path: Path) -> None:
         ("image,labels,split\na.jpg,cat,\n", "line 2: the split is empty"),
         ("image,labels\n,cat\n", "line 2: the image is empty"),
         ("image,labels\na,cat\n", r"line 2: no image .*images/a; which is it, a.jpg or a.png\?"),
+        ("image,labels\nc.jpg,cat\n", r"line 2: no image .*images/c.jpg; which is it, sub/c.jpg\?"),
         ("image,labels\na.jpg,cat\na.png,cat\n", "line 3: image 'a' is already on line 2; as a.jpg: rename one"),
         ("image,labels\na.jpg,Dog\nb.jpg,dog\n", r"labels 'Dog' \(line 2\) and 'dog' \(line 3\) differ only in case"),
-        ("image,labels\na.jpg,red cat;x\nb.jpg,redcat;x\n", "differ only in case or blanks"),
+        ("image,labels\na.jpg,red cat;x\nb.jpg,redcat;x\n", "differ only in case, blanks or hyphens"),
+        ("image,labels\na.jpg,red_cat;x\nb.jpg,red-cat;x\n", "differ only in case, blanks or hyphens"),
+        ("image,labels\na.jpg,1.0\nb.jpg,1;2\n", r"labels '1.0' \(line 2\) and '1' \(line 3\) differ"),
+        ("image,labels\na.jpg,red cat\nb.jpg,redcat\n", "line 2: is 'red cat' the class 'redcat', or several"),
+        ("image,labels\na.jpg,cat & dog\nb.jpg,dog\n", "line 2: label '&' is not the name of a class"),
+        ('image,labels\na.jpg,"{""cat"": 1}"\nb.jpg,dog\n', "line 2: label '{\"cat\": 1}' is not the name of a class"),
+        ('image,labels\na.jpg,"[""cat"", ""dog"\nb.jpg,dog\n', "line 2: label '\\[\"cat\"' is not the name of a class"),
+        ("image,labels\na.jpg,-\nb.jpg,dog\n", "line 2: label '-' is not the name of a class"),
+        ("image,labels\na.jpg,a\x07\nb.jpg,dog\n", r"line 2: label 'a\\x07' is not the name of a class"),
+        ("image,labels\na.jpg,c\0\nb.jpg,dog\n", "holds zero bytes, as UTF-16 without its mark does; save it"),
+        *(
+            (f"image,labels\na.jpg,cat;x\nb.jpg,cat{joint}x\n", "line 3: .*separates labels with")
+            for joint in ("/", " + ", "&", ":", "-", "_", "\N{FULLWIDTH COMMA}", "、", "\N{FULLWIDTH SEMICOLON}")
+        ),
         ("image,labels\na.jpg,cat\nb.jpg,nan\n", "line 3: label 'nan' looks like a missing value"),
         ('image,labels\na.jpg,cat;dog\nb.jpg,"dog,cat"\n', "line 3: 'dog,cat' separates labels with ','"),
         ("image,labels,split\na.jpg,cat,Train\nb.jpg,cat,train\n", r"splits 'Train' \(line 2\) and 'train'"),
@@ -88,7 +125,7 @@ def test_a_broken_image_is_listed_with_size_zero(tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_name_file_and_line(tmp_path: Path, csv: str, message: str) -> None:
-    spec = write_folder(tmp_path, csv, ["a.jpg", "a.png", "b.jpg"])
+    spec = write_folder(tmp_path, csv, ["a.jpg", "a.png", "b.jpg", "sub/c.jpg"])
     with pytest.raises(InputError, match=message) as error:
         load_images(spec, "all")
     assert "labels.csv" in str(error.value)
@@ -132,6 +169,7 @@ def test_an_object_store(tmp_path: Path) -> None:
         "image,labels\na.jpg,['red cat' 'dog']\nb.jpg,dog\n",  # numpy's
         'image,labels\na.jpg,"[red cat, dog]"\nb.jpg,[dog]\n',
         "image;labels\na.jpg;red cat,dog\nb.jpg;dog\n",
+        "image,labels,,\na.jpg,red cat;dog,\nb.jpg,dog\n",  # empty columns of a spreadsheet
         'image;labels\na.jpg;"red cat;dog"\nb.jpg;dog\n',
         "sep=;\nimage;labels\na.jpg;red cat,dog\nb.jpg;dog\n",
         "image\tlabels\na.jpg\tred cat;dog\nb.jpg\tdog\n",

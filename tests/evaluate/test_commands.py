@@ -1,6 +1,8 @@
 """eval, predict, export and inspect as commands: what they write, and what they say of bad input."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import torch
 from PIL import Image
 from pycocotools.coco import COCO
 
-from commands import evaluate, export, inspect, predict
+from commands import evaluate, export, inspect, predict, train
 from data.catalog import load_images
 from data.errors import InputError
 from data.records import ImageList
@@ -30,6 +32,7 @@ from stages.registry import build_stage
 from store.create import create_or_open
 from store.local import LocalObjects
 from store.store import Store
+from tests.train.makers import CONFIG, stages
 
 
 def _options(scenes: Path) -> dict[str, Any]:
@@ -115,6 +118,32 @@ def test_predict_makes_proposals_as_the_runs_store(scenes: Path, run_folder: Pat
     trained = load_trained(run_folder)
     object.__setattr__(trained.config.data, "stores", (str(tmp_path / "s.zarr"),))
     assert predict.proposal_stage(trained).plain_params() == stage.plain_params()
+
+
+def test_predict_needs_neither_store_nor_data(scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run folder and an image, on another machine: recipe and decoding are the checkpoint's."""
+    images = replace(load_images(f"voc:{scenes / 'data'}", "train"), grey_bits=12, max_pixels=10**6)
+    made = create_or_open(str(tmp_path / "s.zarr"), images, shard=4)
+    for stage in stages():
+        run_stage(made, images, stage, SerialExecutor())
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+    given = {
+        "config": str(tmp_path / "tiny.yaml"),
+        "resume": False,
+        "init": None,
+        "overrides": ["steps=1"],
+        "data": None,
+    }
+    assert train.run(stores=[made.url], out=str(tmp_path / "run"), **given) == 0
+    shutil.rmtree(tmp_path / "s.zarr")
+    monkeypatch.chdir(tmp_path)
+    trained = load_trained("run")
+    assert trained.proposals is not None and trained.proposals["params"] == {"jitter": 3.0}
+    assert predict.training_decoding(trained) == {"exif": True, "max_pixels": 10**6, "grey_bits": 12}
+    with pytest.raises(InputError, match="does not say how its proposals were made"):
+        predict.proposal_stage(replace(trained, proposals=None))
+    with pytest.raises(InputError, match="was trained with ready proposals"):
+        predict.proposal_stage(replace(trained, proposals={"params": {"method": "files"}}))
 
 
 def test_inspect_draws_what_there_is(scenes: Path, tmp_path: Path) -> None:

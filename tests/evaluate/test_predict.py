@@ -4,6 +4,7 @@ import errno
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from pdsl.evaluate.photo_results import image_ids
 from pdsl.evaluate.results import read_results
 from pdsl.run.checkpoint import load_checkpoint, save_checkpoint
 from pdsl.run.trained import load_trained
+from store.create import create_or_open
 from tests.train.makers import stages
 
 
@@ -86,6 +88,9 @@ def test_a_folder_and_the_files_that_tell_other_programs(run_folder: Path, photo
     before = rows_of(out)
     assert run(run_folder, [tmp_path / "photos", out], out) == 3  # our own pictures are no images to look at
     assert rows_of(out) == before
+    with pytest.raises(InputError, match="holds only pictures that `predict` drew"):
+        run(run_folder, [out], out)
+    assert rows_of(out) == before
 
 
 def test_eval_reads_them_as_those_of_the_data_set(scenes: Path, run_folder: Path, tmp_path: Path) -> None:
@@ -124,6 +129,17 @@ def test_category_ids_are_the_data_sets(scenes: Path, run_folder: Path, photos: 
     told = {row["category_id"]: row["category_name"] for row in rows_of(tmp_path / "out")}
     assert told.items() <= dict(zip([90, *range(20, 20 + len(names) - 1)], names, strict=True)).items()
     assert {row["image_id"] for row in rows_of(tmp_path / "out")} == {0, 1}
+
+
+def test_another_data_set_where_the_store_was(scenes: Path, run_folder: Path, tmp_path: Path) -> None:
+    """An earlier version's checkpoint, which says nothing itself: its classes are counted, nothing is guessed."""
+    trained = load_trained(run_folder)
+    images = load_images(f"voc:{scenes / 'data'}", "train")
+    assert photo_results.data_set_of(trained) == (images.spec, images.category_ids)
+    other = replace(images, class_names=("x", *images.class_names[1:]))
+    create_or_open(str(tmp_path / "other.zarr"), other)
+    object.__setattr__(trained.config.data, "stores", (str(tmp_path / "other.zarr"),))
+    assert photo_results.data_set_of(trained) == ("", tuple(range(1, len(images.class_names) + 1)))
 
 
 def test_score_and_top(run_folder: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,9 +187,10 @@ def test_a_full_disk_costs_pictures_but_no_detections(
 
 
 def test_where_nothing_fits_any_more_it_ends_with_what_was_saved(
-    run_folder: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_folder: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(photo_results, "SAVE_SECONDS", 0.0)
+    for constant in ("SAVE_SECONDS", "SAVE_RATIO"):  # save after every image
+        monkeypatch.setattr(photo_results, constant, 0)
     save, write = predict.save_picture, photo_results.write_json
     full: list[str] = []
 
@@ -192,6 +209,7 @@ def test_where_nothing_fits_any_more_it_ends_with_what_was_saved(
     with pytest.raises(OSError, match="No space left"):
         run(run_folder, [photos], tmp_path / "out")
     assert {row["image_id"] for row in rows_of(tmp_path / "out")} == {"000", "001"}
+    assert "out: has the detections of 2 of 5 images" in capsys.readouterr().err
 
 
 def test_interrupted_it_keeps_what_it_found(

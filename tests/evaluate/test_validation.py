@@ -21,7 +21,7 @@ from pdsl.model.build import build_model
 from pdsl.run.checkpoint import load_checkpoint
 from pdsl.run.trained import load_trained
 from pdsl.train.distributed import World
-from pdsl.train.log import RunLog
+from pdsl.train.terminal import Terminal
 from tests.train.makers import CONFIG
 
 
@@ -85,16 +85,16 @@ def test_an_evaluation_that_a_signal_broke_off_is_made_up(
     out, whole = tmp_path / "run", tmp_path / "whole"
     watched = ["validation.every=3", f"validation.store={store}", "checkpoint_every=100"]
     assert run(store, config, whole, *watched) == 0
-    original = RunLog.validating
+    original = Terminal.evaluating
 
-    def interrupted(self: RunLog, looked_at: int, images: int) -> None:
+    def interrupted(self: Terminal, looked_at: int, images: int) -> None:
         if looked_at == 2:
             signal.raise_signal(signal.SIGTERM)
         original(self, looked_at, images)
 
     def stopped_at(step: int, *overrides: str, resume: bool = True) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(RunLog, "validating", interrupted)
+            patch.setattr(Terminal, "evaluating", interrupted)
             assert run(store, config, out, *overrides, resume=resume) == 143
         assert load_checkpoint(out)["step"] == step
 

@@ -64,6 +64,10 @@ def test_errors_name_file_and_line(tmp_path: Path, line: str, message: str) -> N
         ([], "called like comp4_det_val_cat.txt"),
         (["comp4_det_val_cta.txt"], "'cta' is not a class of coco:here; did you mean 'cat'"),
         (["comp3_det_val_cat.txt", "comp4_det_val_cat.txt"], "comp3 and of comp4"),
+        (
+            ["comp4_det_test_cat.txt", "comp4_det_train_cat.txt"],
+            "2 files of class 'cat'; name a folder with those of one",
+        ),
     ],
 )
 def test_folders_that_are_no_results(tmp_path: Path, names: list[str], message: str) -> None:
@@ -71,6 +75,20 @@ def test_folders_that_are_no_results(tmp_path: Path, names: list[str], message: 
         (tmp_path / name).touch()
     with pytest.raises(InputError, match=message):
         read_results(tmp_path, IMAGES)
+
+
+def test_files_of_other_splits_are_left_alone(tmp_path: Path) -> None:
+    for split, score in ((IMAGES.split, 0.5), ("test", 0.25)):
+        (tmp_path / f"comp4_det_{split}_cat.txt").write_text(f"000012 {score} 1 1 9 9\n")
+    (tmp_path / "comp3_det_test_big_cat.txt").write_text("nonsense")
+    assert [p.score for p in read_results(tmp_path, IMAGES)] == [0.5]
+
+
+def test_a_class_that_can_not_be_in_a_file_s_name(tmp_path: Path) -> None:
+    images = image_list(["000012"], ("cup/spoon",), (1,))
+    with pytest.raises(InputError, match="class 'cup/spoon': can not be part of a file's name"):
+        write_voc_results(tmp_path / "results", [], images)
+    assert not (tmp_path / "results").exists()
 
 
 def test_eval_reads_and_writes_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -226,6 +226,31 @@ def test_dropped_foreground_is_counted_but_not_saved() -> None:
     assert "dropped" not in model.state_dict()
 
 
+@pytest.mark.parametrize("variant", ["plain", "release's mask branch", "cascade", "cascade without refinement"])
+def test_pseudo_ground_truth_is_what_the_mask_branch_learns_from(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proposals that are pseudo boxes themselves come first in the branch; their targets are those told."""
+    options = [VARIANTS.get(variant, {}), {"detection": {"pseudo_box": "proposal"}, "mask": {"capacity": None}}]
+    config: ModelConfig = small_config()
+    for option in options:
+        config = replace(config, option)
+    model, sample, seen = build_model(config, N_CLASSES), random_sample(), []
+    told = model.pseudo_ground_truth(sample)
+    monkeypatch.setattr("pdsl.model.pdsl.mask_terms", lambda config, inputs: (seen.append(inputs), {}, {})[1:])
+    model.losses([sample], [None])
+    assert told.present.tolist() == sample.label.tolist() and int(model.dropped) == 0
+    first = (seen[0].target * seen[0].taken[:, None, None])[: int(told.present.sum())]
+    for mask in told.mask[told.present]:
+        assert any(torch.equal(mask, target) for target in first)
+    frames = clip(sample.proposals.box, (64, 80))
+    assert all(any(torch.equal(box, frame) for frame in frames) for box in told.box[told.present])
+
+
+@pytest.mark.parametrize("sample", [random_sample(n_seeds=0), random_sample(n_proposals=0, n_seeds=0)])
+def test_pseudo_ground_truth_without_seeds_has_empty_masks(sample: Sample) -> None:
+    told = build_model(small_config(), N_CLASSES).pseudo_ground_truth(sample)
+    assert told.box.shape == (N_CLASSES, 4) and not told.mask.any()
+
+
 class NoReading(TorchDispatchMode):
     """Refuses every operation that would wait for the device: values or data-dependent shapes read by the host, and
     copies from one to the other."""

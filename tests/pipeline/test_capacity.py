@@ -1,10 +1,23 @@
-"""No more workers than the machine carries."""
+"""No more workers than the machine carries; what is said when memory runs out all the same."""
 
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
 import pytest
 
-from pipeline.executors import choose
-from pipeline.executors.capacity import WORKER_BYTES, carried
+from benchmarks.engine.toy import chunk_bytes, first_stage, image_list
+from data.errors import InputError
+from pipeline.executors import choose, local
+from pipeline.executors.capacity import carried, free_memory
 from pipeline.executors.choose import DeferredExecutor
+from pipeline.executors.dask import WorkersLostError
+from pipeline.executors.local import MemoryDeaths
+from pipeline.executors.serial import SerialExecutor
+from pipeline.runner import run_stage
+from pipeline.spec import ArraySpec, Stage, StageInput
+from store.create import create_or_open
 
 GB = 10**9
 
@@ -14,18 +27,127 @@ GB = 10**9
     [
         (2, 2, 24 * GB, 2, ""),
         (64, 2, 24 * GB, 2, "there are 2 cores"),
-        (64, 64, 16 * WORKER_BYTES, 16, "12.8 GB of memory carry 16 of 0.8 GB each"),
+        (64, 64, 16 * GB, 20, "16.0 GB of memory carry 20 of 0.8 GB each"),
         (8, 64, 100 * GB, 8, ""),
         (4, 8, GB // 10, 1, "0.1 GB of memory carry 1 of 0.8 GB each"),
     ],
 )
 def test_cores_and_memory_are_the_limit(wanted: int, cores: int, memory: int, started: int, why: str) -> None:
-    assert carried(wanted, cores, memory) == (started, why)
+    assert carried(wanted, 800_000_000, cores, memory) == (started, why)
 
 
-def test_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose, "carried", lambda wanted: carried(wanted, cores=2, memory=24 * GB))
+def test_the_limit_of_a_container_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("pipeline.executors.capacity._own_groups", lambda: [tmp_path])
+    everything = free_memory()
+    (tmp_path / "memory.current").write_text("100000")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert free_memory() > everything / 2
+    (tmp_path / "memory.max").write_text("3000000\n")
+    assert free_memory() == 2_900_000
+    (tmp_path / "memory.max").unlink()
+    (tmp_path / "memory.limit_in_bytes").write_text("5000")
+    (tmp_path / "memory.usage_in_bytes").write_text("6000")
+    assert free_memory() == 0
+
+
+class Started:
+    """Stands for local workers."""
+
+    dashboard = "nowhere"
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+
+    def run(self, job: object, tasks: object) -> int:
+        return self.workers
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+def test_it_is_said_and_a_stage_that_needs_more_gets_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "carried", lambda wanted, need: carried(wanted, need, cores=32, memory=24 * GB))
+    monkeypatch.setattr(local, "local_executor", lambda workers, announce: Started(workers))
     said: list[str] = []
     executor = DeferredExecutor(workers=64, scheduler=None, cluster=None, announce=said.append)
-    assert executor.expected_workers == 2 and said == ["--workers 64: starting 2, there are 2 cores"]
+    assert executor.expected_workers == 24 and not said
+    works = [run_with(executor, memory) for memory in (2 * GB, 3 * GB, GB)]
+    assert works == [12, 8, 8]
+    assert said[::2] == [
+        "--workers 64: starting 12, 24.0 GB of memory carry 12 of 2.0 GB each",
+        "--workers 64: starting 8, 24.0 GB of memory carry 8 of 3.0 GB each",
+    ]
     assert not DeferredExecutor(workers=0, scheduler=None, cluster=None, announce=said.append).needs_shared_storage
+
+
+def run_with(executor: DeferredExecutor, memory: int) -> object:
+    from types import SimpleNamespace
+
+    return executor.run(SimpleNamespace(stage=SimpleNamespace(memory=memory)), [])  # type: ignore[arg-type]
+
+
+def test_a_worker_that_memory_ended_blames_no_image(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's count rises with every kill; the images that killed are recorded once it does not."""
+    kills = iter(range(1, 100))
+    monkeypatch.setattr(local, "kernel_kills", lambda: next(kills))
+    images, said = image_list(8), []
+    store = create_or_open(url, images, shard=4)
+    executor = local.local_executor(1, said.append)
+    with pytest.raises(WorkersLostError, match=r"memory ran out; no image is blamed .* fewer --workers"):
+        run_stage(store, images, first_stage(kill=("im00005",)), executor)
+    assert said[0].startswith("the system ended a worker because memory ran out") and len(said) == 2
+    assert store.completion("toy", 1) is None
+    summary = run_stage(store, images, first_stage(), SerialExecutor())
+    assert summary.tally.done == 8 and not list(Path(url).rglob("*.partial")) and chunk_bytes(Path(url))
+
+
+@pytest.mark.parametrize(
+    ("exit_codes", "kills", "deaths"),
+    [
+        ([-signal.SIGKILL], [0, 1, 1], 1),
+        ([-signal.SIGKILL, -signal.SIGKILL], [3, 4, 4, 5, 5], 2),
+        ([-signal.SIGKILL, -signal.SIGKILL], [3, 4, 4, 4], 1),  # the second by somebody
+        ([-signal.SIGSEGV, 0, 1], [0], 0),
+    ],
+)
+def test_what_counts_as_memory(
+    exit_codes: list[int], kills: list[int], deaths: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = iter(kills)
+    monkeypatch.setattr(local, "kernel_kills", lambda: next(counts))
+    watched = MemoryDeaths()
+    for code in exit_codes:
+        watched.ended(code)
+    assert watched.count == deaths
+
+
+@pytest.mark.parametrize("error", [MemoryError("can not allocate 9 GB"), RuntimeError("std::bad_alloc: out of memory")])
+def test_an_allocation_that_fails_is_no_fault_of_the_image(url: str, error: Exception) -> None:
+    def starved(given: StageInput) -> dict[str, np.ndarray]:
+        raise error
+
+    images = image_list(3)
+    stage = Stage("toy", 1, first_stage().params, (ArraySpec("toy/x", (), "int32"),), starved, needs_image=False)
+    store = create_or_open(url, images)
+    with pytest.raises(InputError, match=r"^im00000: memory does not suffice .*fewer --workers.*max_pixels"):
+        run_stage(store, images, stage, SerialExecutor())
+    assert store.completion("toy", 0) is None
+
+
+def test_workers_have_one_thread_and_the_client_keeps_its_own(url: str) -> None:
+    """Numerical libraries read their limits as they are loaded, which is before a worker is forked."""
+    before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    executor = local.local_executor(1)
+    try:
+        found = executor._client.submit(_threads).result(timeout=120)
+    finally:
+        executor.close()
+    assert found == (0, "1") and {name: os.environ.get(name) for name in before} == before
+
+
+def _threads() -> tuple[int, str | None]:
+    """Threads that a product of matrices adds to this process."""
+    square, before = np.ones((600, 600)), len(list(Path("/proc/self/task").iterdir()))
+    for _ in range(3):
+        square = square @ square / 600
+    return len(list(Path("/proc/self/task").iterdir())) - before, os.environ.get("OMP_NUM_THREADS")

@@ -11,6 +11,7 @@ from commands import precompute, status, verify
 from data.errors import InputError
 from data.scenes import write_scenes
 from stages.registry import STAGE_NAMES
+from store.images import HOW_TOLD_APART
 from store.store import open_store
 
 SETTINGS = {
@@ -37,7 +38,9 @@ def test_all_stages_then_status_verify_and_repair(data: str, url: str, capsys: p
     assert precomputed(data, url) == 0
     assert "grabcut: 10 of 10 images done; 10 computed" in capsys.readouterr().out
     assert precomputed(data, url) == 0
-    assert capsys.readouterr().out.count("nothing to do") == 3
+    told = capsys.readouterr()
+    assert told.out.count("nothing to do") == 3
+    assert HOW_TOLD_APART in told.err  # whoever replaced an image by one of its size looks here
     open_store(url).require("proposals", "iou_graph", "grabcut")
     assert status.run(store=url, json=True) == 0
     found = json.loads(capsys.readouterr().out)
@@ -46,7 +49,8 @@ def test_all_stages_then_status_verify_and_repair(data: str, url: str, capsys: p
     assert list(found["stages"][0]) == [*keys.split(), "bytes", "parameters", "pending"]
     assert [(stage["done"], stage["pending"], stage["stale"]) for stage in found["stages"]] == [(10, 0, None)] * 3
     assert status.run(store=url) == 0
-    assert "complete" in capsys.readouterr().out
+    table = capsys.readouterr().out
+    assert "complete" in table and table.endswith(f"{HOW_TOLD_APART}\n")
     assert verify.run(store=url) == 0
     shard = Path(url) / "grabcut/mask/c/1/0/0/0"
     before = shard.read_bytes()
@@ -55,6 +59,27 @@ def test_all_stages_then_status_verify_and_repair(data: str, url: str, capsys: p
     assert "grabcut/mask: images 4:8: shard grabcut/mask/c/1/0/0/0: missing" in capsys.readouterr().out
     assert verify.run(store=url, repair=True) == 0
     assert "grabcut: 4 images computed again" in capsys.readouterr().out and shard.read_bytes() == before
+
+
+def test_images_that_are_not_in_the_store_yet(tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """They stop neither `status` nor a repair; what trains or looks at all images names the cure."""
+    write_scenes(tmp_path / "data", train=4, val=1, side=64)
+    data, path = f"voc:{tmp_path / 'data'}", tmp_path / "data/ImageSets/Main/train.txt"
+    listed = path.read_text()
+    path.write_text("".join(listed.splitlines(keepends=True)[:3]))
+    assert precomputed(data, url, stage="proposals") == 0
+    path.write_text(listed)
+    capsys.readouterr()
+    assert status.run(store=url) == 0
+    assert "images: 1 of the data set are not in the store yet; precompute adds them" in capsys.readouterr().out
+    assert status.run(store=url, json=True) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["images_not_in_store"], report["labels_unchecked"], report["label_changes"]) == (1, None, [])
+    for key in ("proposals/box/c/0/0/0", "images/id/c/0", "images/label/c/0/0"):
+        (Path(url) / key).unlink()
+        assert verify.run(store=url, repair=True) == 0, key
+    assert precomputed(data, url, stage="proposals") == 0
+    assert len(open_store(url)) == 4
 
 
 def as_older_programs_stored_it(url: str, group: str, proposals_from: str | None) -> None:

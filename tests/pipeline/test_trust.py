@@ -9,7 +9,8 @@ from distributed import Client
 from benchmarks.engine.toy import first_stage, image_list
 from data.errors import InputError
 from pipeline.executors.choose import DeferredExecutor
-from pipeline.executors.dask import DaskExecutor, local_executor
+from pipeline.executors.dask import DaskExecutor
+from pipeline.executors.local import local_executor
 from pipeline.runner import run_stage
 from store.create import create_or_open
 

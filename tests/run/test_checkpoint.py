@@ -163,7 +163,9 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path, value: floa
         load_checkpoint(tmp_path / "x.pt")
 
 
-@pytest.mark.parametrize("change", [{"config": None}, {"model": 5}, {"class_names": 7}, {"step": "x"}])
+@pytest.mark.parametrize(
+    "change", [{"config": None}, {"model": 5}, {"class_names": 7}, {"step": "x"}, {"decoding": 5}, {"proposals": [1]}]
+)
 def test_types_in_a_checkpoint_are_checked(tmp_path: Path, change: dict[str, object]) -> None:
     torch.save({**content(1), **change}, tmp_path / "x.pt")
     with pytest.raises(InputError, match=rf"x\.pt: its '{next(iter(change))}' is no"):

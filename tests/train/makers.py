@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from data import masks
 from data.catalog import load_images
 from data.scenes import write_scenes
+from pdsl.model.build import build_backbone
+from pdsl.model.vgg import STEM_LENGTH
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from pipeline.spec import ArraySpec, ImageFailure, Stage, StageInput
@@ -107,3 +110,12 @@ def make_store(folder: Path, *, train: int = 10, seed: int = 0, side: int = 64) 
     for stage in stages():
         run_stage(store, images, stage, SerialExecutor())
     return str(folder / "train.zarr")
+
+
+def write_vgg16(path: Path) -> dict[str, torch.Tensor]:
+    """A file of random weights of VGG16 with torchvision's names; what it holds."""
+    offset = {"stem": 0, "body": STEM_LENGTH}
+    parts = {tuple(name.split(".")): value for name, value in build_backbone("vgg16").state_dict().items()}
+    features = {f"features.{int(n[1]) + offset[n[0]]}.{n[2]}": x for n, x in parts.items() if n[0] in offset}
+    torch.save(features, path)
+    return features

@@ -40,6 +40,17 @@ def test_a_sample_is_what_the_store_holds(store: str) -> None:
     assert moved.seeds.mask.shape == (len(sample.seed), 56, 56) and moved.proposals.valid.all()
 
 
+def test_it_knows_its_data_set(store: str) -> None:
+    """As checkpoints keep it, for those who predict where the store is not."""
+    opened = open_store(store)
+    images = load_images(opened.images().spec, opened.images().split)
+    assert open_cache(DataConfig(stores=(store,)), {}).data_set() == {
+        "spec": images.spec,
+        "class_names": list(images.class_names),
+        "category_ids": list(images.category_ids),
+    }
+
+
 def test_seeds_beyond_the_proposals_that_are_used_are_dropped(store: str) -> None:
     sample = open_cache(DataConfig(stores=(store,), max_proposals=5), {}).read(0)
     assert len(sample.box) == 5 and sample.seed.tolist() == [0, 4]

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +14,8 @@ from data.errors import InputError
 from pdsl.run.folder import read_log
 from pdsl.run.lock import run_lock
 from pdsl.run.names import LOG
+from pdsl.train import limits
+from tests.train.test_resume import run
 
 ROOT = Path(__file__).resolve().parents[2]
 STUCK = (
@@ -71,6 +74,27 @@ def test_sigterm_leaves_a_checkpoint_and_resume_needs_the_folder_only(store: str
     assert again.returncode == 0, said
     made_up = [entry["step"] for entry in read_log(tmp_path / "run" / LOG) if "validation" in entry]
     assert made_up == sorted({*done, last})
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("threads=100000", r"threads: 100000 on \d+ cores; give at most"),
+        ("data.loaders=100000", r"data\.loaders: 100000 on \d+ cores"),
+        ("optimizer.images_per_step=1000000", r"images_per_step: 1000000 images"),
+        (
+            "optimizer.images_per_step=4000",
+            r"images_per_step: 4000 images of one update take \d+ of .* GB; give",
+        ),
+    ],
+)
+def test_what_the_machine_does_not_carry_is_refused(
+    store: str, config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, override: str, message: str
+) -> None:
+    monkeypatch.setattr(limits.psutil, "virtual_memory", lambda: SimpleNamespace(total=200_000_000))
+    with pytest.raises(InputError, match=message):
+        run(store, config, tmp_path / "run", override)
+    assert not (tmp_path / "run").exists()
 
 
 def test_one_training_at_a_time(tmp_path: Path) -> None:

@@ -1,0 +1,115 @@
+"""`inspect`: which image is meant, what is drawn of it, and contact sheets."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import cli as program
+from commands import inspect
+from data.catalog import load_images
+from data.errors import InputError
+from data.masks import pack
+from data.scenes import write_scenes
+from pdsl.report.evidence import Evidence, seeded_proposals, seeds_picture, shown_seeds, targets_picture
+from pipeline.executors.serial import SerialExecutor
+from pipeline.runner import run_stage
+from store.contents import Seeds
+from store.create import create_or_open
+from tests.train.makers import make_store, stages
+
+SIZE = (640, 640)
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> list[str]:
+    """URLs of a training store with all stages and of a store of the val split with proposals only."""
+    make_store(tmp_path)
+    write_scenes(tmp_path / "data", train=10, val=3, side=64)
+    images = load_images(f"voc:{tmp_path / 'data'}", "val")
+    run_stage(create_or_open(str(tmp_path / "val.zarr"), images), images, stages()[0], SerialExecutor())
+    return [str(tmp_path / "train.zarr"), str(tmp_path / "val.zarr")]
+
+
+def test_images_of_both_splits_by_id_or_file_name(both: list[str], tmp_path: Path) -> None:
+    sizes = []
+    for image in ("train_000001", "val_000001", "val_000001.jpg", "data/JPEGImages/val_000001.jpg"):
+        assert inspect.run(store=both, image=image, out=str(tmp_path / "p.png"), data=None) == 0
+        with Image.open(tmp_path / "p.png") as picture:
+            sizes.append(picture.size)
+    assert sizes[1] == sizes[2] == sizes[3]
+    assert sizes[0][1] > sizes[1][1]  # more panels
+    with pytest.raises(InputError, match=r"have no such image; did you mean 'val_0000"):
+        inspect.run(store=both, image="val_00001", out=str(tmp_path / "p.png"), data=None)
+
+
+def test_what_a_run_would_learn_from(scenes: Path, run_folder: Path, tmp_path: Path) -> None:
+    pictures = []
+    for run in (None, str(run_folder)):
+        options = {"store": str(scenes / "train.zarr"), "image": "train_000001", "data": None, "run": run}
+        assert inspect.run(**options, out=str(tmp_path / "p.png")) == 0
+        with Image.open(tmp_path / "p.png") as picture:
+            pictures.append(np.asarray(picture))
+    assert pictures[0].shape == pictures[1].shape and (pictures[0] != pictures[1]).any()
+
+
+def test_a_contact_sheet(both: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same images every time; a broken one is named and left out."""
+    sheets = []
+    for name in ("a.png", "b.png"):
+        assert inspect.run(store=both, image=None, random=4, out=str(tmp_path / name), data=None) == 0
+        sheets.append((tmp_path / name).read_bytes())
+    assert sheets[0] == sheets[1]
+    assert "4 of 13 images" in capsys.readouterr().out
+    (tmp_path / "data/JPEGImages/val_000001.jpg").write_bytes(b"no picture")
+    assert inspect.run(store=both, image=None, random=100, out=str(tmp_path / "all.png"), data=None) == 3
+    told = capsys.readouterr()
+    assert "val_000001.jpg: not an image" in told.err and "12 of 13 images" in told.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--out", "x.png"], "one of the two"),
+        (["--out", "x.png", "--image", "1", "--random", "2"], "one of the two"),
+        (["--out", "x.png", "--random", "0"], "--random"),
+        (["--out", "x.png", "--random", "2", "--run", "r"], "for one --image"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(program.cli, ["inspect", *arguments])
+    assert result.exit_code == 2 and message in result.output
+
+
+def seen(*boxes: tuple[int, int, int, int]) -> Evidence:
+    """An image of SIZE whose proposals all are seeds; every mask fills its box."""
+    box = np.array(boxes, np.float32)
+    mask = pack(np.ones((len(box), 56, 56), bool))
+    return Evidence(np.full((*SIZE, 3), 128, np.uint8), box, seeds=Seeds(np.arange(len(box), dtype=np.uint16), mask))
+
+
+WHOLE, LARGE, SMALL = (0, 0, 640, 640), (0, 0, 400, 400), (100, 100, 140, 140)
+
+
+def test_a_mask_that_fills_the_image_does_not_hide_the_others() -> None:
+    assert shown_seeds(seen(WHOLE, SMALL)) == seeded_proposals(seen(WHOLE, SMALL)) == [1]
+    assert shown_seeds(seen(WHOLE)) == [0]  # better than nothing
+    pixels = np.asarray(seeds_picture(seen(WHOLE, SMALL))).astype(int)
+    assert (pixels[500:600, 500:600] == pixels[500, 500]).all() and abs(np.diff(pixels[500, 500])).max() == 0
+
+
+def test_small_masks_lie_on_large_ones() -> None:
+    large, both = (np.asarray(seeds_picture(seen(*boxes))) for boxes in ((LARGE,), (LARGE, SMALL)))
+    assert (large[120, 120] != both[120, 120]).any() and (large[300, 300] == both[300, 300]).all()
+
+
+def test_a_target_is_the_nearest_seed_s_mask_within_the_proposal() -> None:
+    evidence = seen(LARGE, SMALL, (110, 110, 160, 160))
+    evidence = Evidence(evidence.image, evidence.box, seeds=Seeds(np.array([0, 1], np.uint16), evidence.seeds.mask[:2]))  # type: ignore[union-attr]
+    plain = np.asarray(targets_picture(evidence, []))
+    taught = np.asarray(targets_picture(evidence, [(2, (255, 0, 0), "")]))
+    changed = (plain != taught).any(-1)
+    assert changed[112:138, 112:138].all()  # where proposal 2 and seed 1 meet
+    assert not changed[145:155, 145:155].any() and not changed[:110].any() and not changed[:, :110].any()
