@@ -90,10 +90,9 @@ def print_checkpoints(run: Path, flips: int) -> Counter[str]:
         last.unlink()
         last.write_bytes(damaged)
         path.write_bytes(damaged)
-        outcomes["refused" if _is_refused(last) else "wrong"] += 1
-        goes_on = resumable_checkpoint(run, lambda text: None)
-        outcomes["survived" if goes_on == path.with_name("step-000002.pt") else "wrong"] += 1
-    print(f"checkpoints: {len(damages)} damages, {outcomes['refused']} refused, {outcomes['survived']} gone on from")
+        goes_on = resumable_checkpoint(run, lambda text: None) == path.with_name("step-000002.pt")
+        outcomes["refused" if _is_refused(last) and goes_on else "wrong"] += 1
+    print(f"checkpoints: {len(damages)} damages, {outcomes['refused']} refused and gone on from the one before")
     return outcomes
 
 
