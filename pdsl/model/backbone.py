@@ -88,8 +88,9 @@ class Backbone(nn.Module):
     def features(self, image: Tensor, through_frozen: bool = False) -> FeatureMap:
         """(3, H, W) -> its feature map: float32, or what autocast makes of it where that is on."""
         height, width = image.shape[-2:]
-        kind = image.device.type
-        mixed = torch.is_autocast_enabled(kind)
-        with torch.autocast(kind, torch.bfloat16, enabled=mixed or self.half_precision):
+        if self.half_precision and not torch.is_autocast_enabled(image.device.type):
+            with torch.autocast(image.device.type, torch.bfloat16):
+                features = at_least_float32(self(image[None], through_frozen))
+        else:
             features = self(image[None], through_frozen)
-        return FeatureMap(features if mixed else at_least_float32(features), (height, width), 1 / self.stride)
+        return FeatureMap(features, (height, width), 1 / self.stride)

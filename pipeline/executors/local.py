@@ -54,7 +54,7 @@ def local_executor(workers: int, announce: Callable[[str], None] = lambda messag
         dashboard_address="127.0.0.1:0",
         local_directory=scratch.name,
         silence_logs=logging.CRITICAL,
-        env=THREAD_LIMITS,
+        env={**os.environ, **THREAD_LIMITS},  # the process they are forked from may be older than a variable
         worker_class=_watched_nanny(deaths),
     )
 

@@ -21,6 +21,7 @@ from data.scenes import write_scenes
 from pipeline.executors.choose import DeferredExecutor
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
+from pipeline.task import Job
 from store.completion import read_completions, recorded_shards
 from store.create import create_or_open
 from store.errors import DamagedStoreError
@@ -190,8 +191,9 @@ def test_workers_with_other_versions_are_refused(tmp_path: Path, monkeypatch: py
 def test_a_scheduler_that_can_not_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.executors.dask.CONNECT_SECONDS", 0.5)
     executor = DeferredExecutor(workers=None, scheduler=f"tcp://127.0.0.1:{free_port()}", cluster=None)
+    job = Job("run", "memory://a", first_stage(), "", {"exif": False, "max_pixels": 1, "grey_bits": 16})
     with pytest.raises(InputError, match="can not be reached"):
-        executor.run(None, [])  # type: ignore[arg-type]
+        executor.run(job, [])
 
 
 @pytest.mark.slow
