@@ -96,12 +96,15 @@ SETS = {
 }
 
 
+OPTIONS = ("data", "split", "store", "workers", "scheduler", "cluster", "images", "proposals_from")
+
+
 def use(spec: str, root: Path) -> None:
     """All that `init`, `precompute` and `eval --results` do with a data set, but for the images' pixels."""
     if not spec:
         Workspace.find(root).precompute_jobs(
             {},
-            **dict.fromkeys(("data", "split", "store", "workers", "scheduler", "cluster", "images"), None),
+            **dict.fromkeys(OPTIONS, None),
             stage="all",
         )
         return
