@@ -1,7 +1,7 @@
 """The figure of photographs: python docs/figures/photographs_figure.py EVAL COCO val2017 STORE OUT.jpg
 
 EVAL: folder with predictions.json of that split. Of the images that may be shown (licence 4 of COCO's annotations: CC
-BY 2.0) and hold an object of the run's classes, those at the QUANTILES of the order by F1 at IoU 0.5, best first.
+BY 2.0) and hold an object of the run's classes, the RANKS of their order by F1 at IoU 0.5.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from store.store import open_store
 
 SIZE = (320, 240)
 ATTRIBUTION = 4
-QUANTILES = (1.0, 0.8, 0.5, 0.0)
+RANKS = (0, 1, 2, -1)
 
 
 def rows(evaluation: Path, folder: Path, split: str, store_url: str) -> list[list[tuple[str, Image.Image]]]:
@@ -43,8 +43,8 @@ def rows(evaluation: Path, folder: Path, split: str, store_url: str) -> list[lis
         if record.id in free and known & set(record.label):
             targets = ImageTargets(truth[row], protocol)
             judged.append((judge(shown(found.get(record.id, [])), targets).quality, row, targets))
-    judged.sort(key=lambda item: (item[0], -item[1]))
-    chosen = [judged[round(q * (len(judged) - 1))] for q in QUANTILES]
+    judged.sort(key=lambda item: (-item[0], item[1]))
+    chosen = [judged[rank] for rank in RANKS]
     panels = []
     for _, row, targets in chosen:
         record = images.records[row]
