@@ -37,7 +37,10 @@ class BackboneConfig:
 
     def __post_init__(self) -> None:
         if self.freeze not in ("auto", "none") and self.begins_with is None:
-            raise ValueError(f"freeze: '{self.freeze}' freezes random weights; name a file in 'weights' or use 'none'")
+            raise ValueError(
+                f"freeze: '{self.freeze}' freezes random weights; name a file in 'weights' (`pdsl weights` lists them) or "
+                "use 'none'"
+            )
 
     @property
     def begins_with(self) -> str | None:
