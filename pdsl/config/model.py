@@ -38,8 +38,8 @@ class BackboneConfig:
     def __post_init__(self) -> None:
         if self.freeze not in ("auto", "none") and self.begins_with is None:
             raise ValueError(
-                f"freeze: '{self.freeze}' freezes random weights; name a file in 'weights' (`pdsl weights` lists them) or "
-                "use 'none'"
+                f"freeze: '{self.freeze}' freezes random weights; name a file in 'weights' (`pdsl weights` lists what "
+                "fits) or use 'none'"
             )
 
     @property
