@@ -1,6 +1,5 @@
 """`photographs`: the whole job on photographs in VOC's layout, on a CPU, in an evening; or shortened, as a check."""
 
-import json
 import shutil
 import time
 from collections.abc import Iterable, Mapping
@@ -11,6 +10,7 @@ from rich.console import Console
 
 from data.catalog import load_images, parse_spec
 from data.errors import InputError
+from data.json_file import read_json
 from data.parameters import parse_assignment
 from data.whole_file import write_whole
 from pdsl.config.shipped import find_config
@@ -84,7 +84,7 @@ def _weights(given: str | None) -> str:
             raise InputError(
                 f"--weights: training begins with ImageNet weights of {BACKBONE}, and none are here; {cure}"
             )
-        return "IMAGENET1K_V1"
+        return FETCHED
     if not Path(given).is_file():
         raise InputError(f"--weights {given}: no such file; {cure}")
     return str(Path(given).absolute())
@@ -139,7 +139,7 @@ def _evaluate(run_folder: Path, step: int, sets: Mapping[str, EvaluationSet]) ->
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text())) if path.exists() else {}
+    return dict(read_json(path, "remove it")) if path.exists() else {}
 
 
 def _verdict(comparison: Mapping[str, Any], console: Console) -> int:

@@ -15,10 +15,8 @@ import torch
 
 from commands import train
 from data.errors import InputError
-from pdsl.config.load import load_config
-from pdsl.model.build import build_model
-from pdsl.model.vgg import STEM_LENGTH
 from pdsl.run.checkpoint import load_checkpoint
+from tests.train.makers import write_vgg16
 
 ROOT = Path(__file__).parents[2]
 
@@ -169,13 +167,7 @@ def test_init_takes_the_weights_only(store: str, config: str, tmp_path: Path) ->
 
 def test_what_auto_froze_stays_frozen(store: str, config: str, tmp_path: Path) -> None:
     """`freeze: auto` is settled when weights are loaded; a resumed run and one with --init load none."""
-    model = build_model(load_config(config, ["model.backbone.name=vgg16"]).model, 1)
-    features = {
-        f"features.{int(n.split('.')[2]) + (STEM_LENGTH if 'body' in n else 0)}.{n.rpartition('.')[2]}": value
-        for n, value in model.state_dict().items()
-        if n.startswith(("backbone.stem", "backbone.body"))
-    }
-    torch.save(features, tmp_path / "v.pth")
+    features = write_vgg16(tmp_path / "v.pth")
     vgg = ["model.backbone.name=vgg16", f"model.backbone.weights={tmp_path / 'v.pth'}", "augment.scales=[32]"]
     few = ["checkpoint_every=1", "optimizer.images_per_step=1"]
     assert run(store, config, tmp_path / "run", *vgg, *few, "steps=1") == 0
