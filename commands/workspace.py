@@ -186,11 +186,8 @@ class Workspace:
         }
 
     def _training(self) -> list[tuple[str, Any]]:
-        """`training:` as (dotted key, value): "a.b: 1" and "a: {b: 1}" say the same. InputError if it is no mapping."""
-        settings = self.values.get("training") or {}
-        if not isinstance(settings, Mapping):
-            raise InputError(f"{FILE}: training: {settings!r:.60} is not a mapping of keys; write 'optimizer.lr: 0.01'")
-        return list(_flat(settings))
+        """`training:` as (dotted key, value): "a.b: 1" and "a: {b: 1}" say the same."""
+        return list(_flat(self.values.get("training") or {}))
 
     def eval_options(self, **options: Any) -> dict[str, Any]:
         """Keyword arguments of `evaluate`: with --results neither run nor store is needed."""
