@@ -137,6 +137,12 @@ class CacheReader:
         identity = self.sources[0].store.identity(contents.PROPOSALS)
         return {"params": dict(identity.params), "source_path": identity.source_path} if identity else None
 
+    def seed_recipe(self) -> dict[str, Any]:
+        """How the first store's graph and seeds were made: parameters by stage."""
+        store = self.sources[0].store
+        found = {group: store.identity(group) for group in (contents.IOU_GRAPH, contents.GRABCUT)}
+        return {group: dict(identity.params) for group, identity in found.items() if identity}
+
     def data_set(self) -> dict[str, Any]:
         """The first store's data set: SPEC, class names and the ids by which its own files call them."""
         images = self.sources[0].images

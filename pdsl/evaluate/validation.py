@@ -9,6 +9,7 @@ from pdsl.evaluate.evaluation_set import EvaluationSet, read_evaluation_set
 from pdsl.evaluate.infer import detect_images
 from pdsl.evaluate.metrics import coco_metrics
 from pdsl.evaluate.predictions import Prediction
+from pdsl.evaluate.seed_masks import require_seeds
 from pdsl.figures import Figures
 from pdsl.model.pdsl import PDSL
 from pdsl.train.distributed import World
@@ -26,6 +27,7 @@ class Validator:
     def __init__(self, config: Config, class_names: Sequence[str], dataset: EvaluationSet) -> None:
         self.config, self.dataset, self.store = config, dataset, dataset.proposals()
         self.store.require(PROPOSALS)
+        require_seeds(self.store, config.inference.seed_weight)
         self.class_ids = class_ids(class_names, dataset.images, config.classes)
 
     def __call__(self, model: PDSL, world: World, advance: Callable[[int, int], None]) -> Figures:

@@ -22,7 +22,8 @@ class TrainedModel:
     """model: in eval mode, on its device. step: updates it has seen. class_names: its C classes.
 
     proposals: how the proposals it was trained with were made ({"params", "source_path"}). data_set: the first one it
-    was trained with (`CacheReader.data_set`). decoding: how its images were decoded. None where it does not say.
+    was trained with (`CacheReader.data_set`). decoding: how its images were decoded. seeds: parameters of the stages
+    behind its seed masks. None where it does not say.
     """
 
     model: PDSL
@@ -32,6 +33,7 @@ class TrainedModel:
     proposals: Mapping[str, Any] | None = None
     data_set: Mapping[str, Any] | None = None
     decoding: Decoding | None = None
+    seeds: Mapping[str, Any] | None = None
 
 
 def load_trained(run: str | Path, device: DeviceName | None = None) -> TrainedModel:
@@ -49,7 +51,7 @@ def load_trained(run: str | Path, device: DeviceName | None = None) -> TrainedMo
         model.load_state_dict(checkpoint["model"])
     except RuntimeError as error:
         raise InputError(f"{run}: its weights do not fit its configuration ({str(error).splitlines()[0]})") from error
-    told = (checkpoint.get(name) for name in ("proposals", "data_set", "decoding"))
+    told = (checkpoint.get(name) for name in ("proposals", "data_set", "decoding", "seeds"))
     return TrainedModel(_ready(model, config, device), config, class_names, int(checkpoint["step"]), *told)
 
 
