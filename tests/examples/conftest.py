@@ -1,5 +1,6 @@
-"""The trainer's small training set, for the examples."""
+"""The trainer's small training set and the engine's SLURM, for the examples."""
 
-from tests.train.conftest import store
+from tests.pipeline.slurm import slurm
+from tests.train.conftest import config, store
 
-__all__ = ["store"]
+__all__ = ["config", "slurm", "store"]

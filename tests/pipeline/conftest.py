@@ -5,6 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from pipeline.executors.choose import DeferredExecutor
+from tests.pipeline.slurm import slurm
+
+__all__ = ["slurm"]
 
 
 @pytest.fixture(scope="session")
