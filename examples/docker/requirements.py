@@ -1,4 +1,4 @@
-"""The dependencies of pyproject.toml in the current folder, with the extras named, one a line: for a layer of their own."""
+"""The dependencies of pyproject.toml in the current folder, with the extras named, one a line: a layer of their own."""
 
 import sys
 import tomllib
