@@ -1,6 +1,7 @@
 """examples/docker, kubernetes and all shell scripts: what can be said of them without an engine or a cluster."""
 
 import copy
+import re
 import subprocess
 import sys
 import tomllib
@@ -27,6 +28,12 @@ def test_shell_scripts_can_be_read() -> None:
     for script in SCRIPTS:
         shell = "bash" if "bash" in script.read_text().splitlines()[0] else "sh"
         assert not subprocess.run([shell, "-n", script], capture_output=True).stderr
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *EXAMPLES.rglob("*.md")]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\((?!http|#)([^)#]+)", page.read_text())]
+    assert len(links) > 40 and not [(page, link) for page, link in links if not (page.parent / link).exists()]
 
 
 @pytest.mark.slow
