@@ -29,9 +29,9 @@ time_is_over=
 trap 'time_is_over=yes; kill -TERM "$(cat "$first" 2>/dev/null || echo "$training")"' USR1
 trap : TERM # SLURM has told torchrun, too: wait for its end
 
-# shellcheck disable=SC2016 # $RANK is known to the processes that torchrun starts
+# shellcheck disable=SC2016 # for the shells that torchrun starts; it makes $$ a single $, hence BASHPID
 torchrun --standalone --nproc-per-node "${PROCESSES:-${SLURM_GPUS_ON_NODE:-1}}" --no-python \
-    bash -c 'if [ "$RANK" = 0 ]; then echo $$ >"$0"; fi; exec "$@"' "$first" pdsl train --resume "$@" &
+    bash -c 'if [ "$RANK" = 0 ]; then echo "$BASHPID" >"$0"; fi; exec "$@"' "$first" pdsl train --resume "$@" &
 training=$!
 while :; do
     wait "$training"

@@ -74,8 +74,7 @@ def build(folder: Path) -> tuple[Path, Stage, dict[str, str]]:
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, source / name)
     fresh = folder / "fresh"
-    if not fresh.exists():
-        make_root(fresh)
+    make_root(fresh)
     roots: dict[str, Path] = {}
     for stage in parse(DOCKERFILE.read_text()):
         roots[stage.name] = folder / f"stage-{stage.name}"
@@ -85,12 +84,13 @@ def build(folder: Path) -> tuple[Path, Stage, dict[str, str]]:
 
 
 def make_root(place: Path) -> None:
-    """A Debian of its required packages, set up to get others as this machine does."""
+    """A Debian of its required packages, set up to get others as this machine does; what is there is kept."""
     sources = " ".join(path.read_text() for path in Path("/etc/apt").rglob("*.sources")) + " ".join(
         path.read_text() for path in Path("/etc/apt").rglob("*.list")
     )
     mirrors = re.findall(r"\bhttps?://\S+/debian/?(?=\s)", sources)
-    subprocess.run(["debootstrap", "--variant=minbase", SUITE, place, *mirrors[:1]], check=True)
+    if not place.exists():
+        subprocess.run(["debootstrap", "--variant=minbase", SUITE, place, *mirrors[:1]], check=True)
     named = {value for name, value in os.environ.items() if name.startswith(OWN_VARIABLES) and value[:1] == "/"}
     for own in [*(Path("/", name) for name in OWN_SETTINGS), *map(Path, named)]:
         if own.exists():
