@@ -1,7 +1,7 @@
 """What `pdsl export` wrote, as torchvision's detectors want it."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,7 @@ def read_labels(files: Sequence[tuple[str, str]], rename: Mapping[str, str], min
     for labels, folder in files:
         with contextlib.redirect_stdout(None):
             coco = COCO(labels)
+        find = _finder(Path(folder))
         known = {c["id"]: rename.get(c["name"], c["name"]) for c in coco.dataset["categories"]}
         names = names or tuple(known.values())
         for image in coco.dataset["images"]:
@@ -71,13 +72,25 @@ def read_labels(files: Sequence[tuple[str, str]], rename: Mapping[str, str], min
                 if _usable(row, known, names, min_score)
             ]
             if found:
-                photos.append(Photo(Path(folder, image["file_name"]), (image["height"], image["width"]), coco, found))
+                photos.append(Photo(find(image["file_name"]), (image["height"], image["width"]), coco, found))
     if not photos:
         raise SystemExit(f"{files[0][0]}: no annotation of a score of {min_score} or more")
     missing = next((photo.path for photo in photos if not photo.path.is_file()), None)
     if missing:
         raise SystemExit(f"{missing}: no such file; --labels takes the exported file and the folder of its images")
     return PseudoLabels(names, tuple(photos))
+
+
+def _finder(folder: Path) -> Callable[[str], Path]:
+    """Where an image lies of which the export gives the name alone, because no other has it: in `folder` or below."""
+    below: dict[str, Path] = {}
+
+    def find(name: str) -> Path:
+        if not (folder / name).is_file() and not below:
+            below.update({path.name: path for path in folder.rglob("*")})
+        return folder / name if (folder / name).is_file() else below.get(name, folder / name)
+
+    return find
 
 
 def _usable(row: Mapping[str, Any], known: Mapping[int, str], names: Sequence[str], min_score: float) -> bool:

@@ -130,6 +130,12 @@ def test_a_second_file_joins_by_name_and_weak_labels_are_left_out(program: Modul
     assert [len(photo.annotations) for photo in program.read_labels(files, {}, 0.15).photos] == [1]
     with pytest.raises(SystemExit, match=r"one\.json: no annotation of a score of 0\.9"):
         program.read_labels(files, {}, 0.9)
+    (tmp_path / "below").mkdir()
+    (tmp_path / "a.png").rename(tmp_path / "below/a.png")
+    assert program.read_labels(files[:1], {}, 0.0).photos[0].path == tmp_path / "below/a.png"
+    (tmp_path / "below/a.png").unlink()
+    with pytest.raises(SystemExit, match=r"a\.png: no such file"):
+        program.read_labels(files, {}, 0.0)
 
 
 @pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v3_large"])
