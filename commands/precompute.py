@@ -1,6 +1,7 @@
 """`precompute`: run the offline stages over a data set into a store."""
 
 import csv
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -86,10 +87,13 @@ def run(
     overwrite: bool = False,
     retry_failed: bool = False,
     dry_run: bool = False,
+    learnt_from: str | None = None,
 ) -> int:
     """Run one stage, or "all", over a split into a store; missing upstream stages first.
 
-    data, split: as `data.catalog.load_images` takes them; without data, those the store was made from. workers: local
+    data, split: as `data.catalog.load_images` takes them; without data, those the store was made from. A split that is
+    only a part of the store's images is computed alone. learnt_from: split that training will take from the store: of
+    the others only proposals are computed. workers: local
     processes (0: this process; None: one a core), or how many to ask of `cluster`. images: "A:B", or a file that lists
     images to compute again, done or not, as `status --failed` writes one. settings: nested
     `--set` values, {"proposals": {"method": "files"}, "store": {"shard": 32}}.
@@ -98,16 +102,26 @@ def run(
     request = _Request.parse(stage, settings or {}, proposals_from)
     existing = find_store(store)
     image_list = load_image_list(data, split, existing)
+    part = None
+    if existing is not None and not overwrite and is_part(image_list, existing):
+        part, image_list = image_list, load_image_list(data, None, existing)
     listed = read_listed(images) if images and Path(images).is_file() else None
     image_range = parse_range(images, len(image_list)) if images and listed is None else None
+    if part is not None and image_range:
+        raise InputError(f"--images {images}: counts those of {store}, which holds more than '{split}'; leave one out")
+    meant = None if learnt_from is None else load_image_list(data, learnt_from, existing)
     display = ProgressDisplay()
+    what = f"{split} of " if part is not None else ""
+    display.note(f"{store}: {what}{image_list.spec} {image_list.split}, {len(image_list)} images")
     for note in image_list.notes:
         display.note(note)
     if proposals_from is not None:
         request = replace(request, proposals=_open_proposals(request, image_list, display))
     executor = DeferredExecutor(workers=workers, scheduler=scheduler, cluster=cluster, announce=display.note)
     if dry_run:
-        _tell_costs(request, existing, image_list, image_range, store, executor.expected_workers)
+        ids = existing.listed().ids if existing else [record.id for record in image_list.records]
+        ranges = _ranges(ids, image_range, part, None if overwrite else meant)
+        _tell_costs(request, existing, image_list, ranges, store, executor.expected_workers)
         return 0
     target = create_or_open(
         store,
@@ -121,7 +135,7 @@ def run(
         request.upstream(),
         request.build,
         changed=request.settings,
-        image_range=image_range,
+        ranges=_ranges(target.listed().ids, image_range, part, None if overwrite else meant),
         only=None if listed is None else rows_by_shard(target, listed, str(images)),
         overwrite=overwrite,
         retry_failed=retry_failed,
@@ -137,12 +151,11 @@ def _work(chain: Chain, target: Store, images: ImageList, executor: DeferredExec
     with closing(executor), terminate_as_interrupt():
         try:
             for summary in chain.run(target, images, executor):
-                print(summary_text(summary))
+                print(f"{target.url}: {summary_text(summary)}")
                 summaries.append(summary)
         except KeyboardInterrupt:
-            display.note(
-                f"interrupted; finished shards are kept in {target.url}. Run the same command again to continue."
-            )
+            kept = f"interrupted; finished shards are kept in {target.url}. Run the same command again to continue."
+            print(kept, file=sys.stderr)
             return INTERRUPTED
     if not any(summary.computed.images for summary in summaries):
         display.note(HOW_TOLD_APART)
@@ -153,12 +166,12 @@ def _tell_costs(
     request: _Request,
     existing: Store | None,
     images: ImageList,
-    image_range: tuple[int, int] | None,
+    ranges: Mapping[str, tuple[int, int]],
     url: str,
     workers: int,
 ) -> None:
     names = (*request.upstream(), *request.stages)
-    found = estimates(existing, images, names, request.build, image_range)
+    found = estimates(existing, images, names, request.build, ranges)
     shard = existing.shard if existing else request.store_settings.shard or DEFAULT_SHARD
     print_costs(f"{url}: {images.spec} {images.split}, {len(images)} images", found, workers, shard)
     if SEEDS in names and is_authors_setting(request.settings) and found[-1].cost:
@@ -177,6 +190,30 @@ def _open_proposals(request: _Request, images: ImageList, display: ProgressDispl
     if told := refuse_foreign_files(stage, [record.id for record in images.records]):
         display.note(told)
     return stage
+
+
+def is_part(images: ImageList, store: Store) -> bool:
+    """Whether these are some of the images of a store that was made from another split."""
+    known = set(store.listed().ids)
+    return images.split != store.attributes["split"] and all(record.id in known for record in images.records)
+
+
+def _ranges(
+    ids: Sequence[str], image_range: tuple[int, int] | None, part: ImageList | None, learnt_from: ImageList | None
+) -> dict[str, tuple[int, int]]:
+    """Images [a, b) of a store that holds `ids` by the stage that is to run on them: `image_range`, or those among
+    which the `part` lies; of stages that only training reads those among which `learnt_from` lies."""
+    given = image_range or (part and _span(ids, part))
+    after = given or (learnt_from and _span(ids, learnt_from))
+    first, *others = STAGE_NAMES
+    return ({first: given} if given else {}) | (dict.fromkeys(others, after) if after else {})
+
+
+def _span(ids: Sequence[str], part: ImageList) -> tuple[int, int]:
+    """From the first to behind the last of `ids` that belong to a part; whole where there are none."""
+    wanted = {record.id for record in part.records}
+    rows = [row for row, image_id in enumerate(ids) if image_id in wanted]
+    return (rows[0], rows[-1] + 1) if rows else (0, len(ids))
 
 
 def parse_range(text: str, n: int) -> tuple[int, int]:

@@ -124,6 +124,8 @@ class Terminal:
         """A row of what an evaluation found."""
         names = ("AP", "AP50", "AP75")
         kinds = [" ".join([kind, *(f"{n} {percent(figures[kind][n])}" for n in names)]) for kind in ("mask", "box")]
+        if figures["box"]["AP"] is None and "image" in figures:  # nobody annotated objects
+            kinds = [f"image-level mAP {percent(figures['image']['mAP'])}"]
         self.say(f"{step:>{WIDTH}}  {', '.join(kinds)}")
         if figures["failed"]:
             self.say(f"{'':{WIDTH}}  {figures['failed']} of {figures['images']} images could not be looked at")
