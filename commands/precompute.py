@@ -120,7 +120,8 @@ def run(
     executor = DeferredExecutor(workers=workers, scheduler=scheduler, cluster=cluster, announce=display.note)
     if dry_run:
         ids = existing.listed().ids if existing else [record.id for record in image_list.records]
-        ranges = _ranges(ids, image_range, part, None if overwrite else meant)
+        shard = existing.shard if existing else request.store_settings.shard or DEFAULT_SHARD
+        ranges = _ranges(ids, shard, image_range, part, None if overwrite else meant)
         _tell_costs(request, existing, image_list, ranges, store, executor.expected_workers)
         return 0
     target = create_or_open(
@@ -135,7 +136,7 @@ def run(
         request.upstream(),
         request.build,
         changed=request.settings,
-        ranges=_ranges(target.listed().ids, image_range, part, None if overwrite else meant),
+        ranges=_ranges(target.listed().ids, target.shard, image_range, part, None if overwrite else meant),
         only=None if listed is None else rows_by_shard(target, listed, str(images)),
         overwrite=overwrite,
         retry_failed=retry_failed,
@@ -199,21 +200,25 @@ def is_part(images: ImageList, store: Store) -> bool:
 
 
 def _ranges(
-    ids: Sequence[str], image_range: tuple[int, int] | None, part: ImageList | None, learnt_from: ImageList | None
+    ids: Sequence[str],
+    shard: int,
+    image_range: tuple[int, int] | None,
+    part: ImageList | None,
+    learnt_from: ImageList | None,
 ) -> dict[str, tuple[int, int]]:
-    """Images [a, b) of a store that holds `ids` by the stage that is to run on them: `image_range`, or those among
+    """Images [a, b) of a store that holds `ids` by the stage that is to run on them: `image_range`, or the shards among
     which the `part` lies; of stages that only training reads those among which `learnt_from` lies."""
-    given = image_range or (part and _span(ids, part))
-    after = given or (learnt_from and _span(ids, learnt_from))
+    given = image_range or (part and _span(ids, shard, part))
+    after = given or (learnt_from and _span(ids, shard, learnt_from))
     first, *others = STAGE_NAMES
     return ({first: given} if given else {}) | (dict.fromkeys(others, after) if after else {})
 
 
-def _span(ids: Sequence[str], part: ImageList) -> tuple[int, int]:
-    """From the first to behind the last of `ids` that belong to a part; whole where there are none."""
+def _span(ids: Sequence[str], shard: int, part: ImageList) -> tuple[int, int]:
+    """From the shard of the first to behind that of the last of `ids` that belong to a part; all if none does."""
     wanted = {record.id for record in part.records}
     rows = [row for row, image_id in enumerate(ids) if image_id in wanted]
-    return (rows[0], rows[-1] + 1) if rows else (0, len(ids))
+    return (rows[0] // shard * shard, min(len(ids), (rows[-1] // shard + 1) * shard)) if rows else (0, len(ids))
 
 
 def parse_range(text: str, n: int) -> tuple[int, int]:

@@ -50,13 +50,15 @@ def is_verbose() -> bool:
     return LOG.isEnabledFor(logging.DEBUG)
 
 
-def note_console() -> Console:
-    """The console for notes and progress, on stderr: it prints nothing if `quiet`, and is no terminal if `verbose`."""
+def note_console(*, markup: bool = False) -> Console:
+    """The console for notes and progress, on stderr: it prints nothing if `quiet`, and is no terminal if `verbose`.
+
+    markup: whether rich's marks for bold and colours are read, which names in data must never be."""
     kind = _Lines if is_verbose() else Console
     return kind(
         stderr=True,
         soft_wrap=True,
-        markup=False,
+        markup=markup,
         highlight=False,
         emoji=False,
         quiet=is_quiet(),

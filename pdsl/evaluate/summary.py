@@ -66,11 +66,9 @@ def print_metrics(metrics: Mapping[str, Any], console: Console, title: str, *, l
         _print_objects(metrics, console, title)
     if "image" in metrics:
         console.print(_image_table(metrics, title if labels_only else ""))
-        console.print(
-            f"by image-level labels: mAP {percent(metrics['image']['mAP'])} over {metrics['images']} images, each by its "
-            f"best detection of a class; found: that scores {SURE} or more; right: and the label says so",
-            highlight=False,
-        )
+        told = f"by image-level labels: mAP {percent(metrics['image']['mAP'])} over {metrics['images']} images"
+        means = f"found: the best detection of the class scores {SURE} or more; right: and the label says so"
+        console.print(f"{told}; {means}", highlight=False)
 
 
 def _image_table(metrics: Mapping[str, Any], title: str) -> Table:

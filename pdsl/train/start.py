@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from data.errors import InputError
+from data.loudness import note_console
 from data.parameters import replace
 from pdsl.cache import CacheReader
 from pdsl.classes import require_same_classes
@@ -88,7 +89,7 @@ def _build(config: Config, cache: CacheReader, *, with_weights: bool, tell: bool
     elif with_weights and (source := config.model.backbone.begins_with):
         report = load_backbone_weights(model, source)
         if tell:
-            print(f"{report}; frozen: {model.backbone.frozen}", file=sys.stderr)
+            note_console().print(f"{report}; frozen: {model.backbone.frozen}")
     settled = {"freeze": model.backbone.frozen, "weights": weights}
     return model, replace(config, {"model": {"backbone": settled}})
 
