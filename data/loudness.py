@@ -42,12 +42,12 @@ def speaking(loudness: Loudness) -> Iterator[None]:
 
 def is_quiet() -> bool:
     """Whether only results and errors are wanted."""
-    return not LOG.isEnabledFor(logging.INFO)
+    return LOG.level > logging.INFO
 
 
 def is_verbose() -> bool:
     """Whether lines for a log are wanted."""
-    return LOG.isEnabledFor(logging.DEBUG)
+    return logging.NOTSET < LOG.level < logging.INFO
 
 
 def note_console(*, markup: bool = False) -> Console:

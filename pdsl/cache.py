@@ -140,6 +140,10 @@ class CacheReader:
         identity = self.sources[0].store.identity(contents.PROPOSALS)
         return {"params": dict(identity.params), "source_path": identity.source_path} if identity else None
 
+    def old_scores(self) -> list[str]:
+        """URLs of the stores whose proposals have scores from before they were probabilities."""
+        return [source.store.url for source in self.sources if contents.has_old_scores(source.store)]
+
     def data_set(self) -> dict[str, Any]:
         """The first store's data set: SPEC, class names and the ids by which its own files call them."""
         images = self.sources[0].images
@@ -165,22 +169,13 @@ class CacheReader:
                 f"{record.path}: {error}; restore the file, or give --data where the images lie"
             ) from error
         store = self._store_of_this_process(place)
-        box, score = contents.read_proposals(store, row, int(source.counts[number]))
-        proposal, mask = contents.read_seeds(store, row, int(source.n_seeds[number]))
-        kept = used_proposals(box, self.max_proposals, self.min_size)
-        place_of = np.full(len(box), -1)
-        place_of[kept] = np.arange(len(kept))
-        seed = place_of[proposal.astype(np.int64)]
-        return RawSample(
-            image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
-            label=torch.from_numpy(source.labels[number]),
-            box=torch.from_numpy(box[kept]),
-            score=torch.from_numpy(score[kept]),
-            seed=torch.from_numpy(seed[seed >= 0]),
-            mask=torch.from_numpy(mask[seed >= 0]),
-            index=index,
-            row=row,
-            image_id=record.id,
+        return raw_sample(
+            image,
+            source.labels[number],
+            contents.read_proposals(store, row, int(source.counts[number])),
+            contents.read_seeds(store, row, int(source.n_seeds[number])),
+            used=(self.max_proposals, self.min_size),
+            place=(index, row, record.id),
         )
 
     def _store_of_this_process(self, place: int) -> Store:
@@ -217,6 +212,38 @@ def open_cache(config: DataConfig, classes: Mapping[str, str | None]) -> CacheRe
         why += f"; '{failed[0].image}' in stage '{failed[0].stage}': {failed[0].reason}" if failed else ""
         raise InputError(f"{', '.join(config.stores)}: no image to train on ({why})")
     return CacheReader(sources, class_names, items, left_out, config.max_proposals, config.min_size, failed)
+
+
+def raw_sample(
+    image: np.ndarray,
+    label: np.ndarray,
+    proposals: contents.Proposals,
+    seeds: contents.Seeds,
+    *,
+    used: tuple[int, float],
+    place: tuple[int, int, str],
+) -> RawSample:
+    """One image as training gets it.
+
+    image: (H, W, 3) uint8 RGB; label: (C,) bool in the run's classes. used: `max_proposals` and `min_size` of the
+    configuration. place: in the training set, in its store, and the image's id.
+    """
+    kept = used_proposals(proposals.box, *used)
+    place_of = np.full(len(proposals.box), -1)
+    place_of[kept] = np.arange(len(kept))
+    seed = place_of[seeds.proposal.astype(np.int64)]
+    index, row, image_id = place
+    return RawSample(
+        image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
+        label=torch.from_numpy(label),
+        box=torch.from_numpy(proposals.box[kept]),
+        score=torch.from_numpy(proposals.score[kept]),
+        seed=torch.from_numpy(seed[seed >= 0]),
+        mask=torch.from_numpy(seeds.mask[seed >= 0]),
+        index=index,
+        row=row,
+        image_id=image_id,
+    )
 
 
 def used_proposals(box: np.ndarray, max_proposals: int, min_size: float) -> np.ndarray:

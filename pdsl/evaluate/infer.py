@@ -113,24 +113,6 @@ def predict_image(
     return detector.predictions(image_id, image, box, score)
 
 
-@torch.inference_mode()
-def best_proposals(
-    trained: TrainedModel, image: np.ndarray, box: np.ndarray, score: np.ndarray, class_ids: Sequence[int]
-) -> list[tuple[int, float]]:
-    """For each class of the model in `class_ids` the proposal that it prefers: (row of `box`, its score).
-
-    image (H, W, 3) uint8 with proposals box (P, 4) and score (P,), best first, P > 0.
-    """
-    data, settings = trained.config.data, trained.config.inference
-    kept = used_proposals(box, data.max_proposals, data.min_size)
-    device = next(trained.model.parameters()).device
-    frame = ViewFrame.of(views(settings, tta=False)[0], (image.shape[0], image.shape[1]), settings.max_side)
-    pixels = torch.from_numpy(image.transpose(2, 0, 1).copy()).to(device)
-    found = trained.model.detect(frame.image(pixels), frame.proposals(as_proposals(box, score, device, data)))
-    best = found.score[:, list(class_ids)].max(0)
-    return [(int(kept[int(i)]), float(s)) for i, s in zip(best.indices, best.values, strict=True)]
-
-
 @dataclass(frozen=True)
 class _Detector:
     """A model with the views it gets of an image, and the classes its detections are told in."""

@@ -25,7 +25,7 @@ from data.rle import RLE
 from pipeline.spec import ImageFailure
 from stages.proposals.files import digest_of_content, digest_of_listing, fitting
 from stages.proposals.formats import BadProposals
-from stages.proposals.image_names import by_image_name, find, missing
+from stages.proposals.image_names import ImageTable, by_image_name, find, missing
 
 JSON = ".json"
 CURE = "give a folder of JSON files of masks, one an image, or one such file (docs/proposals.md)"
@@ -90,7 +90,7 @@ class MaskFiles:
 
     def missing(self, image_ids: Sequence[str]) -> tuple[list[str], list[str]]:
         """(those of the images that the files lack, how the files call their images: the first few names)."""
-        return missing(_index(self.url, self.fingerprint), image_ids)
+        return missing(_index(self.url, self.fingerprint), image_ids, self.path)
 
 
 def read_masks(entries: Sequence[Any], size: tuple[int, int]) -> MaskProposals:
@@ -156,7 +156,7 @@ class _Place(NamedTuple):
 
 
 @lru_cache(maxsize=4)
-def _index(url: str, fingerprint: str) -> dict[str, _Place]:
+def _index(url: str, fingerprint: str) -> ImageTable[_Place]:
     """Place of every image's masks by its name; `fingerprint` tells changed content at the same place apart."""
     if url.lower().endswith(JSON):
         return by_image_name({key: _Place(url, fingerprint, key) for key in _table(url, fingerprint)})
