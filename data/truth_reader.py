@@ -13,7 +13,9 @@ def load_truth(spec: str, split: str) -> list[ImageTruth]:
     """
     parsed = parse_spec(spec)
     if not has_objects(spec):
-        raise InputError(f"data '{spec}': a plain folder has no boxes or masks; use the VOC or COCO layout")
+        raise InputError(
+            f"data '{spec}': a plain folder has no ground truth but its labels; use the VOC or COCO layout"
+        )
     found: dict[str, ImageTruth] = {}
     for part in split_parts(spec, split):
         images = load_images(spec, part)

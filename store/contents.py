@@ -49,7 +49,7 @@ class Seeds(NamedTuple):
 
 
 def has_old_scores(store: Store) -> bool:
-    """Whether the scores of the proposals are those from before they were probabilities; boxes and order are the same."""
+    """Whether the scores of the proposals are those of before they were probabilities (boxes and order stay)."""
     identity = store.identity(PROPOSALS)
     return identity is not None and identity.version < PROBABLE_SINCE.get(str(identity.params.get("method")), 0)
 

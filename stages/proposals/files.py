@@ -17,7 +17,7 @@ from data.errors import InputError
 from data.files import Folder
 from pipeline.spec import ImageFailure
 from stages.proposals.formats import PICKLE_SUFFIXES, BadProposals, read_mat, read_mat_table, read_pickle
-from stages.proposals.image_names import ImageTable, by_image_name, find, missing
+from stages.proposals.image_names import ImageTable, by_image_name, find, missing, refuse_unclear
 
 MAT = ".mat"
 OUTSIDE_TOLERANCE = 2.0
@@ -69,9 +69,15 @@ class ProposalFiles:
             raise ImageFailure(str(error)) from error
 
     def missing(self, image_ids: Sequence[str]) -> tuple[list[str], list[str]]:
-        """(those of the images that the files lack, how the files call their images: the first few names)."""
-        table = _table(self.url, self.fingerprint) if self._is_table else _index(self.url, self.fingerprint)
-        return missing(table, image_ids, self.path)
+        """(those of the images that the files lack, how the files call their images: the first few names).
+
+        Raises InputError for an image of which there are two files.
+        """
+        if self._is_table:
+            return missing(_table(self.url, self.fingerprint), image_ids)
+        index = _index(self.url, self.fingerprint)
+        refuse_unclear(index, image_ids, self.path)
+        return missing(index, image_ids)
 
     def _check_readable(self) -> None:
         """InputError now rather than a failure of every image later."""

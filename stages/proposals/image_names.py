@@ -33,12 +33,13 @@ def by_image_name(table: Mapping[str, T]) -> ImageTable[T]:
     for key in table:
         for name in (key, *_other_names(key)):
             keys_of[name].append(key)
-    named = ImageTable({**{name: table[keys[0]] for name, keys in keys_of.items() if len(keys) == 1}, **table})
+    others = {name: table[keys[0]] for name, keys in keys_of.items() if len(keys) == 1 and name not in table}
+    named = ImageTable({**table, **others})
     named.unclear = {name: keys for name, keys in keys_of.items() if len(keys) > 1}
     return named
 
 
-def find(table: ImageTable[T], image_id: str) -> T:
+def find(table: Mapping[str, T], image_id: str) -> T:
     """The entry of an image: under its id, or for ids that others turned into integers ("2007_000032", "000005") under
     the number. Raises ImageFailure "not in file"."""
     key = _key(table, image_id)
@@ -47,19 +48,19 @@ def find(table: ImageTable[T], image_id: str) -> T:
     return table[key]
 
 
-def missing(table: ImageTable[T], image_ids: Iterable[str], where: str) -> tuple[list[str], list[str]]:
-    """(those images of which the table has nothing, how the table calls its images: the first FEW names).
+def missing(table: Mapping[str, object], image_ids: Iterable[str]) -> tuple[list[str], list[str]]:
+    """(those images of which the table has nothing, how the table calls its images: the first FEW names)."""
+    return [image_id for image_id in image_ids if _key(table, image_id) is None], list(table)[:FEW]
 
-    Raises InputError, naming the files' place `where`, for an image that more than one entry could mean, unless the
-    others are further images of the data set.
-    """
+
+def refuse_unclear(table: ImageTable[T], image_ids: Iterable[str], where: str) -> None:
+    """Raises InputError, naming the files' place `where`, for an image that several entries could mean, unless the
+    others are further images of the data set."""
     asked = dict.fromkeys(image_ids)
     for image_id in asked:
-        others = [key for key in table.unclear.get(image_id, ()) if key == image_id or key not in asked]
-        if others and others != [image_id]:
-            kept = list(table.unclear[image_id])
-            raise InputError(f"{where}: {kept[0]} is the same image as {kept[1]} ('{image_id}'); keep one of them")
-    return [image_id for image_id in asked if _key(table, image_id) is None], list(table)[:FEW]
+        keys = table.unclear.get(image_id, ())
+        if [key for key in keys if key == image_id or key not in asked] not in ([], [image_id]):
+            raise InputError(f"{where}: {keys[0]} is the same image as {keys[1]} ('{image_id}'); keep one of them")
 
 
 def _key(table: Mapping[str, object], image_id: str) -> str | None:

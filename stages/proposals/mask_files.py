@@ -90,7 +90,7 @@ class MaskFiles:
 
     def missing(self, image_ids: Sequence[str]) -> tuple[list[str], list[str]]:
         """(those of the images that the files lack, how the files call their images: the first few names)."""
-        return missing(_index(self.url, self.fingerprint), image_ids, self.path)
+        return missing(_index(self.url, self.fingerprint), image_ids)
 
 
 def read_masks(entries: Sequence[Any], size: tuple[int, int]) -> MaskProposals:
