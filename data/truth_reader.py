@@ -14,7 +14,7 @@ def load_truth(spec: str, split: str) -> list[ImageTruth]:
     parsed = parse_spec(spec)
     if not has_objects(spec):
         raise InputError(
-            f"data '{spec}': a plain folder has no ground truth but its labels; use the VOC or COCO layout"
+            f"data '{spec}': a plain folder has no ground truth but its labels; use VOC's or COCO's layout"
         )
     found: dict[str, ImageTruth] = {}
     for part in split_parts(spec, split):

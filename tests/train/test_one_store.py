@@ -16,6 +16,7 @@ from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from store.create import create_or_open
 from tests.train.makers import stages
+from tests.train.test_pictures import pictures_of
 from tests.train.test_resume import assert_same_weights
 
 
@@ -67,6 +68,9 @@ def test_training_takes_the_rows_of_its_split_with_the_same_bits(folder: Path, c
     entries = [json.loads(line) for line in (tmp_path / "part/log.jsonl").read_text().splitlines()]
     told = [entry["validation"] for entry in entries if "validation" in entry]
     assert [(t["images"], t["box"]["AP"]) for t in told] == [(4, None)] * 2 and told[-1]["image"]["mAP"] > 0
+    drawn = pictures_of(tmp_path / "part")
+    learnt = {record.id for record in load_images(spec(folder), "train").records}
+    assert len(drawn) == 4 and set(drawn) <= learnt and all(list(found) == [0, 4, 8] for found in drawn.values())
 
 
 def test_all_of_it_is_not_there_to_learn_from(folder: Path, config: str, tmp_path: Path) -> None:
