@@ -127,6 +127,9 @@ def _find(stores: Sequence[Store], image: str) -> tuple[Store, int]:
         for wanted in (image, name, name.lstrip("0")):
             if wanted in known:
                 return opened, known.index(wanted)
+        below = [row for row, image_id in enumerate(known) if image_id.rpartition("/")[2] == name]
+        if len(below) == 1:
+            return opened, below[0]
         ids += known[:10_000]
     urls = " and ".join(opened.url for opened in stores)
     raise InputError(

@@ -111,8 +111,8 @@ def run(
         raise InputError(f"--images {images}: counts those of {store}, which holds more than '{split}'; leave one out")
     meant = None if learnt_from is None else load_image_list(data, learnt_from, existing)
     display = ProgressDisplay()
-    what = f"{split} of " if part is not None else ""
-    display.note(f"{store}: {what}{image_list.spec} {image_list.split}, {len(image_list)} images")
+    told = f"; of these {split}, {len(part)} images" if part is not None else ""
+    display.note(f"{store}: {image_list.spec} {image_list.split}, {len(image_list)} images{told}")
     for note in image_list.notes:
         display.note(note)
     if proposals_from is not None:

@@ -249,7 +249,7 @@ def test_one_store_for_two_splits(data: str, url: str, capsys: pytest.CaptureFix
     assert [store.status(group).tolist().count(1) for group in ("proposals", "iou_graph", "grabcut")] == [12, 10, 10]
     assert precomputed(data, url, split="val", stage="iou-graph", settings=settings) == 0
     said = capsys.readouterr()
-    assert f"{url}: iou-graph: 2 of 2 images done" in said.out and f"{url}: val of {data} train+val" in said.err
+    assert f"{url}: iou-graph: 2 of 2 images done" in said.out and "12 images; of these val, 2 images" in said.err
     store = open_store(url)
     assert [store.status(group).tolist().count(1) for group in ("iou_graph", "grabcut")] == [12, 10]
     with pytest.raises(InputError, match=r"--images 0:5: counts those of .*, which holds more than 'val'"):
