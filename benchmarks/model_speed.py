@@ -28,7 +28,7 @@ class ProposalBranch(nn.Module):
     def __init__(self, channels: int, n_classes: int, config: BoxHeadConfig) -> None:
         super().__init__()
         self.box_head = BoxHead(channels, config)
-        width = config.hidden[1]
+        width = config.hidden[-1]
         self.two_stream = TwoStreamHead(width, n_classes)
         self.refinement = nn.ModuleList(RefinementHead(width, n_classes, regression=True) for _ in range(4))
 

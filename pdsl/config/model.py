@@ -55,10 +55,11 @@ class BackboneConfig:
 
 @dataclass(frozen=True)
 class BoxHeadConfig:
-    """RoIPool and the two fully connected layers that all detection heads share.
+    """RoIPool and the two fully connected layers (or the one) that all detection heads share.
 
     pool: side of the pooled window (7).
-    hidden: widths of the two layers; (4096, 4096) with ResNet18-WS and VGG16, (2048, 4096) with ResNet50/101-WS.
+    hidden: widths of the two layers; (4096, 4096) with ResNet18-WS and VGG16, (2048, 4096) with ResNet50/101-WS. One
+        width is one layer: from some hundred images a random one learns more that holds for others than two do.
     dropout: rate after each layer (0.5).
     objectness: multiply pooled features by (objectness score + 1); release only, the paper is silent. What scores mean
         depends on the proposals' source: docs/proposals.md.
@@ -69,7 +70,7 @@ class BoxHeadConfig:
     """
 
     pool: int = 7
-    hidden: tuple[int, int] = (4096, 4096)
+    hidden: tuple[int, ...] = (4096, 4096)
     dropout: float = 0.5
     objectness: bool = False
     start: Literal["kaiming", "normal"] = "kaiming"
@@ -78,6 +79,8 @@ class BoxHeadConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout: {self.dropout} is not in [0, 1)")
+        if len(self.hidden) not in (1, 2):
+            raise ValueError(f"hidden: {len(self.hidden)} widths; give two, or one for a single layer")
         if self.chunk is not None and self.chunk < 1:
             raise ValueError(f"chunk: {self.chunk} is less than 1; leave it out (null) for all at once")
 
@@ -97,6 +100,8 @@ class DetectionConfig:
     pseudo_box: which box of the previous head's top detection is the pseudo ground truth: the one it `regressed`
         (release; paper "from previous prediction") or the `proposal` itself.
     smooth_l1_beta: 1 = smooth L1 (paper, Fast R-CNN); 0 = plain L1 (release).
+    objectness_prior: the softmax over proposals weighs each by this power of its objectness score; 0 (paper): all
+        alike. For scores that are probabilities, as those of proposals of method `mcg` (docs/proposals.md).
     """
 
     n_r: int = 4
@@ -107,10 +112,13 @@ class DetectionConfig:
     regression: bool = True
     pseudo_box: Literal["regressed", "proposal"] = "regressed"
     smooth_l1_beta: float = 1.0
+    objectness_prior: float = 0.0
 
     def __post_init__(self) -> None:
         if self.n_r < 0:
             raise ValueError(f"n_r: {self.n_r} is negative")
+        if self.objectness_prior < 0:
+            raise ValueError(f"objectness_prior: {self.objectness_prior} is negative")
         if not 0 < self.foreground_iou <= 1:
             raise ValueError(f"foreground_iou: {self.foreground_iou} is not in (0, 1]")
         low, high = self.background_iou

@@ -26,13 +26,15 @@ def build_model(config: ModelConfig, n_classes: int, seed: int = 0) -> PDSL:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         backbone = build_backbone(config.backbone.name)
-        width = config.box_head.hidden[1]
+        width = config.box_head.hidden[-1]
         model = PDSL(
             config,
             n_classes,
             backbone=backbone,
             box_head=BoxHead(backbone.channels, config.box_head),
-            two_stream_head=TwoStreamHead(width, n_classes, config.detection.two_stream_start),
+            two_stream_head=TwoStreamHead(
+                width, n_classes, config.detection.two_stream_start, config.detection.objectness_prior
+            ),
             refinement_heads=[
                 RefinementHead(width, n_classes, config.detection.regression) for _ in range(config.detection.n_r)
             ],

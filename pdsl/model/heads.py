@@ -14,6 +14,9 @@ from pdsl.model.backbone import FeatureMap
 from pdsl.model.equations import at_least_float32, proposal_scores
 from pdsl.model.pooling import pool_boxes
 
+LEAST_OBJECTNESS = 1e-4
+"""What the logarithm of an objectness of 0 (whole-image boxes, padding, files without scores) stands for."""
+
 
 @dataclass
 class Refinement:
@@ -25,15 +28,14 @@ class Refinement:
 
 
 class BoxHead(nn.Module):
-    """RoIPool and two fully connected layers with ReLU and dropout: proposals -> proposal features."""
+    """RoIPool and fully connected layers (two, or one) with ReLU and dropout: proposals -> proposal features."""
 
     def __init__(self, channels: int, config: BoxHeadConfig) -> None:
         super().__init__()
         self.config = config
-        first, second = config.hidden
-        self.fc1 = nn.Linear(channels * config.pool**2, first)
-        self.fc2 = nn.Linear(first, second)
-        for layer in (self.fc1, self.fc2):
+        self.fc1 = nn.Linear(channels * config.pool**2, config.hidden[0])
+        self.fc2 = nn.Linear(*config.hidden) if len(config.hidden) == 2 else None
+        for layer in filter(None, (self.fc1, self.fc2)):
             if config.start == "normal":
                 nn.init.normal_(layer.weight, std=0.005)
                 nn.init.constant_(layer.bias, 0.1)
@@ -44,16 +46,16 @@ class BoxHead(nn.Module):
     def forward(
         self, features: FeatureMap, box: Tensor, objectness: Tensor, generator: torch.Generator | None
     ) -> Tensor:
-        """box: (P, 4), clipped here for pooling; objectness: (P,). Returns (P, hidden[1]).
+        """box: (P, 4), clipped here for pooling; objectness: (P,). Returns (P, hidden[-1]).
 
         generator: source of dropout, on the features' device; None or eval mode: no dropout.
         """
         rows, rate = box.shape[0], self.config.dropout
-        keep: list[Tensor | None] = [None, None]
+        keep: list[Tensor | None] = [None for _ in self.config.hidden]
         if self.training and generator is not None and rate > 0:
             keep = [_bernoulli((rows, width), 1 - rate, generator) for width in self.config.hidden]
         if self.config.chunk is None or not torch.is_grad_enabled():
-            return self._features(features, box, objectness, keep[0], keep[1])
+            return self._features(features, box, objectness, *keep)
         parts = []
         for start in range(0, rows, self.config.chunk):
             part = slice(start, start + self.config.chunk)
@@ -62,9 +64,7 @@ class BoxHead(nn.Module):
             parts.append(checkpoint(self._features, *arguments, use_reentrant=False, preserve_rng_state=False))
         return torch.cat(parts)
 
-    def _features(
-        self, features: FeatureMap, box: Tensor, objectness: Tensor, keep1: Tensor | None, keep2: Tensor | None
-    ) -> Tensor:
+    def _features(self, features: FeatureMap, box: Tensor, objectness: Tensor, *keep: Tensor | None) -> Tensor:
         pooled = pool_boxes(features, box, self.config.pool)
         if self.config.objectness:
             # (s x) W + b = s (x W) + b: the factor is applied behind the layer, so the pooled features are not copied
@@ -72,27 +72,36 @@ class BoxHead(nn.Module):
             x = x * (objectness[:, None] + 1).to(x.dtype) + self.fc1.bias.to(x.dtype)
         else:
             x = self.fc1(pooled.flatten(1))
-        x = self._dropout(F.relu(x), keep1)
-        return self._dropout(F.relu(self.fc2(x)), keep2)
+        x = self._dropout(F.relu(x), keep[0])
+        return x if self.fc2 is None else self._dropout(F.relu(self.fc2(x)), keep[1])
 
     def _dropout(self, x: Tensor, keep: Tensor | None) -> Tensor:
         return x if keep is None else x * keep / (1 - self.config.dropout)
 
 
 class TwoStreamHead(nn.Module):
-    """WSDDN's classification and detection stream."""
+    """WSDDN's classification and detection stream.
 
-    def __init__(self, width: int, n_classes: int, start: Literal["normal", "xavier"]) -> None:
+    prior: exponent of the proposals' objectness in the softmax over proposals (`DetectionConfig.objectness_prior`).
+    """
+
+    def __init__(
+        self, width: int, n_classes: int, start: Literal["normal", "xavier"] = "normal", prior: float = 0.0
+    ) -> None:
         super().__init__()
+        self.prior = prior
         self.classification = _linear(width, n_classes, 0.01)
         self.detection = _linear(width, n_classes, 0.01)
         if start == "xavier":
             nn.init.xavier_uniform_(self.classification.weight)
             nn.init.xavier_uniform_(self.detection.weight)
 
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """x: (P, d), valid: (P,) bool -> S^0 (P, C) float32."""
-        return proposal_scores(self.classification(x), self.detection(x), valid)
+    def forward(self, x: Tensor, objectness: Tensor, valid: Tensor) -> Tensor:
+        """x: (P, d), objectness: (P,), valid: (P,) bool -> S^0 (P, C) float32."""
+        detection = at_least_float32(self.detection(x))
+        if self.prior:  # objectness^prior times the exponential, before the softmax sums
+            detection = detection + self.prior * objectness.clamp_min(LEAST_OBJECTNESS).log()[:, None]
+        return proposal_scores(self.classification(x), detection, valid)
 
 
 class RefinementHead(nn.Module):

@@ -111,7 +111,7 @@ class PDSL(nn.Module):
         x = self.box_head(features, proposals.box, proposals.score, None)
         own_box = proposals.box[:, None].expand(-1, self.n_classes, -1)
         if not self.refinement_heads:
-            return DetectOutput(self.two_stream_head(x, proposals.valid), own_box, features)
+            return DetectOutput(self.two_stream_head(x, proposals.score, proposals.valid), own_box, features)
         outputs: list[Refinement] = [head(x) for head in self.refinement_heads]
         score = torch.stack([output.logit.softmax(1)[:, :-1] for output in outputs]).mean(0)
         deltas = [output.delta for output in outputs if output.delta is not None]
@@ -175,8 +175,10 @@ class PDSL(nn.Module):
         self, features: FeatureMap, sample: Sample, generator: torch.Generator | None
     ) -> tuple[Tensor, list[Refinement]]:
         """S^0 (P, C), and what every refinement head says."""
-        x = self.box_head(features, sample.proposals.box, sample.proposals.score, generator)
-        return self.two_stream_head(x, sample.proposals.valid), [head(x) for head in self.refinement_heads]
+        proposals = sample.proposals
+        x = self.box_head(features, proposals.box, proposals.score, generator)
+        score = self.two_stream_head(x, proposals.score, proposals.valid)
+        return score, [head(x) for head in self.refinement_heads]
 
     def _mask_labels(self, labels: Sequence[PseudoLabels]) -> PseudoLabels:
         """Of the n^r + 1 pseudo labels those of the mask branch."""

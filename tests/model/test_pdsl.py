@@ -14,6 +14,8 @@ from data.parameters import replace
 from pdsl.config.model import ModelConfig
 from pdsl.model.boxes import clip
 from pdsl.model.build import build_model
+from pdsl.model.equations import proposal_scores
+from pdsl.model.heads import TwoStreamHead
 from pdsl.model.losses import LossTerms
 from pdsl.model.pdsl import PDSL
 from pdsl.structures import Proposals, Sample, Seeds
@@ -189,6 +191,30 @@ def test_objectness_scales_the_pooled_features() -> None:
     pooled = roi_pool(features.map, [clip(sample.proposals.box, features.size)], 7, features.scale)
     pooled = pooled * (sample.proposals.score + 1)[:, None, None, None]
     torch.testing.assert_close(found, head.fc2(head.fc1(pooled.flatten(1)).relu()).relu())
+
+
+def test_one_width_is_one_layer() -> None:
+    """The same model in chunks, and the layer's own arithmetic."""
+    config = replace(small_config(), {"box_head": {"hidden": (16,), "chunk": 7}})
+    model, sample = build_model(config, N_CLASSES), random_sample()
+    assert not [name for name in model.state_dict() if "fc2" in name]
+    backward(model, model.losses([sample], generators(3)))
+    features = model.eval().backbone.features(sample.image)
+    found = model.box_head(features, sample.proposals.box, sample.proposals.score, None)
+    pooled = roi_pool(features.map, [clip(sample.proposals.box, features.size)], 7, features.scale)
+    torch.testing.assert_close(found, model.box_head.fc1(pooled.flatten(1)).relu())
+
+
+def test_the_objectness_prior_weighs_the_softmax_over_proposals() -> None:
+    """Against the sum written out; objectness 0 is the least weight and not minus infinity."""
+    head = TwoStreamHead(8, N_CLASSES, prior=1.5)
+    x, objectness = torch.rand(5, 8), torch.tensor([0.0, 0.3, 0.9, 0.02, 0.5])
+    valid = torch.tensor([True, True, True, False, True])
+    weight = objectness.clamp_min(1e-4).double()[:, None] ** 1.5 * head.detection(x).double().exp() * valid[:, None]
+    expected = head.classification(x).double().softmax(1) * weight / weight.sum(0)
+    torch.testing.assert_close(head(x, objectness, valid).double(), expected, rtol=1e-5, atol=1e-9)
+    head.prior = 0.0
+    assert torch.equal(head(x, objectness, valid), proposal_scores(head.classification(x), head.detection(x), valid))
 
 
 def test_the_build_is_deterministic_and_leaves_the_global_generator_alone() -> None:
