@@ -24,11 +24,15 @@ def introduction(config: Config, *, run: Path, cache: CacheReader, world: World,
     yield f"to watch it: tensorboard --logdir {run / TENSORBOARD}"
     for warning in unlearnable(cache.labels(), cache.class_names):
         yield f"warning: {warning}"
-    for url in cache.old_scores() if config.model.box_head.objectness else ():
+    scored = {
+        "model.box_head.objectness": config.model.box_head.objectness,
+        "model.detection.objectness_prior": config.model.detection.objectness_prior > 0,
+    }
+    for url in cache.old_scores() if any(scored.values()) else ():
         yield (
-            f"warning: {url}: its mcg proposals are of an earlier version, whose scores are no probabilities, so that "
-            "model.box_head.objectness hardly acts; `precompute --stage all --overwrite` computes them anew (boxes and "
-            "their order stay), or set it to false"
+            f"warning: {url}: its mcg proposals are of an earlier version, whose scores are no probabilities, which "
+            f"{' and '.join(key for key, on in scored.items() if on)} takes them for; `precompute --stage all --overwrite` "
+            "computes them anew (boxes and their order stay)"
         )
     for image in cache.failed[:FEW]:
         yield f"left out: {image.image}: stage '{image.stage}' failed: {image.reason}"

@@ -16,7 +16,7 @@ from data.errors import InputError
 from data.scenes import write_scenes
 from pdsl.cache import open_cache, unpack
 from pdsl.classes import join_classes
-from pdsl.config.model import BoxHeadConfig, ModelConfig
+from pdsl.config.model import BoxHeadConfig, DetectionConfig, ModelConfig
 from pdsl.config.tree import Config, DataConfig
 from pdsl.train.introduction import introduction
 from pipeline.executors.serial import SerialExecutor
@@ -175,10 +175,16 @@ class OfMethod(Parameters):
 
 @pytest.mark.parametrize(
     ("method", "version", "objectness", "told"),
-    [("mcg", 1, True, True), ("mcg", 1, False, False), ("mcg", 2, True, False), ("selective-search", 1, True, False)],
+    [
+        ("mcg", 1, "box_head.objectness", True),
+        ("mcg", 1, "detection.objectness_prior", True),
+        ("mcg", 1, "", False),
+        ("mcg", 2, "box_head.objectness", False),
+        ("selective-search", 1, "box_head.objectness", False),
+    ],
 )
 def test_scores_from_before_they_were_probabilities_are_told_where_they_are_read(
-    tmp_path: Path, method: str, version: int, objectness: bool, told: bool
+    tmp_path: Path, method: str, version: int, objectness: str, told: bool
 ) -> None:
     """Boxes and their order are the same, so such a store is not refused."""
     write_scenes(tmp_path / "data", train=2, val=1, side=48)
@@ -188,8 +194,10 @@ def test_scores_from_before_they_were_probabilities_are_told_where_they_are_read
     for stage in (replace(first, params=OfMethod(method=method), version=version), *others):
         run_stage(store, images, stage, SerialExecutor())
     cache = open_cache(DataConfig(stores=(str(tmp_path / "s.zarr"),)), {})
-    config = Config(model=ModelConfig(box_head=BoxHeadConfig(objectness=objectness)))
+    head = BoxHeadConfig(objectness=objectness.startswith("box_head"))
+    prior = DetectionConfig(objectness_prior=0.5 if objectness.startswith("detection") else 0.0)
+    config = Config(model=ModelConfig(box_head=head, detection=prior))
     world = SimpleNamespace(size=1, device="cpu")
     lines = list(introduction(config, run=tmp_path, cache=cache, world=world, start=0))  # type: ignore[arg-type]
-    warned = [line for line in lines if "objectness hardly acts" in line]
-    assert bool(warned) == told and all("s.zarr" in line and "--overwrite" in line for line in warned)
+    warned = [line for line in lines if "no probabilities" in line]
+    assert bool(warned) == told and all("s.zarr" in line and f"model.{objectness} takes" in line for line in warned)
