@@ -28,11 +28,11 @@ def introduction(config: Config, *, run: Path, cache: CacheReader, world: World,
         "model.box_head.objectness": config.model.box_head.objectness,
         "model.detection.objectness_prior": config.model.detection.objectness_prior > 0,
     }
-    for url in cache.old_scores() if any(scored.values()) else ():
+    readers = " and ".join(key for key, on in scored.items() if on)
+    for url in cache.old_scores() if readers else ():
         yield (
             f"warning: {url}: its mcg proposals are of an earlier version, whose scores are no probabilities, which "
-            f"{' and '.join(key for key, on in scored.items() if on)} takes them for; `precompute --stage all --overwrite` "
-            "computes them anew (boxes and their order stay)"
+            f"{readers} takes them for; `precompute --stage all --overwrite` computes them anew (boxes and order stay)"
         )
     for image in cache.failed[:FEW]:
         yield f"left out: {image.image}: stage '{image.stage}' failed: {image.reason}"
