@@ -31,20 +31,19 @@ def run(
     data: str | None,
     split: str | None = None,
     validation_store: str | None = None,
-    validation_split: str | None = None,
     settings: Iterable[tuple[str, Any]] = (),
     in_workspace: bool = False,
 ) -> int:
     """Train, or with `resume` continue what lies in `out` (begin if nothing does). Returns the exit status.
 
     config: YAML file; a resumed run takes its own config.yaml instead. overrides: "key=value". data: SPEC where the
-    images lie now. split: whose images are learnt from, where the store holds more. validation_store, validation_split:
-    defaults of `validation.store` and `validation.split`; settings: (key, value), a workspace's options of
+    images lie now. split: whose images are learnt from, where the store holds more. validation_store: default of
+    `validation.store`; settings: (key, value), a workspace's options of
     training; the overrides go over both. in_workspace: whether the commands that come next find data and stores by
     themselves.
     Status 0 after the last update, 128 + signal if SIGINT or SIGTERM ended the run after a checkpoint.
     """
-    below = _given({"validation.store": validation_store, "validation.split": validation_split})
+    below = _given({"validation.store": validation_store})
     options = _given({"data.stores": stores, "init": init, "data.images": data, "data.split": split})
     typed = [*below, *settings, *(parse_assignment(text) for text in overrides), *options]
     changes = [(key, _lasting(key, value)) for key, value in typed]

@@ -206,21 +206,32 @@ class Workspace:
         known = bool(options["resume"] and out) and (Path(str(out)) / CONFIG).exists()
         given = options["config"]
         config = given if known else self._need(given, "config", "--config")
-        train, val = self._splits if self._one_store_of_two and not known else (None, None)
+        training = [] if known else [*self._parts_of_one_store(options), *self._training()]
         return {
             "config": find_config(config) if config else None,
             "stores": list(options["stores"]) or ([] if known else [self.train_store(None)]),
             "out": self._need(options["out"], "run", "--out"),
             "resume": options["resume"],
             "init": options["init"],
-            "settings": [] if known else self._training(),
+            "settings": training,
             "overrides": list(options["overrides"]),
             "data": options["data"],
-            "split": options["split"] or (None if options["stores"] else train),
+            "split": options["split"],
             "validation_store": self.val_store(None) if any(self._store_names.values()) else None,
-            "validation_split": val,
             "in_workspace": bool(self.values),
         }
+
+    def _parts_of_one_store(self, options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+        """Options of training by which it takes its split, and validation another, from one store: those that this file
+        names now. Not of stores that the user names."""
+        if not self._one_store_of_two:
+            return
+        named = {word.partition("=")[0] for word in options["overrides"]} | {key for key, _ in self._training()}
+        for group, split, other in zip(
+            ("data", "validation"), self._splits, (options["stores"], "validation.store" in named), strict=True
+        ):
+            if not other:
+                yield from ((f"{group}.split", split), (f"{group}.images", self._need(None, "data", "--data")))
 
     def _training(self) -> list[tuple[str, Any]]:
         """`training:` as (dotted key, value): "a.b: 1" and "a: {b: 1}" say the same."""

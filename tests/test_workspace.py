@@ -46,12 +46,14 @@ def test_one_store_for_both_splits(tmp_path: Path, stores: str) -> None:
     assert (job["split"], job["store"], job["stage"], job["learnt_from"]) == ("train+val", "a.zarr", "all", "train")
     (named,) = space.precompute_jobs({}, **dict(NONE, split="val"))
     assert (named["split"], named["store"]) == ("val", "a.zarr") and "learnt_from" not in named
+    data = "folder:x?val=0.2"  # as this file says now: it may be another share than when the store was made
+    learnt = [("data.split", "train"), ("data.images", data)]
+    judged = [("validation.split", "val"), ("validation.images", data)]
     training = space.train_options(**TRAIN)
-    chosen = ("stores", "split", "validation_store", "validation_split")
-    assert [training[key] for key in chosen] == [["a.zarr"], "train", "a.zarr", "val"]
-    other = space.train_options(**dict(TRAIN, stores=("b.zarr",)))
-    assert [other[key] for key in chosen] == [["b.zarr"], None, "a.zarr", "val"]
-    assert space.train_options(**dict(TRAIN, split="more"))["split"] == "more"
+    assert (training["stores"], training["validation_store"]) == (["a.zarr"], "a.zarr")
+    assert training["settings"] == [*learnt, *judged]
+    assert space.train_options(**dict(TRAIN, stores=("b.zarr",)))["settings"] == judged
+    assert space.train_options(**dict(TRAIN, overrides=("validation.store=c.zarr",)))["settings"] == learnt
     evaluation = space.eval_options(run=None, data=None, split=None, store=None, results=None, tta=False, out=None)
     assert (evaluation["store"], evaluation["split"]) == ("a.zarr", "val")
     assert space.predict_options(run=None, data=None, split="train", store=None, out="o")["store"] == "a.zarr"
@@ -67,7 +69,7 @@ def test_one_split_for_both_has_one_store(tmp_path: Path) -> None:
     (job,) = space.precompute_jobs({}, **NONE)
     assert (job["split"], job["store"]) == ("all", "stores/train.zarr") and "learnt_from" not in job
     training = space.train_options(**TRAIN)
-    assert (training["split"], training["validation_store"]) == (None, "stores/train.zarr")
+    assert (training["settings"], training["validation_store"]) == ([], "stores/train.zarr")
     given = space.eval_options(run=None, data=None, split=None, store=None, results=None, tta=False, out=None)
     assert given["store"] == "stores/train.zarr"
 
@@ -93,7 +95,7 @@ def test_a_split_finds_its_store(space: Workspace) -> None:
 
 def test_train_and_eval(space: Workspace) -> None:
     train = space.train_options(**dict(TRAIN, overrides=("steps=3",)))
-    assert (train["split"], train["validation_store"]) == (None, "stores/val.zarr")
+    assert (train["settings"], train["validation_store"]) == ([], "stores/val.zarr")
     assert train["stores"] == ["stores/train.zarr"]
     assert train["overrides"] == ["steps=3"]
     evaluation = space.eval_options(run=None, data=None, split=None, store=None, results=None, tta=False, out=None)
