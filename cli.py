@@ -1,63 +1,13 @@
 """The command line: click definitions only. What a command does lives in `commands/`, one file a command."""
 
-import os
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
-from commands.terminal import guarded
+from commands.program import Program, finish
 from commands.workspace import Workspace
-from data.errors import InputError, is_out_of_memory, system_advice
 from pdsl import __version__
-
-MEMORY_CURE = "take smaller images, scales or layers, fewer images, loaders or workers at a time, or end other programs"
-
-
-class Program(click.Group):
-    """Turns errors into one line and an honest exit status: 2 wrong input, 130 Ctrl-C, 1 a fault of ours."""
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Every command with its first sentence whole, over several lines where it is long."""
-        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, c.get_short_help_str(limit=1000)) for name, c in commands if c is not None])
-
-    def invoke(self, ctx: click.Context) -> Any:
-        with guarded():
-            return self._invoke(ctx)
-
-    def _invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except InputError as error:
-            self._end(ctx, error, "error", str(error), 2)
-        except KeyboardInterrupt:
-            click.echo("interrupted; the same command continues where this one stopped", err=True)
-            ctx.exit(130)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
-            raise
-        except OSError as error:
-            if (advice := system_advice(error)) is None:
-                self._unexpected(ctx, error)
-            self._end(ctx, error, "error", f"{os.fsdecode(error.filename or 'the disk')}: {advice}", 2)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                self._unexpected(ctx, error)
-            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-            self._end(ctx, error, "error", f"memory does not suffice ({reason}); {MEMORY_CURE}", 2)
-
-    def _unexpected(self, ctx: click.Context, error: Exception) -> NoReturn:
-        """A fault of ours."""
-        self._end(ctx, error, "unexpected error", f"{type(error).__name__}: {error} (pdsl --debug ... shows where)", 1)
-
-    def _end(self, ctx: click.Context, error: Exception, kind: str, message: str, status: int) -> NoReturn:
-        """Say what went wrong and exit; with --debug raise it."""
-        if ctx.params.get("debug"):
-            raise error
-        click.secho(f"{kind}: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(message, err=True)
-        ctx.exit(status)
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -66,13 +16,9 @@ class Program(click.Group):
 def cli(debug: bool) -> None:
     """Weakly supervised instance segmentation: masks and boxes from image-level labels only (PDSL, ICCV 2021).
 
-    In a folder with a pdsl.yaml (`init` writes one) data, stores and configuration need not be given.
+    In a folder with a pdsl.yaml (`init` writes one) data, stores and configuration need not be given. Every command
+    takes -q (errors and the last lines only) and -v (as for a log, with Dask's own lines).
     """
-
-
-def finish(status: int) -> None:
-    """Leave with the command's exit status: 0 all done, 2 wrong input, 3 some images failed."""
-    click.get_current_context().exit(status)
 
 
 def option_data(required_for: str) -> Callable[..., Any]:
@@ -231,6 +177,7 @@ def inspect(store: str | None, image: str | None, random: int | None, **options:
 @click.option("--resume", is_flag=True, help="Continue the run in --out from its last checkpoint, exactly.")
 @click.option("--init", metavar="RUN", help="Start from the weights of another run.")
 @option_data("Where the images are now")
+@click.option("--split", help="Learn from this split alone, where the store holds more.")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=_complete_keys)
 def train(**options: Any) -> None:
     """Train from the stores. With torchrun: on several GPUs. `pdsl config` lists the keys."""

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from data.catalog import load_images
 from data.errors import InputError
+from data.loudness import note_console
 from data.scenes import write_scenes
 from pdsl.config.shipped import find_config
 from pdsl.evaluate.evaluation_set import read_evaluation_set
@@ -48,7 +50,7 @@ def run(*, out: str, workers: int) -> int:
     """Fill folder `out`: `data/`, `stores/`, `run/`. Run again after an interruption, it goes on where it stopped."""
     folder = Path(out)
     _check_folder(folder)
-    console = Console(stderr=True)
+    console = note_console(markup=True)
     start = time.perf_counter()
     data = f"voc:{folder / 'data'}"
 
@@ -72,7 +74,7 @@ def run(*, out: str, workers: int) -> int:
     comparison = json.loads((run_folder / COMPARISON).read_text())
     print_comparison(comparison, console, "What training is worth (in percent, on unseen scenes)")
     minutes = (time.perf_counter() - start) / 60
-    console.print(f"[bold green]done[/] in {minutes:.1f} min; open {(run_folder / REPORT).resolve()}")
+    print(f"done in {minutes:.1f} min; open {(run_folder / REPORT).resolve()}", file=sys.stderr)
     return evaluation.exit_status
 
 

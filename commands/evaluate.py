@@ -1,9 +1,7 @@
-"""`eval`: COCO and VOC figures of a run, or of anyone's results in COCO format."""
+"""`eval`: figures of a run, or of anyone's results: COCO's and VOC's, and those by image-level labels."""
 
 from collections.abc import Sequence
 from pathlib import Path
-
-from rich.console import Console
 
 from data.errors import InputError
 from data.files import opened_files
@@ -12,7 +10,7 @@ from pdsl.evaluate.evaluation_set import EvaluationSet, read_evaluation_set
 from pdsl.evaluate.predictions import Prediction
 from pdsl.evaluate.protocols import ProtocolName
 from pdsl.evaluate.results import read_results, write_json
-from pdsl.evaluate.summary import evaluate_predictions, print_metrics
+from pdsl.evaluate.summary import evaluate_set, tell_metrics
 from pdsl.evaluate.voc_results import file_name, write_voc_results
 from pdsl.outputs import refuse_overwriting
 from pdsl.report.run import report_run
@@ -87,8 +85,8 @@ def _evaluate_results(results: str, dataset: EvaluationSet, out: Path | None, vo
     """Anyone's results: the figures on the terminal, and in `out` if it is given."""
     data, split = dataset.images.spec, dataset.images.split
     predictions = read_results(results, dataset.images)
-    metrics = evaluate_predictions(predictions, dataset.truth, dataset.images.class_names)
-    print_metrics(metrics, Console(emoji=False), f"{results}: {data} {split}")
+    metrics = evaluate_set(predictions, dataset)
+    tell_metrics(metrics, f"{results}: {data} {split}", labels_only=dataset.labels_only)
     _write_voc(voc_results, predictions, dataset.images)
     if out:
         write_json(out / METRICS, metrics | {"data": data, "split": split, "results": results})

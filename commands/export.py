@@ -30,9 +30,9 @@ def run(*, run: str, data: str, split: str, store: str, out: str) -> int:
     trained = load_trained(run)
     opened = open_store(store)
     with opened_files() as read:
-        images = opened.align(load_images(data, split))
+        images, rows = opened.locate(load_images(data, split))
     refuse_overwriting([Path(out)], files=read, images=images, run=run, stores=[store])
-    refuse_changed_labels(opened, images)
+    refuse_changed_labels(opened, images, rows)
     found, failed = detect_split(trained, images, opened, only_present=True)
     tell_failures(failed, "it gets no annotations", "`status --failed FILE` lists those of the stages")
     labels = [label for listed in by_image(found).values() for label in pseudo_labels(listed)]

@@ -1,15 +1,15 @@
 """`init`: write a workspace file."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-
-from rich.console import Console
 
 from commands.recipes import RecipeName, find_recipe
 from commands.workspace import FILE, workspace_text
 from data.catalog import load_images
 from data.errors import InputError
+from data.loudness import note_console
 from data.records import ImageList
 from data.whole_file import write_whole
 
@@ -31,14 +31,14 @@ def run(
     if path.exists():
         raise InputError(f"{path.resolve()}: exists already; edit it, or remove it first")
     chosen = find_recipe(recipe, data, train, val, proposals_from)
-    console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False, emoji=False)
+    console = note_console()
     lists = [load_images(data, split) for split in dict.fromkeys([chosen.train, chosen.val])]
     for line in described(lists):
         console.print(line)
     write_whole(path, workspace_text(data=data, **asdict(chosen)))
     if chosen.proposals_from:
         console.print(f"proposals: {chosen.proposals_from}; docs/reproduce.md says where MCG's boxes are published")
-    console.print(f"wrote {path}; next: pdsl check, then pdsl precompute --stage all")
+    print(f"wrote {path}; next: pdsl check, then pdsl precompute --stage all", file=sys.stderr)
     return 0
 
 

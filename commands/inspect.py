@@ -15,15 +15,16 @@ from data.errors import InputError, nearest
 from data.files import opened_files
 from data.names import stem
 from data.records import ImageList
+from pdsl.cache import RawSample, raw_sample
 from pdsl.classes import class_ids
-from pdsl.evaluate.infer import best_proposals
 from pdsl.outputs import refuse_overwriting
 from pdsl.report import evidence as ev
-from pdsl.report.overlay import draw
+from pdsl.report.overlay import Shape, draw
 from pdsl.report.palette import class_colour, class_colours
 from pdsl.report.panels import contact_sheet, save_picture, side_by_side
+from pdsl.report.training_pictures import pseudo_objects
 from pdsl.run.trained import TrainedModel, load_trained
-from store.contents import PROPOSAL_SCORE, PROPOSALS, is_done
+from store.contents import PROPOSALS, is_done, read_proposals
 from store.store import Store, open_store
 
 PICTURES = (".png", ".jpg", ".jpeg")
@@ -126,6 +127,9 @@ def _find(stores: Sequence[Store], image: str) -> tuple[Store, int]:
         for wanted in (image, name, name.lstrip("0")):
             if wanted in known:
                 return opened, known.index(wanted)
+        below = [row for row, image_id in enumerate(known) if image_id.rpartition("/")[2] == name]
+        if len(below) == 1:
+            return opened, below[0]
         ids += known[:10_000]
     urls = " and ".join(opened.url for opened in stores)
     raise InputError(
@@ -171,17 +175,33 @@ def _panels(
 
 
 def _targets(source: _Source, row: int, evidence: ev.Evidence, trained: TrainedModel | None) -> tuple[str, Image.Image]:
-    """What the mask branch would be taught: of the proposals that a trained model prefers for each class present, or
-    without one of some that lie apart."""
+    """What the mask branch would be taught: of the pseudo boxes that a trained model takes now, one of each class
+    present, or without a model of some proposals that lie apart."""
     if trained is None:
         rows = ev.seeded_proposals(evidence)
         picture = ev.targets_picture(evidence, [(r, class_colour(n), f"{r}") for n, r in enumerate(rows)])
         return "mask targets of some proposals (--run RUN: of those it learns from)", picture
-    present = source.images.records[row].label
+    taught = pseudo_objects(trained.model, trained.config, _as_training_gets_it(source, row, evidence, trained))
+    colours = class_colours(p.class_id for p in taught)
+    shapes = [
+        Shape(colours[p.class_id], p.box, p.mask, f"{trained.class_names[p.class_id]} {p.score:.2f}") for p in taught
+    ]
+    return f"what step {trained.step:,} would learn from: pseudo box and target mask", draw(
+        evidence.image, shapes, dim=0.35
+    )
+
+
+def _as_training_gets_it(source: _Source, row: int, evidence: ev.Evidence, trained: TrainedModel) -> RawSample:
+    """The image with the labels, in the classes of the run, and with the proposals and seeds that training uses."""
+    if evidence.seeds is None:
+        raise ValueError("the image has no seeds")
+    record, data = source.images.records[row], trained.config.data
     places = class_ids(trained.class_names, source.images, trained.config.classes)
-    own = [class_id for class_id, place in enumerate(places) if place in present]
-    score = source.store.read(PROPOSAL_SCORE, row)[: len(evidence.box)]
-    found = best_proposals(trained, evidence.image, evidence.box, score, own) if own else []
-    colours = class_colours(own)
-    named = [(r, colours[c], f"{trained.class_names[c]} {s:.2f}") for c, (r, s) in zip(own, found, strict=True)]
-    return f"what step {trained.step:,} would learn from: top box and target mask", ev.targets_picture(evidence, named)
+    return raw_sample(
+        evidence.image,
+        np.array([place in record.label for place in places]),
+        read_proposals(source.store, row, len(evidence.box)),
+        evidence.seeds,
+        used=(data.max_proposals, data.min_size),
+        place=(row, row, record.id),
+    )

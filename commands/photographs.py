@@ -1,6 +1,7 @@
 """`photographs`: the whole job on photographs in VOC's layout, on a CPU, in an evening; or shortened, as a check."""
 
 import shutil
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from rich.console import Console
 from data.catalog import load_images, parse_spec
 from data.errors import InputError
 from data.json_file import read_json
+from data.loudness import note_console
 from data.parameters import parse_assignment
 from data.whole_file import write_whole
 from pdsl.config.shipped import find_config
@@ -47,7 +49,7 @@ def run(
     images, in `out`/data, and with fewer updates; status 1 if CorLoc is not well above the untrained model's.
     overrides: "key=value" of training. Status 3 if images failed. Raises InputError.
     """
-    console = Console(stderr=True)
+    console = note_console(markup=True)
     begun = time.perf_counter()
     folder = Path(out or ("photographs-quick" if quick else "photographs")).absolute()
     source = _weights(weights)
@@ -72,7 +74,7 @@ def run(
     comparison = _read(folder / "run" / COMPARISON)
     print_comparison(comparison, console, "What training is worth (in percent; CorLoc on train, AP on val)")
     minutes = (time.perf_counter() - begun) / 60
-    console.print(f"[bold green]done[/] in {minutes:.1f} min; open {folder / 'run' / REPORT}", soft_wrap=True)
+    print(f"done in {minutes:.1f} min; open {folder / 'run' / REPORT}", file=sys.stderr)
     return status or (_verdict(comparison, console) if quick else 0)
 
 

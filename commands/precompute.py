@@ -1,17 +1,15 @@
 """`precompute`: run the offline stages over a data set into a store."""
 
-import csv
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from commands.costs import SEEDS, compared, is_authors_setting, print_costs
+from commands.image_choice import ImageChoice, rows_by_shard
 from data import parameters
-from data.catalog import absolute_spec, load_images
-from data.errors import InputError, nearest, some
-from data.files import Folder
+from data.errors import InputError
 from data.records import ImageList
 from pipeline.chain import Chain
 from pipeline.cost import estimates, sampled_costs
@@ -86,10 +84,13 @@ def run(
     overwrite: bool = False,
     retry_failed: bool = False,
     dry_run: bool = False,
+    learnt_from: str | None = None,
 ) -> int:
     """Run one stage, or "all", over a split into a store; missing upstream stages first.
 
-    data, split: as `data.catalog.load_images` takes them; without data, those the store was made from. workers: local
+    data, split: as `data.catalog.load_images` takes them; without data, those the store was made from. A split that is
+    only a part of the store's images is computed alone. learnt_from: split that training will take from the store: of
+    the others only proposals are computed. workers: local
     processes (0: this process; None: one a core), or how many to ask of `cluster`. images: "A:B", or a file that lists
     images to compute again, done or not, as `status --failed` writes one. settings: nested
     `--set` values, {"proposals": {"method": "files"}, "store": {"shard": 32}}.
@@ -97,17 +98,16 @@ def run(
     """
     request = _Request.parse(stage, settings or {}, proposals_from)
     existing = find_store(store)
-    image_list = load_image_list(data, split, existing)
-    listed = read_listed(images) if images and Path(images).is_file() else None
-    image_range = parse_range(images, len(image_list)) if images and listed is None else None
+    choice = ImageChoice.of(data, split, images, existing, learnt_from=learnt_from, overwrite=overwrite)
+    image_list = choice.images
     display = ProgressDisplay()
-    for note in image_list.notes:
-        display.note(note)
     if proposals_from is not None:
         request = replace(request, proposals=_open_proposals(request, image_list, display))
     executor = DeferredExecutor(workers=workers, scheduler=scheduler, cluster=cluster, announce=display.note)
+    for line in (f"{store}: {choice}", *image_list.notes):
+        display.note(line)
     if dry_run:
-        _tell_costs(request, existing, image_list, image_range, store, executor.expected_workers)
+        _tell_costs(request, existing, choice, store, executor.expected_workers)
         return 0
     target = create_or_open(
         store,
@@ -121,8 +121,8 @@ def run(
         request.upstream(),
         request.build,
         changed=request.settings,
-        image_range=image_range,
-        only=None if listed is None else rows_by_shard(target, listed, str(images)),
+        ranges=choice.ranges(target.listed().ids, target.shard),
+        only=None if choice.listed is None else rows_by_shard(target, choice.listed, str(images)),
         overwrite=overwrite,
         retry_failed=retry_failed,
         accept_packages=request.store_settings.accept_packages,
@@ -137,12 +137,11 @@ def _work(chain: Chain, target: Store, images: ImageList, executor: DeferredExec
     with closing(executor), terminate_as_interrupt():
         try:
             for summary in chain.run(target, images, executor):
-                print(summary_text(summary))
+                print(f"{target.url}: {summary_text(summary)}")
                 summaries.append(summary)
         except KeyboardInterrupt:
-            display.note(
-                f"interrupted; finished shards are kept in {target.url}. Run the same command again to continue."
-            )
+            kept = f"interrupted; finished shards are kept in {target.url}. Run the same command again to continue."
+            print(kept, file=sys.stderr)
             return INTERRUPTED
     if not any(summary.computed.images for summary in summaries):
         display.note(HOW_TOLD_APART)
@@ -152,14 +151,14 @@ def _work(chain: Chain, target: Store, images: ImageList, executor: DeferredExec
 def _tell_costs(
     request: _Request,
     existing: Store | None,
-    images: ImageList,
-    image_range: tuple[int, int] | None,
+    choice: ImageChoice,
     url: str,
     workers: int,
 ) -> None:
-    names = (*request.upstream(), *request.stages)
-    found = estimates(existing, images, names, request.build, image_range)
+    images, names = choice.images, (*request.upstream(), *request.stages)
     shard = existing.shard if existing else request.store_settings.shard or DEFAULT_SHARD
+    ids = existing.listed().ids if existing else [record.id for record in images.records]
+    found = estimates(existing, images, names, request.build, choice.ranges(ids, shard))
     print_costs(f"{url}: {images.spec} {images.split}, {len(images)} images", found, workers, shard)
     if SEEDS in names and is_authors_setting(request.settings) and found[-1].cost:
         other = replace(request, settings={**request.settings, SEEDS: {}})
@@ -177,51 +176,3 @@ def _open_proposals(request: _Request, images: ImageList, display: ProgressDispl
     if told := refuse_foreign_files(stage, [record.id for record in images.records]):
         display.note(told)
     return stage
-
-
-def parse_range(text: str, n: int) -> tuple[int, int]:
-    """ "A:B", ":B" or "A:" as [a, b) within n images. Raises InputError."""
-    first, separator, last = text.partition(":")
-    try:
-        a, b = int(first or 0), min(int(last or n), n)
-    except ValueError:
-        a, b = -1, -1
-    if not separator or not 0 <= a < b:
-        raise InputError(f"--images {text}: expected A:B with 0 <= A < B, A below the number of images ({n})")
-    return a, b
-
-
-def read_listed(path: str) -> list[str]:
-    """Image ids of a file: column `image` of a CSV that has one, as `status --failed` writes it, else one id a line.
-
-    Raises InputError for a file that can not be read or lists nothing.
-    """
-    text = Folder.at(path).read_text()
-    rows = [row for row in csv.reader(text.splitlines()) if row]
-    if rows and "image" in rows[0]:
-        column = rows[0].index("image")
-        ids = [row[column] for row in rows[1:] if len(row) > column]
-    else:
-        ids = [line.strip() for line in text.splitlines() if line.strip()]
-    if not ids:
-        raise InputError(f"--images {path}: lists no image; write one id a line, or a CSV with a column 'image'")
-    return list(dict.fromkeys(ids))
-
-
-def rows_by_shard(store: Store, ids: Sequence[str], path: str) -> dict[int, frozenset[int]]:
-    """Shard -> rows of images by id. Raises InputError for an id that the store does not have."""
-    row_of = {image_id: row for row, image_id in enumerate(store.listed().ids)}
-    if unknown := [image_id for image_id in ids if image_id not in row_of]:
-        raise InputError(f"--images {path}: {store.url} has no image {some(unknown)}{nearest(unknown[0], row_of)}")
-    rows = [row_of[image_id] for image_id in ids]
-    shards = sorted({row // store.shard for row in rows})
-    return {index: frozenset(row for row in rows if row // store.shard == index) for index in shards}
-
-
-def load_image_list(data: str | None, split: str | None, store: Store | None) -> ImageList:
-    """The images of a split; where the user does not name data or split, those the store was made from."""
-    if store is not None:
-        data, split = data or store.attributes["spec"], split or store.attributes["split"]
-    if data is None or split is None:
-        raise InputError("--data and --split: needed to create a store")
-    return load_images(absolute_spec(data), split)

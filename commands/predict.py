@@ -1,6 +1,8 @@
 """`predict`: detect and segment in image files; proposals are computed on the fly."""
 
 import contextlib
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,8 +43,36 @@ class _Choice:
 
     def drawn(self, predictions: list[Prediction]) -> list[Prediction]:
         """Those for the picture."""
-        least = SHOWN_SCORE if self.score is None else self.score
-        return [p for p in predictions if p.score >= least][: self.top or MOST_SHOWN]
+        return [p for p in predictions if p.score >= self.drawn_from][: self.top or MOST_SHOWN]
+
+    @property
+    def drawn_from(self) -> float:
+        """The least score of the pictures."""
+        return SHOWN_SCORE if self.score is None else self.score
+
+
+@dataclass
+class _Seen:
+    """What the images held: how many detections were drawn, and of all the surest, with the image."""
+
+    drawn: int = 0
+    best: Prediction | None = None
+
+    def look(self, predictions: Sequence[Prediction], drawn: int) -> None:
+        """At one more image's, best first."""
+        self.drawn += drawn
+        if predictions and (self.best is None or predictions[0].score > self.best.score):
+            self.best = predictions[0]
+
+    def hint(self, least: float, class_names: Sequence[str]) -> str | None:
+        """What to do where nothing at all is sure enough to be drawn."""
+        if self.drawn:
+            return None
+        if self.best is None:
+            return "nothing was found at any score: `pdsl eval` or the run's report tells how well the model does"
+        best = f"{class_names[self.best.class_id]} {self.best.score:.2g} in {self.best.image_id}"
+        lower = f"--score {self.best.score / 2:.1g}"
+        return f"no detection scores {least:g} or more, so none is drawn; the best: {best}; {lower} draws more"
 
 
 def run(
@@ -74,12 +104,12 @@ def run(
     refuse_overwriting([*files, *pictures], files=[*lists, *(image.path for image in given)], run=run)
     trained = load_trained(run, device)
     stages, decoding = image_stages(trained, proposals), training_decoding(trained)
-    results, choice = PhotoResults(folder, trained, given), _Choice(score, top)
+    results, choice, seen = PhotoResults(folder, trained, given), _Choice(score, top), _Seen()
     stopped = False
     with ImageProgress("predict", len(given)) as progress:
         try:
             for image, picture in zip(given, pictures, strict=True):
-                progress.advance(_one_image(image, picture, trained, stages, decoding, results, choice))
+                progress.advance(_one_image(image, picture, trained, stages, decoding, results, choice, seen))
                 results.save_when_due()
         except KeyboardInterrupt:
             stopped = True
@@ -89,6 +119,8 @@ def run(
     results.save()
     done, found = results.counts
     print(f"{folder}: {PREDICTIONS} with {found} detections in {done} of {len(given)} images, and their pictures")
+    if done and (hint := seen.hint(choice.drawn_from, trained.class_names)):
+        print(hint, file=sys.stderr)
     if stopped:
         return 130
     return 3 if progress.failed else 0
@@ -107,6 +139,7 @@ def _one_image(
     decoding: Decoding,
     results: PhotoResults,
     choice: _Choice,
+    seen: _Seen,
 ) -> str | None:
     """Detect, keep and draw; returns the image's name and why something failed, or None."""
     try:
@@ -116,8 +149,10 @@ def _one_image(
     except Exception as error:  # one image may break a stage or not fit the device: the others go on
         return f"{image.path}: {error or type(error).__name__}"
     results.add(record, choice.written(predictions))
+    drawn = choice.drawn(predictions)
+    seen.look(predictions, len(drawn))
     try:
-        _draw(picture, pixels, choice.drawn(predictions), trained.class_names)
+        _draw(picture, pixels, drawn, trained.class_names)
     except OSError as error:
         results.save()  # where that fails, too, there is nothing to go on for
         return f"{picture}: {system_advice(error) or error}; detections are kept"

@@ -14,10 +14,10 @@ def run(*, run: str, data: str, split: str, store: str, out: str) -> int:
     """Write OUT/predictions.json: COCO results of run `run` for `split` of `data`, with the data set's own ids.
 
     store: holds the split's proposals. Returns 3 if images could not be looked at (they get no detections). Raises
-    InputError for bad input, and if the store holds other images.
+    InputError for bad input, and for images that the store lacks.
     """
     trained, opened = load_trained(run), open_store(store)
-    images = opened.align(load_images(data, split))
+    images, _ = opened.locate(load_images(data, split))
     found, failed = detect_split(trained, images, opened)
     tell_failures(failed, "it gets no detections", "`status --failed FILE` lists those of the stages")
     path = Path(out) / PREDICTIONS

@@ -15,13 +15,15 @@ PUBLISHED_BOXES = "proposals/MCG"
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a workspace begins with: splits, the stages' parameters, published proposals, a shipped configuration."""
+    """What a workspace begins with: splits, the stages' parameters, published proposals, a shipped configuration, and
+    whether one store holds both splits."""
 
     train: str
     val: str
     config: str
     stages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     proposals_from: str | None = None
+    one_store: bool = False
 
 
 def find_recipe(
@@ -36,7 +38,8 @@ def find_recipe(
         if not (train and val):
             usual = default_splits(data)
             train, val = train or usual[0], val or usual[1]
-        return Recipe(train, val, shipped_configuration(data, train), {}, proposals_from)
+        one_store = scheme == "folder" or train == val
+        return Recipe(train, val, shipped_configuration(data, train), {}, proposals_from, one_store)
     if scheme not in ("voc", "coco"):
         raise InputError(
             f"--recipe {name}: MCG's boxes are published for VOC and COCO only; {data} needs --recipe default"

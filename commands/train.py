@@ -29,6 +29,7 @@ def run(
     init: str | None,
     overrides: list[str],
     data: str | None,
+    split: str | None = None,
     validation_store: str | None = None,
     settings: Iterable[tuple[str, Any]] = (),
     in_workspace: bool = False,
@@ -36,13 +37,15 @@ def run(
     """Train, or with `resume` continue what lies in `out` (begin if nothing does). Returns the exit status.
 
     config: YAML file; a resumed run takes its own config.yaml instead. overrides: "key=value". data: SPEC where the
-    images lie now. validation_store: default of `validation.store`; settings: (key, value), a workspace's options of
+    images lie now. split: whose images are learnt from, where the store holds more. validation_store: default of
+    `validation.store`; settings: (key, value), a workspace's options of
     training; the overrides go over both. in_workspace: whether the commands that come next find data and stores by
     themselves.
     Status 0 after the last update, 128 + signal if SIGINT or SIGTERM ended the run after a checkpoint.
     """
-    below = [("validation.store", validation_store)] if validation_store else []
-    typed = [*below, *settings, *(parse_assignment(text) for text in overrides), *_options(stores, init, data)]
+    below = _given({"validation.store": validation_store})
+    options = _given({"data.stores": stores, "init": init, "data.images": data, "data.split": split})
+    typed = [*below, *settings, *(parse_assignment(text) for text in overrides), *options]
     changes = [(key, _lasting(key, value)) for key, value in typed]
     folder = Path(out)
     settled = training_config(folder, config, changes, resume=resume)
@@ -79,13 +82,16 @@ def _evaluation_set(config: Config) -> str:
     if store is None or not config.validation.every:
         return " --data SPEC --split SPLIT --store URL"
     attributes = open_store(store).attributes
-    values = {"data": config.validation.images or attributes["spec"], "split": attributes["split"], "store": store}
+    values = {
+        "data": config.validation.images or attributes["spec"],
+        "split": config.validation.split or attributes["split"],
+    }
+    values["store"] = store
     return "".join(f" --{name} {shlex.quote(value)}" for name, value in values.items())
 
 
-def _options(stores: list[str], init: str | None, data: str | None) -> list[tuple[str, Any]]:
-    """The command line's own options as configuration values."""
-    values: dict[str, Any] = {"data.stores": stores, "init": init, "data.images": data}
+def _given(values: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Of configuration values those that somebody gave."""
     return [(key, value) for key, value in values.items() if value]
 
 

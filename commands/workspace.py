@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from data.catalog import JOINT
 from data.errors import InputError, nearest
 from data.files import is_url
 from data.parameters import convert, merge, read_mapping
@@ -26,9 +27,10 @@ train_split: {train}
 val_split: {val}
 
 # Where the stages keep their results: a folder, or an fsspec URL such as s3://bucket/train.zarr.
+# One store may hold both splits: name it twice.
 stores:
-  train: stores/train.zarr
-  val: stores/val.zarr
+  train: {train_store}
+  val: {val_store}
 
 # Parameters of the stages, as for `precompute --set`.
 {stages}
@@ -57,6 +59,8 @@ stages: {}
 #  grabcut: {seeds: cover}
 """
 """Without parameters: what they look like."""
+ONE_STORE = "stores/images.zarr"
+TWO_STORES = {"train_store": "stores/train.zarr", "val_store": "stores/val.zarr"}
 
 
 def workspace_text(
@@ -67,9 +71,11 @@ def workspace_text(
     config: str,
     stages: Mapping[str, Any] | None = None,
     proposals_from: str | None = None,
+    one_store: bool = False,
 ) -> str:
-    """The content of a new `pdsl.yaml`, whatever characters the names consist of."""
+    """The content of a new `pdsl.yaml`, whatever characters the names consist of. one_store: for both splits."""
     texts = {"data": data, "train": train, "val": val, "config": config}
+    texts |= dict.fromkeys(("train_store", "val_store"), ONE_STORE) if one_store else TWO_STORES
     parameters = yaml.safe_dump({"stages": stages}, default_flow_style=None, sort_keys=False)
     return TEMPLATE.format(
         **{key: _scalar(value) for key, value in texts.items()},
@@ -119,11 +125,32 @@ class Workspace:
         """The store the user named, or those of the workspace that exist so far (all of them if none does)."""
         if store:
             return [store]
-        urls = list(dict.fromkeys([self.train_store(None), self._need(None, "stores.val", "--store")]))
+        urls = list(dict.fromkeys([self.train_store(None), self.val_store(None)]))
         return [url for url in urls if is_url(url) or Path(url).exists()] or urls
 
     def train_store(self, store: str | None) -> str:
         return str(self._need(store, "stores.train", "--store"))
+
+    def val_store(self, store: str | None) -> str:
+        """That of the evaluation split: the training split's where no other is named or the splits are the same."""
+        train, val = self._splits
+        own = self._store_names.get("val") and not (train and train == val and self._store_names.get("train"))
+        return str(self._need(store, "stores.val" if own else "stores.train", "--store"))
+
+    @property
+    def _splits(self) -> tuple[str | None, str | None]:
+        return self.values.get("train_split"), self.values.get("val_split")
+
+    @property
+    def _store_names(self) -> Mapping[str, Any]:
+        return self.values.get("stores") or {}
+
+    @property
+    def _one_store_of_two(self) -> bool:
+        """Whether one store holds two splits, each a part of it."""
+        train, val = self._splits
+        url = self._store_names.get("train")
+        return bool(train and val and train != val and url) and self._store_names.get("val") in (None, url)
 
     def run_folder(self, run: str | None) -> str:
         return str(self._need(run, "run", "--run"))
@@ -131,7 +158,8 @@ class Workspace:
     def precompute_jobs(self, settings: Mapping[str, Any], **options: Any) -> list[dict[str, Any]]:
         """Keyword arguments of one or two `precompute` runs.
 
-        Without --split: the stage asked for on the training split, and proposals on the evaluation split.
+        Without --split: the stage asked for on the training split, and proposals on the evaluation split; of one store
+        for both in one run.
         """
         base = dict(options, settings=merge(self.values.get("stages") or {}, settings))
         base["data"] = self._need(options["data"], "data", "--data")
@@ -140,13 +168,19 @@ class Workspace:
         base["proposals_from"] = options["proposals_from"] or self._proposals_from(base["settings"])
         if options["split"] or options["store"] or not self.values:
             split = self._need(options["split"], "train_split", "--split")
-            side = "val" if split == self.values.get("val_split") else "train"
-            return [dict(base, split=split, store=self._need(options["store"], f"stores.{side}", "--store"))]
-        train = dict(base, split=self._need(None, "train_split", "--split"), store=self.train_store(None))
-        if not self.values.get("val_split") or options["images"]:
+            return [dict(base, split=split, store=self._store_of(split, options["store"]))]
+        split = self._need(None, "train_split", "--split")
+        train, other = dict(base, split=split, store=self.train_store(None)), self.values.get("val_split")
+        if self._one_store_of_two:
+            both = dict(train, split=f"{split}{JOINT}{other}")
+            return [both if options["images"] else dict(both, learnt_from=split)]
+        if not other or other == split or options["images"]:
             return [train]
-        val = dict(base, split=self.values["val_split"], store=self._need(None, "stores.val", "--store"))
-        return [train, dict(val, stage="proposals")]
+        return [train, dict(base, split=other, store=self.val_store(None), stage="proposals")]
+
+    def _store_of(self, split: str, store: str | None) -> str:
+        """The store the user named, or else the workspace's for such a split."""
+        return self.val_store(store) if split == self.values.get("val_split") else self.train_store(store)
 
     def check_options(self, **options: Any) -> dict[str, Any]:
         """Keyword arguments of `check`. Without a SPEC: the workspace's data set, splits and proposals."""
@@ -172,18 +206,32 @@ class Workspace:
         known = bool(options["resume"] and out) and (Path(str(out)) / CONFIG).exists()
         given = options["config"]
         config = given if known else self._need(given, "config", "--config")
+        training = [] if known else [*self._parts_of_one_store(options), *self._training()]
         return {
             "config": find_config(config) if config else None,
             "stores": list(options["stores"]) or ([] if known else [self.train_store(None)]),
             "out": self._need(options["out"], "run", "--out"),
             "resume": options["resume"],
             "init": options["init"],
-            "settings": [] if known else self._training(),
+            "settings": training,
             "overrides": list(options["overrides"]),
             "data": options["data"],
-            "validation_store": (self.values.get("stores") or {}).get("val"),
+            "split": options["split"],
+            "validation_store": self.val_store(None) if any(self._store_names.values()) else None,
             "in_workspace": bool(self.values),
         }
+
+    def _parts_of_one_store(self, options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+        """Options of training by which it takes its split, and validation another, from one store: those that this file
+        names now. Not of stores that the user names."""
+        if not self._one_store_of_two:
+            return
+        named = {word.partition("=")[0] for word in options["overrides"]} | {key for key, _ in self._training()}
+        for group, split, other in zip(
+            ("data", "validation"), self._splits, (options["stores"], "validation.store" in named), strict=True
+        ):
+            if not other:
+                yield from ((f"{group}.split", split), (f"{group}.images", self._need(None, "data", "--data")))
 
     def _training(self) -> list[tuple[str, Any]]:
         """`training:` as (dotted key, value): "a.b: 1" and "a: {b: 1}" say the same."""
@@ -206,10 +254,10 @@ class Workspace:
 
     def predict_options(self, **options: Any) -> dict[str, Any]:
         """Keyword arguments of `predict --split`."""
-        side = "train" if options["split"] == self.values.get("train_split") else "val"
         filled = dict(options, run=self.run_folder(options["run"]))
         filled["data"] = self._need(options["data"], "data", "--data")
-        filled["store"] = self._need(options["store"], f"stores.{side}", "--store")
+        seen = options["split"] == self.values.get("train_split")
+        filled["store"] = self.train_store(options["store"]) if seen else self.val_store(options["store"])
         return filled
 
     def _truth_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -217,7 +265,7 @@ class Workspace:
         return dict(options, data=data, split=self._need(options["split"], "val_split", "--split"))
 
     def _model_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        store = self._need(options["store"], "stores.val", "--store")
+        store = self.val_store(options["store"])
         return {"run": self.run_folder(options["run"]), "store": store}
 
 

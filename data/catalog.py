@@ -1,13 +1,14 @@
 """From what a user types (`voc:DIR`, `coco:DIR`, `folder:DIR`) to a list of images with image-level labels.
 
 Options stand behind a `?`: `voc:DIR?sbd=DIR2&exif=true`. All schemes know `exif` (whether images are turned upright),
-`max_pixels` (the largest image that is decoded) and `grey_bits` (bits that 16-bit grey samples use).
+`max_pixels` (the largest image that is decoded) and `grey_bits` (bits that 16-bit grey samples use); `folder:` knows
+`val`, a share of the images or a list of those that are kept for evaluation. `train+val` is the two splits as one.
 
 Ground truth has its own entrance, data/truth_reader.py.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from data import coco, plain_folder, voc
@@ -21,11 +22,16 @@ OPTIONS = re.compile(r"\?(?=\w+=)")
 """Where the options begin; any other `?` belongs to a folder's name."""
 NEXT_OPTION = re.compile(r"&(?=\w+=)")
 SCHEMES = ("voc", "coco", "folder")
+OWN_OPTIONS = {"voc": ("sbd",), "folder": ("val",)}
+"""Those that other schemes do not know."""
+JOINT = "+"
+"""Between the names of splits that are taken as one."""
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A parsed SPEC: scheme, folder or URL, for VOC the folder of SBD if one is named, how images are decoded.
+    """A parsed SPEC: scheme, folder or URL, for VOC the folder of SBD if one is named, for a plain folder which
+    images are for evaluation, how images are decoded.
 
     options: name and value of each option, as typed.
     """
@@ -34,6 +40,7 @@ class Spec:
     scheme: str
     place: str
     sbd: str | None = None
+    val: str | None = None
     exif: bool = False
     max_pixels: int = MAX_PIXELS
     grey_bits: int = GREY_BITS
@@ -56,7 +63,7 @@ def parse_spec(text: str) -> Spec:
         raise InputError(f"data '{text}': unknown scheme '{scheme}'{hint}")
     place, query = (*OPTIONS.split(place, maxsplit=1), "")[:2]
     options = dict(option.split("=", maxsplit=1) for option in NEXT_OPTION.split(query) if "=" in option)
-    known = [*(["sbd"] if scheme == "voc" else []), "exif", "max_pixels", "grey_bits"]
+    known = [*OWN_OPTIONS.get(scheme, ()), "exif", "max_pixels", "grey_bits"]
     if unknown := set(options) - set(known):
         raise InputError(f"data '{text}': unknown option '{min(unknown)}'; known: {', '.join(known)}")
     return Spec(
@@ -64,6 +71,7 @@ def parse_spec(text: str) -> Spec:
         scheme,
         place,
         options.get("sbd"),
+        options.get("val"),
         _option(text, options, "exif", {"true": True, "false": False}, default=scheme == "folder"),
         _number(text, options, "max_pixels", 1, 10**10, MAX_PIXELS),
         _number(text, options, "grey_bits", 9, 16, GREY_BITS),
@@ -96,16 +104,42 @@ def absolute_spec(text: str) -> str:
 
 
 def load_images(spec: str, split: str) -> ImageList:
-    """Ids, paths, sizes and image-level labels of a split, in the data set's order. Raises InputError for bad input."""
+    """Ids, paths, sizes and image-level labels of a split, in the data set's order; of splits joined by `+` one after
+    the other, each image once. Raises InputError for bad input."""
     parsed = parse_spec(spec)
     allow_pixels(parsed.max_pixels)
-    if parsed.scheme == "voc":
-        images = voc.load_images(parsed.voc(), spec, split)
-    elif parsed.scheme == "coco":
-        images = coco.load_images(parsed.coco(), spec, split)
-    else:
-        images = plain_folder.load_images(parsed.place, spec, split, exif=parsed.exif)
+    images = _joined([_load_one(parsed, part) for part in split_parts(spec, split)], split)
     return replace(images, exif=parsed.exif, max_pixels=parsed.max_pixels, grey_bits=parsed.grey_bits)
+
+
+def split_parts(spec: str, split: str) -> list[str]:
+    """The splits that one like `train+val` joins; any other alone."""
+    if JOINT not in split or split in splits_of(spec):
+        return [split]
+    return list(dict.fromkeys(part for part in split.split(JOINT) if part)) or [split]
+
+
+def _load_one(parsed: Spec, split: str) -> ImageList:
+    if parsed.scheme == "voc":
+        return voc.load_images(parsed.voc(), parsed.text, split)
+    if parsed.scheme == "coco":
+        return coco.load_images(parsed.coco(), parsed.text, split)
+    return plain_folder.load_images(parsed.place, parsed.text, split, exif=parsed.exif, val=parsed.val)
+
+
+def _joined(parts: Sequence[ImageList], split: str) -> ImageList:
+    """Lists of one data set as one. Raises InputError where they do not name the same classes."""
+    first = parts[0]
+    for other in parts[1:]:
+        if (other.class_names, other.category_ids) != (first.class_names, first.category_ids):
+            raise InputError(
+                f"{first.spec}: splits {first.split} and {other.split} name other classes, so they can not be joined; "
+                "give each a store of its own"
+            )
+    records = {record.id: record for images in reversed(parts) for record in images.records}
+    order = dict.fromkeys(record.id for images in parts for record in images.records)
+    notes = tuple(dict.fromkeys(note for images in parts for note in images.notes))
+    return replace(first, split=split, records=tuple(records[i] for i in order), notes=notes)
 
 
 def splits_of(spec: str) -> list[str]:
@@ -113,7 +147,7 @@ def splits_of(spec: str) -> list[str]:
     parsed = parse_spec(spec)
     if parsed.scheme == "voc":
         return parsed.voc().splits()
-    return parsed.coco().splits() if parsed.scheme == "coco" else plain_folder.splits(parsed.place)
+    return parsed.coco().splits() if parsed.scheme == "coco" else plain_folder.splits(parsed.place, parsed.val)
 
 
 def default_splits(spec: str) -> tuple[str, str]:
@@ -121,4 +155,6 @@ def default_splits(spec: str) -> tuple[str, str]:
     parsed = parse_spec(spec)
     if parsed.scheme == "voc":
         return voc.default_splits(parsed.voc())
-    return coco.default_splits(parsed.coco()) if parsed.scheme == "coco" else plain_folder.default_splits(parsed.place)
+    if parsed.scheme == "coco":
+        return coco.default_splits(parsed.coco())
+    return plain_folder.default_splits(parsed.place, parsed.val)

@@ -86,12 +86,13 @@ def unpack(packed: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class _Source:
-    """One store with its data set. labels: (N, C) bool in the run's classes; counts, n_seeds: (N,) of each image;
-    usable: (N,) bool, what takes part; left_out: how many do not, by reason; failed: those that a stage could not
-    compute."""
+    """One store with the N images of its data set that are meant. rows: (N,) where they stand in the store; labels:
+    (N, C) bool in the run's classes; counts, n_seeds: (N,) of each image; usable: (N,) bool, what takes part; left_out:
+    how many do not, by reason; failed: those that a stage could not compute."""
 
     store: Store
     images: ImageList
+    rows: np.ndarray
     labels: np.ndarray
     counts: np.ndarray
     n_seeds: np.ndarray
@@ -104,8 +105,8 @@ class _Source:
 class CacheReader:
     """A training set. Made by `open_cache`.
 
-    class_names: the run's classes. items: (source, row) of every image that takes part. left_out: why images do not;
-    failed: those that a stage could not compute.
+    class_names: the run's classes. items: (source, place in its images) of every image that takes part. left_out: why
+    images do not; failed: those that a stage could not compute.
     """
 
     sources: Sequence[_Source]
@@ -122,7 +123,9 @@ class CacheReader:
 
     def digests(self) -> list[str]:
         """What identifies the training set: per store its image list and the parameters of its stages."""
-        return [":".join([s.store.digest, *(_fingerprint(s.store, group) for group in STAGES)]) for s in self.sources]
+        return [
+            ":".join([s.images.digest(), *(_fingerprint(s.store, group) for group in STAGES)]) for s in self.sources
+        ]
 
     def labels(self) -> np.ndarray:
         """Image-level labels of the training images: (N, C) bool."""
@@ -143,6 +146,10 @@ class CacheReader:
         found = {group: store.identity(group) for group in (contents.IOU_GRAPH, contents.GRABCUT)}
         return {group: dict(identity.params) for group, identity in found.items() if identity}
 
+    def old_scores(self) -> list[str]:
+        """URLs of the stores whose proposals have scores from before they were probabilities."""
+        return [source.store.url for source in self.sources if contents.has_old_scores(source.store)]
+
     def data_set(self) -> dict[str, Any]:
         """The first store's data set: SPEC, class names and the ids by which its own files call them."""
         images = self.sources[0].images
@@ -158,9 +165,9 @@ class CacheReader:
 
     def read(self, index: int) -> RawSample:
         """Image `index` of the training set. Raises InputError if its file or its rows cannot be read."""
-        place, row = self.items[index]
+        place, number = self.items[index]
         source = self.sources[place]
-        record = source.images.records[row]
+        record, row = source.images.records[number], int(source.rows[number])
         try:
             image = decode_record(record, **source.store.decoding)
         except DecodeError as error:
@@ -168,22 +175,13 @@ class CacheReader:
                 f"{record.path}: {error}; restore the file, or give --data where the images lie"
             ) from error
         store = self._store_of_this_process(place)
-        box, score = contents.read_proposals(store, row, int(source.counts[row]))
-        proposal, mask = contents.read_seeds(store, row, int(source.n_seeds[row]))
-        kept = used_proposals(box, self.max_proposals, self.min_size)
-        place_of = np.full(len(box), -1)
-        place_of[kept] = np.arange(len(kept))
-        seed = place_of[proposal.astype(np.int64)]
-        return RawSample(
-            image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
-            label=torch.from_numpy(source.labels[row]),
-            box=torch.from_numpy(box[kept]),
-            score=torch.from_numpy(score[kept]),
-            seed=torch.from_numpy(seed[seed >= 0]),
-            mask=torch.from_numpy(mask[seed >= 0]),
-            index=index,
-            row=row,
-            image_id=record.id,
+        return raw_sample(
+            image,
+            source.labels[number],
+            contents.read_proposals(store, row, int(source.counts[number])),
+            contents.read_seeds(store, row, int(source.n_seeds[number])),
+            used=(self.max_proposals, self.min_size),
+            place=(index, row, record.id),
         )
 
     def _store_of_this_process(self, place: int) -> Store:
@@ -203,11 +201,12 @@ def open_cache(config: DataConfig, classes: Mapping[str, str | None]) -> CacheRe
     """
     if not config.stores:
         raise InputError("data.stores: no store to train on; give --store URL")
-    if config.images and len(config.stores) > 1:
-        raise InputError("--data: with several stores it is not clear whose images are meant; leave it out")
+    if (config.images or config.split) and len(config.stores) > 1:
+        option = "--data" if config.images else "--split"
+        raise InputError(f"{option}: with several stores it is not clear whose images are meant; leave it out")
     stores = [open_store(url) for url in config.stores]
     for store in stores:
-        store.require(*STAGES)
+        store.require(*(STAGES if config.split is None else ()))
     joined = join_classes([store.images().class_names for store in stores], config.stores, classes)
     class_names = tuple(dict.fromkeys(name for names in joined for name in names if name is not None))
     sources = [_open_source(s, config, names, class_names) for s, names in zip(stores, joined, strict=True)]
@@ -219,6 +218,38 @@ def open_cache(config: DataConfig, classes: Mapping[str, str | None]) -> CacheRe
         why += f"; '{failed[0].image}' in stage '{failed[0].stage}': {failed[0].reason}" if failed else ""
         raise InputError(f"{', '.join(config.stores)}: no image to train on ({why})")
     return CacheReader(sources, class_names, items, left_out, config.max_proposals, config.min_size, failed)
+
+
+def raw_sample(
+    image: np.ndarray,
+    label: np.ndarray,
+    proposals: contents.Proposals,
+    seeds: contents.Seeds,
+    *,
+    used: tuple[int, float],
+    place: tuple[int, int, str],
+) -> RawSample:
+    """One image as training gets it.
+
+    image: (H, W, 3) uint8 RGB; label: (C,) bool in the run's classes. used: `max_proposals` and `min_size` of the
+    configuration. place: in the training set, in its store, and the image's id.
+    """
+    kept = used_proposals(proposals.box, *used)
+    place_of = np.full(len(proposals.box), -1)
+    place_of[kept] = np.arange(len(kept))
+    seed = place_of[seeds.proposal.astype(np.int64)]
+    index, row, image_id = place
+    return RawSample(
+        image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
+        label=torch.from_numpy(label),
+        box=torch.from_numpy(proposals.box[kept]),
+        score=torch.from_numpy(proposals.score[kept]),
+        seed=torch.from_numpy(seed[seed >= 0]),
+        mask=torch.from_numpy(seeds.mask[seed >= 0]),
+        index=index,
+        row=row,
+        image_id=image_id,
+    )
 
 
 def used_proposals(box: np.ndarray, max_proposals: int, min_size: float) -> np.ndarray:
@@ -233,19 +264,21 @@ def used_proposals(box: np.ndarray, max_proposals: int, min_size: float) -> np.n
 def _open_source(store: Store, config: DataConfig, names: Sequence[str | None], class_names: Sequence[str]) -> _Source:
     stored = store.images()
     try:
-        images = store.align(load_images(config.images or stored.spec, stored.split))
+        listed = load_images(config.images or stored.spec, config.split or stored.split)
+        images, rows = store.locate(listed)
     except InputError as error:
         if config.images:
             raise
         raise InputError(f"{error}; if the images have moved, say where with --data SPEC") from error
-    refuse_changed_labels(store, images)
-    labels = np.zeros((len(stored), len(class_names)), bool)
+    refuse_changed_labels(store, images, rows)
+    if config.split is not None:
+        store.require(*STAGES, rows=rows)
+    labels = np.zeros((len(images), len(class_names)), bool)
     for column, name in enumerate(names):
         if name is not None:
-            labels[:, class_names.index(name)] = stored.labels[:, column]
-    every = slice(None)
-    counts, n_seeds = store.read(contents.PROPOSAL_COUNT, every), store.read(contents.SEED_COUNT, every)
-    failed = store.status(contents.GRABCUT) != DONE
+            labels[:, class_names.index(name)] = stored.labels[rows, column]
+    counts, n_seeds = store.read(contents.PROPOSAL_COUNT, rows), store.read(contents.SEED_COUNT, rows)
+    failed = store.status(contents.GRABCUT)[rows] != DONE
     bare = ~failed & (counts == 0)
     empty = ~failed & ~bare & ~labels.any(1) & config.skip_empty
     left_out = Counter(
@@ -255,8 +288,9 @@ def _open_source(store: Store, config: DataConfig, names: Sequence[str | None], 
             "without a present class": int(empty.sum()),
         }
     )
-    named = tuple(failed_images(store, *STAGES)) if failed.any() else ()
-    return _Source(store, images, labels, counts, n_seeds, ~(failed | bare | empty), left_out, named)
+    meant = {record.id for record in images.records} if failed.any() else set()
+    named = tuple(image for image in failed_images(store, *STAGES) if image.image in meant) if meant else ()
+    return _Source(store, images, rows, labels, counts, n_seeds, ~(failed | bare | empty), left_out, named)
 
 
 def _fingerprint(store: Store, group: str) -> str:

@@ -3,7 +3,8 @@
 from typing import Any
 
 Figures = dict[str, Any]
-"""{"mask": {"AP": …, "AP50": …, …}, "box": {…}, "images": …, "failed": …}, in percent, None where undefined."""
+"""{"mask": {"AP": …, "AP50": …, …}, "box": {…}, "image": {"mAP": …}, "images": …, "failed": …}, in percent, None where
+undefined."""
 
 
 def percent(value: float | None) -> str:

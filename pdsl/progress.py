@@ -1,11 +1,13 @@
 """One line on stderr for a loop over images."""
 
+import sys
 from time import monotonic
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from data.loudness import note_console
 
 LOG_SECONDS = 30.0
 
@@ -18,7 +20,7 @@ class ImageProgress:
 
     def __init__(self, what: str, total: int) -> None:
         self.what, self.total, self.done, self.failed = what, total, 0, 0
-        self._console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
+        self._console = note_console()
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
@@ -28,7 +30,9 @@ class ImageProgress:
             TextColumn("left"),
             TimeRemainingColumn(),
         )
-        self._bar = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
+        self._bar = Progress(
+            *columns, console=self._console, disable=not self._console.is_terminal or self._console.quiet
+        )
         self._task = self._bar.add_task(what, total=total, failed="")
         self._logged = monotonic()
 
@@ -44,6 +48,8 @@ class ImageProgress:
         self.done += 1
         if failure is not None:
             self.failed += 1
+            if self._console.quiet:  # what failed is said however quiet it is to be
+                print(failure, file=sys.stderr)
             self.note(failure)
         failed = f"{self.failed} failed" if self.failed else ""
         self._bar.update(self._task, completed=self.done, failed=failed)

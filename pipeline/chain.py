@@ -22,15 +22,16 @@ class Chain:
 
     asked: names of the stages to run, in order. before: names of those that come before the first of them, in order;
     they are run only where they are missing. changed: names for which the user gave settings: one that is complete in
-    the store must agree with them. image_range: [a, b). only: shard -> images; the stages asked for compute these, done
-    or not, and nothing else. Else as `pipeline.runner.run_stage`.
+    the store must agree with them. ranges: of a stage by name the images [a, b) that it is run on; of others all. only:
+    shard -> images; the stages asked for compute these, done or not, and nothing else. Else as
+    `pipeline.runner.run_stage`.
     """
 
     asked: Sequence[str]
     before: Sequence[str]
     build: Build
     changed: Collection[str] = ()
-    image_range: tuple[int, int] | None = None
+    ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     only: Mapping[int, frozenset[int]] | None = None
     overwrite: bool = False
     retry_failed: bool = False
@@ -43,7 +44,7 @@ class Chain:
         There is none of a stage that was not asked for and is complete: its failures are no failures of this run.
         """
         for name in self.before:
-            if self._is_complete(store, group_of(name)):
+            if self._is_complete(store, name):
                 if name in self.changed:
                     refuse_changes(store, self.build(name, store))
                 continue
@@ -52,9 +53,10 @@ class Chain:
         for name in self.asked:
             yield self._one(store, images, executor, name, asked=True)
 
-    def _is_complete(self, store: Store, group: str) -> bool:
-        identity = store.identity(group)
-        return identity is not None and bool(make_plan(store, identity, widen(self.image_range, store)).whole.all())
+    def _is_complete(self, store: Store, name: str) -> bool:
+        identity = store.identity(group_of(name))
+        shards = widen(self.ranges.get(name), store)
+        return identity is not None and bool(make_plan(store, identity, shards).whole.all())
 
     def _one(
         self,
@@ -70,7 +72,7 @@ class Chain:
             images,
             self.build(name, store),
             executor,
-            image_range=self.image_range,
+            image_range=self.ranges.get(name),
             overwrite=asked and self.overwrite,
             retry_failed=asked and self.retry_failed,
             repair=self.only if asked else None,

@@ -18,11 +18,12 @@ def compute_stages(url: str, images: ImageList, stages: Sequence[str], build: Bu
     workers: local processes; None: one a core. Returns the exit status, 3 if images failed. Raises InputError.
     """
     display = ProgressDisplay()
+    display.note(f"{url}: {images.spec} {images.split}, {len(images)} images")
     store = create_or_open(url, images, tell=display.note)
     executor = DeferredExecutor(workers=workers, scheduler=None, cluster=None, announce=display.note)
     status = 0
     with closing(executor), terminate_as_interrupt():
         for summary in Chain(stages, (), build, listener=display).run(store, images, executor):
-            print(summary_text(summary))
+            print(f"{url}: {summary_text(summary)}")
             status = max(status, summary.exit_status)
     return status

@@ -1,7 +1,7 @@
 """What a stage will take: images, bytes, hours; from its own records, or measured on a few images."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import mean
 from time import monotonic, process_time
@@ -62,14 +62,14 @@ class Estimate:
 
 
 def estimates(
-    store: Store | None, images: ImageList, names: Sequence[str], build: Build, image_range: tuple[int, int] | None
+    store: Store | None, images: ImageList, names: Sequence[str], build: Build, ranges: Mapping[str, tuple[int, int]]
 ) -> list[Estimate]:
-    """For the stages `names`, upstream first, over `images`: from the store's records, or where it (or one of its
-    stages) is missing, from a few images run in memory."""
-    first, stop = image_range or (0, len(images))
+    """For the stages `names`, upstream first, over `images`, or those [a, b) of them that `ranges` has for a
+    stage: from the store's records, or where it (or one of its stages) is missing, from a few images run in memory."""
+    within = {name: ranges.get(name, (0, len(images))) for name in names}
     recorded = {name: recorded_cost(store, group_of(name)) if store is not None else None for name in names}
     sampled = sampled_costs(images, names, build) if None in recorded.values() else {}
-    return [Estimate(n, _pending(store, group_of(n), first, stop), recorded[n] or sampled.get(n)) for n in names]
+    return [Estimate(n, _pending(store, group_of(n), *within[n]), recorded[n] or sampled.get(n)) for n in names]
 
 
 def _pending(store: Store | None, group: str, first: int, stop: int) -> int:

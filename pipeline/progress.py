@@ -1,59 +1,56 @@
-"""The progress display: one line a stage on stderr."""
+"""The progress display: one line a stage on stderr, which moves with every image."""
 
 from time import monotonic
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
 from data.durations import duration
+from data.loudness import is_verbose, note_console
 from pipeline.listener import Listener
 from pipeline.runner import RunSummary
 from store.tally import Tally
 
-_LOG_SECONDS = 30.0
+LOG_SECONDS = 30.0
 
 
-class _Rate(ProgressColumn):
-    """Images a second and time left, from this run's images only."""
+class _Course(ProgressColumn):
+    """What the display says of its stage now; asked for several times a second."""
+
+    def __init__(self, display: "ProgressDisplay") -> None:
+        super().__init__()
+        self._display = display
 
     def render(self, task: Task) -> Text:
-        computed, elapsed = task.fields["computed"], task.elapsed or 0.0
-        if not computed or not elapsed:
-            return Text("first shard at work")
-        rate = computed / elapsed
-        return Text(f"{rate:.3g} images/s, {duration(((task.total or 0) - task.completed) / rate)} left")
+        return Text(self._display.course())
 
 
 class ProgressDisplay(Listener):
-    """Done, failed, left, images/s, time left, workers; a plain line every half minute where stderr is no terminal."""
+    """Images done, images/s, time left, workers, failures; a plain line every half minute where stderr is no terminal.
+
+    Images count as soon as they are computed, before their shard is written.
+    """
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+        self._console = note_console()
         self._progress: Progress | None = None
         self._task = TaskID(0)
-        self._todo = 0
+        self._todo = self._workers = 0
         self._kept = self._computed = Tally()
+        self._at_work = (0, 0)
         self._stage = ""
         self._started = self._logged = monotonic()
 
     def begin(self, stage: str, todo: int, kept: Tally) -> None:
         self._stage, self._todo, self._kept, self._computed = stage, todo, kept, Tally()
         self._started = self._logged = monotonic()
+        self._at_work, self._workers = (0, 0), 0
         if not todo:
             return
-        if self._console.is_terminal:
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
-                TextColumn("{task.fields[counts]}"),
-                _Rate(),
-                TextColumn("{task.fields[workers]} workers"),
-            )
+        if self._console.is_terminal and not self._console.quiet:
+            columns = (TextColumn("{task.description}"), BarColumn(bar_width=12), MofNCompleteColumn(), _Course(self))
             self._progress = Progress(*columns, console=self._console)
-            self._task = self._progress.add_task(
-                stage, total=kept.images + todo, completed=kept.images, counts=self._counts(), computed=0, workers=0
-            )
+            self._task = self._progress.add_task(stage, total=kept.images + todo, completed=kept.images)
             self._progress.start()
         else:
             failed = kept.failed + kept.upstream
@@ -61,28 +58,49 @@ class ProgressDisplay(Listener):
 
     def advance(self, computed: Tally, workers: int) -> None:
         self._computed += computed
-        images = self._computed.images
-        if self._progress is not None:
-            self._progress.update(
-                self._task, advance=computed.images, counts=self._counts(), computed=images, workers=workers
+        self._workers = workers
+        if is_verbose():
+            self.note(
+                f"{self._stage}: a shard of {computed.images} images is written, {computed.seconds:.1f} s of work"
             )
-        elif monotonic() - self._logged > _LOG_SECONDS:
-            self._logged = monotonic()
-            rate = images / max(1e-9, self._logged - self._started)
-            left = duration((self._todo - images) / rate)
-            self.note(f"{self._stage}: {self._counts()}, {rate:.3g} images/s, {left} left, {workers} workers")
+        self._show()
+
+    def at_work(self, images: int, failed: int, workers: int) -> None:
+        self._at_work, self._workers = (images, failed), workers
+        self._show()
 
     def note(self, message: str) -> None:
-        self._console.print(message, markup=False)
+        self._console.print(message)
 
     def end(self) -> None:
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
 
-    def _counts(self) -> str:
-        found = self._kept + self._computed
-        return f"{found.done} done, {found.failed + found.upstream} failed, {self._todo - self._computed.images} left"
+    def course(self) -> str:
+        """Pace, time left, workers and failures, as far as they are known."""
+        done, elapsed = self._done(), monotonic() - self._started
+        if done:
+            rate = done / max(elapsed, 1e-9)
+            pace = f"{rate:.3g} images/s, {duration(max(0, self._todo - done) / rate)} left"
+        else:
+            pace = f"{'first images at work' if self._workers else 'starting'}, {duration(elapsed)}"
+        workers = f", {self._workers} worker{'s' if self._workers > 1 else ''}" if self._workers else ""
+        failed = self._kept.failed + self._kept.upstream + self._computed.failed + self._computed.upstream
+        failed += self._at_work[1]
+        return pace + workers + (f", {failed} failed" if failed else "")
+
+    def _done(self) -> int:
+        """Images of this run that are computed, most of them in shards that are written."""
+        return min(self._todo, self._computed.images + self._at_work[0])
+
+    def _show(self) -> None:
+        if self._progress is not None:
+            self._progress.update(self._task, completed=self._kept.images + self._done())
+        elif monotonic() - self._logged > LOG_SECONDS:
+            self._logged = monotonic()
+            left = self._todo - self._done()
+            self.note(f"{self._stage}: {self._kept.done + self._done()} done, {left} to do: {self.course()}")
 
 
 def summary_text(summary: RunSummary) -> str:

@@ -10,7 +10,7 @@ from data.errors import InputError
 from data.records import ImageList
 from data.whole_file import PARTIAL
 from pipeline.executors import Executor
-from pipeline.listener import Listener
+from pipeline.listener import AtWork, Listener
 from pipeline.plan import Plan, make_plan, widen
 from pipeline.spec import Stage, identify, stage_layouts
 from pipeline.task import Job
@@ -76,7 +76,7 @@ def run_stage(
     shards = widen(image_range, store)
     first, stop = store.bounds(shards[0])[0], store.bounds(shards[1] - 1)[1]
     if image_range is not None and (first, stop) != image_range:
-        listener.note(f"--images {image_range[0]}:{image_range[1]} widened to whole shards: {first}:{stop}")
+        listener.note(f"images {image_range[0]}:{image_range[1]} widened to whole shards: {first}:{stop}")
     with stage_lock(store.objects, stage.group):
         store.refresh()
         identity = identify(stage, _upstream_fingerprints(store, stage))
@@ -102,9 +102,10 @@ def _work(
     started = monotonic()
     todo = plan.images(store)
     listener.begin(job.stage.name, todo, plan.kept)
+    at_work = AtWork(listener.at_work)
     try:
         if todo:
-            with closing(executor.run(job, plan.tasks(store, images))) as results:
+            with closing(executor.run(job, plan.tasks(store, images), at_work)) as results:
                 for computed in results:
                     summary.computed += computed
                     listener.advance(computed, executor.workers)

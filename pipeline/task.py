@@ -4,7 +4,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -37,6 +37,10 @@ MEMORY_CURE = (
     "memory does not suffice for it here, which is no fault of the image's; run the same command again with fewer "
     "--workers, or leave larger images out (--data 'SPEC?max_pixels=N')"
 )
+
+
+Tell = Callable[[int, int], None]
+"""Hears how many images of a shard are done with, and how many of these failed."""
 
 
 class StageContractError(Exception):
@@ -83,9 +87,9 @@ def limit_threads() -> None:
         torch.set_num_threads(1)
 
 
-def run_shard(job: Job, task: ShardTask, store: Store | None = None) -> Tally:
+def run_shard(job: Job, task: ShardTask, store: Store | None = None, tell: Tell = lambda images, failed: None) -> Tally:
     """Compute, write and record one shard; the tally is of the images computed. An image that fails is recorded; the
-    store's own trouble is raised."""
+    store's own trouble is raised. tell: hears after each image how many are done with, and how many of them failed."""
     store = store or open_store(job.url)
     layouts = stage_layouts(job.stage, store.n_images, store.shard)
     index = task.first // store.shard
@@ -105,6 +109,7 @@ def run_shard(job: Job, task: ShardTask, store: Store | None = None) -> Tally:
                 outcome, rows = _compute(store, job, task, row, record)
                 values = [_encoded(layout, rows, outcome) for layout in layouts]
                 computed.append(outcome)
+                tell(len(computed), sum(image.status != DONE for image in computed))
             outcomes.append(outcome)
             for column, value in zip(columns, values, strict=True):
                 column.append(value)

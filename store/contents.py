@@ -21,6 +21,10 @@ GRAPH_NEIGHBOR, GRAPH_IOU, GRAPH_DEGREE = f"{IOU_GRAPH}/neighbor", f"{IOU_GRAPH}
 SEED_INDEX, SEED_MASK, SEED_COUNT = f"{GRABCUT}/seed", f"{GRABCUT}/mask", f"{GRABCUT}/count"
 
 
+PROBABLE_SINCE = {"mcg": 2}
+"""Methods whose scores are probabilities, by the version of stage `proposals` from which on they are."""
+
+
 class Proposals(NamedTuple):
     """The n proposals of an image, best first. box: (n, 4) float32 xyxy; score: (n,) float32 objectness."""
 
@@ -42,6 +46,12 @@ class Seeds(NamedTuple):
 
     proposal: np.ndarray
     mask: np.ndarray
+
+
+def has_old_scores(store: Store) -> bool:
+    """Whether the scores of the proposals are those of before they were probabilities (boxes and order stay)."""
+    identity = store.identity(PROPOSALS)
+    return identity is not None and identity.version < PROBABLE_SINCE.get(str(identity.params.get("method")), 0)
 
 
 def is_done(store: Store, group: str, row: int) -> bool:

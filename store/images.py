@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from data.errors import InputError
+from data.errors import InputError, some
 from data.records import ImageList, image_digest
 
 HOW_TOLD_APART = (
@@ -51,10 +51,31 @@ class ListedImages:
             what = f"lacks '{missing[0]}' and {len(missing) - 1} more"
             raise InputError(f"{images.spec} {images.split}: {what}; {url} holds another image list")
         aligned = replace(images, records=tuple(by_id[i] for i in self.ids))
-        for record, size in zip(aligned.records, self.sizes.tolist(), strict=True):
-            if list(record.size) != size:
-                raise InputError(f"{record.path}: is {record.size[0]} x {record.size[1]} but {url} has {tuple(size)}")
+        _refuse_other_sizes(aligned, self.sizes, url)
         return aligned
+
+    def part(self, images: ImageList, url: str) -> tuple[ImageList, np.ndarray]:
+        """`images`, which may be some of these, in this order, and their places (n,) int64. Raises InputError, with
+        the store's `url`, for those that are not here or have another size."""
+        by_id = {record.id: record for record in images.records}
+        places = np.array([place for place, i in enumerate(self.ids) if i in by_id], np.int64)
+        if len(places) < len(by_id):
+            known = set(self.ids)
+            missing = [i for i in by_id if i not in known]
+            raise InputError(
+                f"{images.spec} {images.split}: {len(missing)} of {len(by_id)} images are not in the store {url}: "
+                f"{some(missing)}; name a store that holds them, or `precompute` a split of all (two are joined by +)"
+            )
+        found = replace(images, records=tuple(by_id[self.ids[place]] for place in places))
+        _refuse_other_sizes(found, self.sizes[places], url)
+        return found, places
+
+
+def _refuse_other_sizes(images: ImageList, sizes: np.ndarray, url: str) -> None:
+    """Raises InputError where an image is not of the size (n, 2) that the store at `url` has of it."""
+    for record, size in zip(images.records, sizes.tolist(), strict=True):
+        if list(record.size) != size:
+            raise InputError(f"{record.path}: is {record.size[0]} x {record.size[1]} but {url} has {tuple(size)}")
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from store.root import LABELS, UNFINISHED
 from store.store import Store
 
 
-def label_changes(store: Store, images: ImageList) -> list[str]:
+def label_changes(store: Store, images: ImageList, rows: np.ndarray | None = None) -> list[str]:
     """How labels and classes of `images` (in the store's order) differ from the store's, in words; [] if they do not.
 
+    rows: (n,) where the images stand in the store; None: they are all of it, in order.
     Labels are compared by the names of their classes, so that an added class changes no image that lacks it.
     """
     if store.attributes.get(LABELS) == UNFINISHED:
@@ -30,15 +31,18 @@ def label_changes(store: Store, images: ImageList) -> list[str]:
     if not changes and (was, categories) != (now, images.category_ids):
         changes.append("classes have other numbers")
     names = list(dict.fromkeys([*was, *now]))
-    before, after = _by_name(stored.labels, was, names), _by_name(images.label_matrix(), now, names)
-    if len(rows := np.flatnonzero((before != after).any(1))):
-        changes.append(f"{len(rows)} of {len(stored)} images have other labels: {some([stored.ids[r] for r in rows])}")
+    labels = stored.labels if rows is None else stored.labels[rows]
+    before, after = _by_name(labels, was, names), _by_name(images.label_matrix(), now, names)
+    if len(other := np.flatnonzero((before != after).any(1))):
+        ids = [images.records[place].id for place in other]
+        changes.append(f"{len(other)} of {len(images)} images have other labels: {some(ids)}")
     return changes
 
 
-def refuse_changed_labels(store: Store, images: ImageList) -> None:
-    """Raises InputError where labels or classes of `images` (in the store's order) are no longer those of the store."""
-    if changes := label_changes(store, images):
+def refuse_changed_labels(store: Store, images: ImageList, rows: np.ndarray | None = None) -> None:
+    """Raises InputError where labels or classes of `images` (in the store's order, at `rows`) are no longer those of
+    the store."""
+    if changes := label_changes(store, images, rows):
         raise InputError(
             f"{store.url}: labels of {images.spec} {images.split} changed since the store was made ("
             f"{'; '.join(changes)}); run `relabel` to bring them in, nothing is computed again"

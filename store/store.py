@@ -4,8 +4,6 @@ What has no completion record does not exist: reading it is refused, never answe
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from itertools import groupby, islice
 from typing import Any
 
 import numpy as np
@@ -20,11 +18,9 @@ from store.images import ListedImages, StoredImages, label_digest
 from store.layout import IMAGE_LABEL, PENDING, ArrayLayout, image_layouts, parse_array
 from store.objects import Objects
 from store.root import LABELS, ROOT, UNFINISHED, decoding_of, is_unfinished, read_root, whole_root
+from store.rows import RowReader
 from store.shard_reader import ShardReader
-from store.shards import DamagedError
 from store.storage import open_objects
-
-SHARDS_TOGETHER = 256  # of a long read, fetched at a time
 
 
 class Store:
@@ -40,12 +36,12 @@ class Store:
         self.n_images: int = attributes["n_images"]
         self.shard: int = attributes["shard"]
         self.digest: str = attributes["digest"]
-        self.reader = ShardReader(objects)
+        self._reader = RowReader(self)
         self._layouts: dict[str, ArrayLayout] = {}
         self._identities: dict[str, StageIdentity] = {}
-        self._whole: dict[tuple[str, int], int] = {}
         self._listed: ListedImages | None = None
         self._images: StoredImages | None = None
+        self._row_of: dict[str, int] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Store, (self.objects, self.attributes)
@@ -57,6 +53,11 @@ class Store:
     def url(self) -> str:
         """Where it lies."""
         return self.objects.url
+
+    @property
+    def reader(self) -> ShardReader:
+        """Reads shards of one array, checksums first."""
+        return self._reader.shards
 
     @property
     def n_shards(self) -> int:
@@ -104,6 +105,22 @@ class Store:
     def align(self, images: ImageList) -> ImageList:
         """`images` in the store's order; refuses a list that differs in an id or a size (paths may differ)."""
         return self.listed().align(images, self.url)
+
+    def locate(self, images: ImageList) -> tuple[ImageList, np.ndarray]:
+        """`images` in the store's order, and their rows (n,) int64: all of it for the split that the store was made
+        from, which has to be the same list; any part of it for another split.
+
+        Raises InputError, naming them, for images that the store lacks or has in another size.
+        """
+        if images.split == self.attributes["split"]:
+            return self.align(images), np.arange(self.n_images)
+        return self.listed().part(images, f"{self.url} (of split '{self.attributes['split']}')")
+
+    def rows(self, ids: Iterable[str]) -> np.ndarray:
+        """Rows (n,) int64 of images that the store holds."""
+        if self._row_of is None:
+            self._row_of = {image_id: row for row, image_id in enumerate(self.listed().ids)}
+        return np.array([self._row_of[image_id] for image_id in ids], np.int64)
 
     def layout(self, name: str) -> ArrayLayout:
         """Shape, dtype and chunks of an array. Raises IncompleteStoreError if the store does not have it."""
@@ -218,94 +235,39 @@ class Store:
 
         Raises IncompleteStoreError for images that were not computed, DamagedStoreError for those that are damaged.
         """
-        layout = self.layout(name)
-        if isinstance(rows, int | np.integer):
-            return self._shard_rows(layout, [int(rows)])[0]
-        chosen = range(*rows.indices(self.n_images)) if isinstance(rows, slice) else [int(row) for row in rows]
-        values = np.empty((len(chosen), *layout.row_shape), layout.numpy_dtype)
-        place = 0
-        shards = ((index, list(rows)) for index, rows in groupby(chosen, lambda row: row // self.shard))
-        while batch := list(islice(shards, SHARDS_TOGETHER)):
-            with self._fetched(layout, [index for index, _ in batch]):
-                for _, rows in batch:
-                    values[place : place + len(rows)] = self._shard_rows(layout, rows)
-                    place += len(rows)
-        return values
-
-    @contextmanager
-    def _fetched(self, layout: ArrayLayout, indexes: Sequence[int]) -> Iterator[None]:
-        """With what `_shard_rows` needs of several shards fetched together: records, and shards of packed arrays."""
-        if len(indexes) == 1:
-            yield
-            return
-        group = layout.name.split("/")[0]
-        unknown = [index for index in indexes if (group, index) not in self._whole]
-        if group != "images":
-            for record in self.completions(group, (record_key(group, *self.bounds(index)) for index in unknown)):
-                self._whole[group, record.first // self.shard] = record.stop
-        with self.reader.holding(layout.key(index) for index in indexes if layout.packed):
-            yield
-
-    def _shard_rows(self, layout: ArrayLayout, rows: list[int]) -> np.ndarray:
-        """Values of images of one shard: (n, *row_shape)."""
-        if not (min(rows) >= 0 and max(rows) < self.n_images):
-            raise IndexError(f"image {min(rows)} or {max(rows)} of {self.n_images}")
-        index = rows[0] // self.shard
-        group = layout.name.split("/")[0]
-        if group != "images" and max(rows) >= self._whole_until(group, index):
-            raise IncompleteStoreError(
-                f"{self.url}: {layout.name}: image {max(rows)} was not computed; run precompute for stage '{group}'"
-            )
-        slots = [row % self.shard for row in rows]
-        try:
-            if layout.packed:
-                return self.reader.packed(layout, index)[slots]
-            if len(slots) == 1:
-                return self.reader.row(layout, rows[0])[None]
-            return np.stack([self.reader.row(layout, row) for row in rows])
-        except DamagedError as error:
-            first, stop = self.bounds(index)
-            raise DamagedStoreError(
-                f"{self.url}: {layout.name}, images {first}:{stop}, {layout.key(index)}: {error}; run verify --repair"
-            ) from error
-
-    def _whole_until(self, group: str, index: int) -> int:
-        """End of the images of shard `index` that are whole; remembered once there are any."""
-        stop = self._whole.get((group, index), 0)
-        if not stop:
-            record = self.completion(group, index)
-            if record is not None:
-                stop = self._whole[group, index] = record.stop
-        return stop
+        return self._reader.read(self.layout(name), rows)
 
     def status(self, group: str) -> np.ndarray:
         """(N,) uint8: 0 pending, 1 done, 2 failed; from the records, so never of a shard that is not whole."""
         values = np.full(self.n_images, PENDING, np.uint8)
         for record in self.records(group):
             values[record.first : record.stop] = record.statuses()
-            self._whole[group, record.first // self.shard] = record.stop
+            self._reader.remember(group, record)
         return values
 
-    def require(self, *groups: str) -> None:
-        """Refuses, with what to run, unless every stage is complete and none is stale."""
+    def require(self, *groups: str, rows: np.ndarray | None = None) -> None:
+        """Refuses, with what to run, unless every stage is complete, or at least for `rows`, and none is stale."""
         if not self.has_whole_labels():
             raise DamagedStoreError(f"{self.url}: images/label: damaged; run `relabel` to bring the labels in again")
         for group in groups:
             reason = self.stale(group)
             if reason:
                 raise IncompleteStoreError(f"{self.url}: {group} is stale: {reason}; run precompute --overwrite for it")
-            pending = int((self.status(group) == PENDING).sum()) if self.identity(group) else self.n_images
+            needed = self.n_images if rows is None else len(rows)
+            pending = needed
+            if self.identity(group):
+                found = self.status(group)
+                pending = int(((found if rows is None else found[rows]) == PENDING).sum())
             if pending:
                 raise IncompleteStoreError(
-                    f"{self.url}: {group}: {pending} of {self.n_images} images not computed; run precompute for it"
+                    f"{self.url}: {group}: {pending} of {needed} images not computed; run precompute for it"
                 )
 
     def refresh(self) -> None:
         """Forget what was read of stages."""
         self._layouts.clear()
         self._identities.clear()
-        self._whole.clear()
-        self.reader = ShardReader(self.objects)
+        self._reader = RowReader(self)
 
 
 def open_store(url: str) -> Store:

@@ -35,7 +35,7 @@ def test_a_log_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> N
 def test_a_terminal_of_80_columns_gets_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     terminal = Console(file=screen, force_terminal=True, width=80, markup=False, highlight=False)
-    monkeypatch.setattr(module, "Console", lambda **options: terminal)
+    monkeypatch.setattr(module, "note_console", lambda: terminal)
     with ImageProgress("predict", 1000) as progress:
         for number in range(1000):
             progress.advance("y.jpg: broken" if number == 7 else None)

@@ -15,6 +15,11 @@ NONE = {
     "images": None, "stage": "grabcut", "proposals_from": None,
 }  # fmt: skip
 
+TRAIN = {
+    "config": None, "stores": (), "out": None, "resume": False, "init": None, "overrides": (), "data": None,
+    "split": None,
+}  # fmt: skip
+
 
 @pytest.fixture
 def space(tmp_path: Path) -> Workspace:
@@ -31,6 +36,52 @@ def test_precompute_without_options_covers_both_splits(space: Workspace) -> None
     assert train["workers"] == 64
 
 
+@pytest.mark.parametrize("stores", ["{train: a.zarr, val: a.zarr}", "{train: a.zarr}", "{train: a.zarr, val: null}"])
+def test_one_store_for_both_splits(tmp_path: Path, stores: str) -> None:
+    (tmp_path / "pdsl.yaml").write_text(
+        f"data: folder:x?val=0.2\ntrain_split: train\nval_split: val\nstores: {stores}\nconfig: demo\nrun: r\n"
+    )
+    space = Workspace.find(tmp_path)
+    (job,) = space.precompute_jobs({}, **dict(NONE, stage="all"))
+    assert (job["split"], job["store"], job["stage"], job["learnt_from"]) == ("train+val", "a.zarr", "all", "train")
+    (named,) = space.precompute_jobs({}, **dict(NONE, split="val"))
+    assert (named["split"], named["store"]) == ("val", "a.zarr") and "learnt_from" not in named
+    data = "folder:x?val=0.2"  # as this file says now: it may be another share than when the store was made
+    learnt = [("data.split", "train"), ("data.images", data)]
+    judged = [("validation.split", "val"), ("validation.images", data)]
+    training = space.train_options(**TRAIN)
+    assert (training["stores"], training["validation_store"]) == (["a.zarr"], "a.zarr")
+    assert training["settings"] == [*learnt, *judged]
+    assert space.train_options(**dict(TRAIN, stores=("b.zarr",)))["settings"] == judged
+    assert space.train_options(**dict(TRAIN, overrides=("validation.store=c.zarr",)))["settings"] == learnt
+    evaluation = space.eval_options(run=None, data=None, split=None, store=None, results=None, tta=False, out=None)
+    assert (evaluation["store"], evaluation["split"]) == ("a.zarr", "val")
+    assert space.predict_options(run=None, data=None, split="train", store=None, out="o")["store"] == "a.zarr"
+    assert space.stores(None) == ["a.zarr"]
+
+
+def test_one_split_for_both_has_one_store(tmp_path: Path) -> None:
+    """Nothing is computed twice, whatever the workspace calls the other store."""
+    (tmp_path / "pdsl.yaml").write_text(
+        workspace_text(data="folder:x", train="all", val="all", config="demo", one_store=False)
+    )
+    space = Workspace.find(tmp_path)
+    (job,) = space.precompute_jobs({}, **NONE)
+    assert (job["split"], job["store"]) == ("all", "stores/train.zarr") and "learnt_from" not in job
+    training = space.train_options(**TRAIN)
+    assert (training["settings"], training["validation_store"]) == ([], "stores/train.zarr")
+    given = space.eval_options(run=None, data=None, split=None, store=None, results=None, tta=False, out=None)
+    assert given["store"] == "stores/train.zarr"
+
+
+def test_init_gives_a_folder_one_store(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("image,labels,split\na.jpg,cat,train\nb.jpg,dog,val\n")
+    text = workspace_text(data="folder:x", **asdict(find_recipe("default", f"folder:{tmp_path}")))
+    values = yaml.safe_load(text)
+    assert values["stores"] == {"train": "stores/images.zarr", "val": "stores/images.zarr"}
+    assert (values["train_split"], values["val_split"]) == ("train", "val")
+
+
 def test_options_override_the_workspace(space: Workspace) -> None:
     (job,) = space.precompute_jobs({"grabcut": {"seeds": "all"}}, **dict(NONE, split="seg-val", store="x.zarr"))
     assert (job["split"], job["store"]) == ("seg-val", "x.zarr")
@@ -43,9 +94,8 @@ def test_a_split_finds_its_store(space: Workspace) -> None:
 
 
 def test_train_and_eval(space: Workspace) -> None:
-    train = space.train_options(
-        config=None, stores=(), out=None, resume=False, init=None, overrides=("steps=3",), data=None
-    )
+    train = space.train_options(**dict(TRAIN, overrides=("steps=3",)))
+    assert (train["settings"], train["validation_store"]) == ([], "stores/val.zarr")
     assert train["stores"] == ["stores/train.zarr"]
     assert train["overrides"] == ["steps=3"]
     evaluation = space.eval_options(run=None, data=None, split=None, store=None, results=None, tta=False, out=None)
@@ -58,19 +108,18 @@ def test_train_and_eval(space: Workspace) -> None:
 def test_options_of_training_stand_in_the_workspace(tmp_path: Path, text: str) -> None:
     """Below the words of the command line; a run that is continued keeps its own."""
     (tmp_path / "pdsl.yaml").write_text(f"{text}\nconfig: demo\nrun: {tmp_path / 'run'}\nstores: {{train: t.zarr}}\n")
-    options = {"config": None, "stores": (), "out": None, "init": None, "overrides": ("steps=3",), "data": None}
-    found = Workspace.find(tmp_path).train_options(**options, resume=False)
+    options = dict(TRAIN, overrides=("steps=3",))
+    found = Workspace.find(tmp_path).train_options(**options)
     assert found["settings"] == [("optimizer.lr", 0.5), ("steps", 7)] and found["overrides"] == ["steps=3"]
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").write_text("steps: 7\n")
-    assert Workspace.find(tmp_path).train_options(**options, resume=True)["settings"] == []
+    assert Workspace.find(tmp_path).train_options(**dict(options, resume=True))["settings"] == []
 
 
 def test_options_of_training_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "pdsl.yaml").write_text("training: steps=3\nconfig: demo\nrun: r\nstores: {train: t}\n")
-    options = {"config": None, "stores": (), "out": None, "init": None, "overrides": (), "data": None}
     with pytest.raises(InputError, match=r"pdsl\.yaml: training: expected a mapping of keys, not 'steps=3'"):
-        Workspace.find(tmp_path).train_options(**options, resume=False)
+        Workspace.find(tmp_path).train_options(**TRAIN)
 
 
 def test_results_need_neither_run_nor_store() -> None:

@@ -24,6 +24,8 @@ class DataConfig:
 
     stores: URLs of the precomputed stores; the command line's --store replaces them.
     images: data set SPEC where the images lie now, if not where the store says (command line: --data).
+    split: split of the data set whose images are learnt from, where the store holds more (command line: --split); null:
+        all of the store's.
     max_proposals: n^P, the best proposals of an image that are used.
     min_size: proposals of which a side is shorter, in pixels of the original image, are left out; if none is longer,
         all are used. 0 in paper and release (its MIN_SIZE: 20 is read by nothing).
@@ -33,6 +35,7 @@ class DataConfig:
 
     stores: tuple[str, ...] = ()
     images: str | None = None
+    split: str | None = None
     max_proposals: int = 2000
     min_size: float = 0.0
     loaders: int = 4
@@ -176,11 +179,13 @@ class ValidationConfig:
     every: updates from one evaluation to the next, and after the last; 0: none.
     store: URL of a store with the proposals of the split to evaluate on.
     images: data set SPEC where its images and truth lie now, if not where the store says.
+    split: split of the data set to evaluate on, where the store holds more; null: all of the store's.
     """
 
     every: int = 0
     store: str | None = None
     images: str | None = None
+    split: str | None = None
 
     def __post_init__(self) -> None:
         if self.every < 0:

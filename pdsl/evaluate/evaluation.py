@@ -10,7 +10,7 @@ from pdsl.evaluate.metrics import coco_metrics
 from pdsl.evaluate.predictions import Prediction, fill_boxes
 from pdsl.evaluate.results import to_coco, write_json
 from pdsl.evaluate.split import detect_split
-from pdsl.evaluate.summary import evaluate_predictions
+from pdsl.evaluate.summary import evaluate_set
 from pdsl.evaluate.voc_metrics import corloc
 from pdsl.run.names import METRICS, PREDICTIONS
 from pdsl.run.trained import TrainedModel, untrained
@@ -47,7 +47,7 @@ def evaluate_model(trained: TrainedModel, dataset: EvaluationSet, *, tta: bool =
     ids to the reasons. Raises InputError as `detect_split`."""
     predictions, failed = detect_split(trained, dataset.images, dataset.proposals(), tta=tta)
     images = dataset.images
-    metrics = evaluate_predictions(predictions, dataset.truth, images.class_names)
+    metrics = evaluate_set(predictions, dataset)
     metrics |= {"data": images.spec, "split": images.split, "step": trained.step, "tta": tta, "failed": failed}
     return Evaluation(dataset, predictions, metrics)
 

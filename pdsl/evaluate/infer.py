@@ -82,13 +82,12 @@ def detect_images(
     name. Raises InputError where the store is damaged or incomplete, also of the seeds that `seed_weight` asks for.
     """
     weight = config.inference.seed_weight
-    require_seeds(store, weight)
     device = next(model.parameters()).device
-    rows = {image_id: row for row, image_id in enumerate(store.images().ids)}
+    rows = store.rows(record.id for record in images.records)
+    require_seeds(store, weight, rows)
     reasons: dict[str, str] | None = None  # read only where an image failed
     detector = _Detector(model, config, class_ids, views(config.inference, tta))
-    for record in images.records:
-        row = rows[record.id]
+    for record, row in zip(images.records, rows.tolist(), strict=True):
         try:
             image = decode_record(record, **store.decoding)
         except DecodeError as error:
@@ -128,24 +127,6 @@ def predict_image(
     every_class = range(len(trained.class_names))
     detector = _Detector(trained.model, trained.config, every_class, views(trained.config.inference, tta=False))
     return detector.predictions(image_id, image, box, score, seeds=seeds)
-
-
-@torch.inference_mode()
-def best_proposals(
-    trained: TrainedModel, image: np.ndarray, box: np.ndarray, score: np.ndarray, class_ids: Sequence[int]
-) -> list[tuple[int, float]]:
-    """For each class of the model in `class_ids` the proposal that it prefers: (row of `box`, its score).
-
-    image (H, W, 3) uint8 with proposals box (P, 4) and score (P,), best first, P > 0.
-    """
-    data, settings = trained.config.data, trained.config.inference
-    kept = used_proposals(box, data.max_proposals, data.min_size)
-    device = next(trained.model.parameters()).device
-    frame = ViewFrame.of(views(settings, tta=False)[0], (image.shape[0], image.shape[1]), settings.max_side)
-    pixels = torch.from_numpy(image.transpose(2, 0, 1).copy()).to(device)
-    found = trained.model.detect(frame.image(pixels), frame.proposals(as_proposals(box, score, device, data)))
-    best = found.score[:, list(class_ids)].max(0)
-    return [(int(kept[int(i)]), float(s)) for i, s in zip(best.indices, best.values, strict=True)]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Heads that saw some hundred images know where in a box an object usually is, see
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -48,11 +49,11 @@ def blend(mask: Tensor, box: Tensor, seeds: ImageSeeds, weight: float) -> Tensor
     return torch.where(near[:, None, None], torch.lerp(mask, told, weight), mask)
 
 
-def require_seeds(store: Store, weight: float) -> None:
-    """Refuses a store without the seed masks that `inference.seed_weight` asks for."""
+def require_seeds(store: Store, weight: float, rows: np.ndarray | None = None) -> None:
+    """Refuses a store without the seed masks that `inference.seed_weight` asks for; rows: of these images alone."""
     if weight > 0:
         try:
-            store.require(GRABCUT)
+            store.require(GRABCUT, rows=rows)
         except IncompleteStoreError as error:
             cure = "stage grabcut computes them, inference.seed_weight=0 in the run's configuration does without"
             raise InputError(f"{error}; the run blends its masks with seeds ({cure})") from error

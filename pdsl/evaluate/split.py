@@ -24,7 +24,7 @@ def detect_split(
     store: holds the proposals of these images. only_present: only classes that the image-level labels name, of each at
     least the best detection. Raises InputError if the proposals are incomplete or the data set has none of the classes.
     """
-    store.require(PROPOSALS)
+    store.require(PROPOSALS, rows=store.rows(record.id for record in images.records))
     found: list[Prediction] = []
     failed: dict[str, str] = {}
     ids = class_ids(trained.class_names, images, trained.config.classes)

@@ -8,6 +8,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from data.loudness import is_quiet
+from pdsl.evaluate.evaluation_set import EvaluationSet
+from pdsl.evaluate.image_level import COLUMNS as IMAGE_COLUMNS
+from pdsl.evaluate.image_level import SURE, image_metrics, image_rows
 from pdsl.evaluate.metrics import NAMED, SIZES, coco_metrics
 from pdsl.evaluate.predictions import Prediction
 from pdsl.evaluate.protocols import PROTOCOLS
@@ -34,8 +38,50 @@ def evaluate_predictions(
     }
 
 
-def print_metrics(metrics: Mapping[str, Any], console: Console, title: str) -> None:
-    """A summary table, VOC's figures in a line, and a table of the classes."""
+def evaluate_set(predictions: Sequence[Prediction], dataset: EvaluationSet) -> dict[str, Any]:
+    """The same for a set, with "image", what the image-level labels tell (`image_level`), which is all where nobody
+    annotated objects: there "protocol" is None."""
+    metrics = evaluate_predictions(predictions, dataset.truth, dataset.images.class_names)
+    metrics["image"] = image_metrics(predictions, dataset.images)
+    return metrics | ({"protocol": None} if dataset.labels_only else {})
+
+
+def tell_metrics(metrics: Mapping[str, Any], title: str, *, labels_only: bool) -> None:
+    """On stdout: tables, or if only results are wanted a line."""
+    if not is_quiet():
+        print_metrics(metrics, Console(emoji=False), title, labels_only=labels_only)
+        return
+    kinds = [] if labels_only else [(kind, metrics[kind], ("AP", "AP50")) for kind in ("mask", "box")]
+    parts = (
+        f"{kind} {n} {percent(found[n])}"
+        for kind, found, ns in [*kinds, ("image", metrics["image"], ("mAP",))]
+        for n in ns
+    )
+    print(f"{title}: {', '.join(parts)}")
+
+
+def print_metrics(metrics: Mapping[str, Any], console: Console, title: str, *, labels_only: bool = False) -> None:
+    """A summary table, VOC's figures in a line, and tables of the classes; labels_only: those by image-level labels."""
+    if not labels_only:
+        _print_objects(metrics, console, title)
+    if "image" in metrics:
+        console.print(_image_table(metrics, title if labels_only else ""))
+        told = f"by image-level labels: mAP {percent(metrics['image']['mAP'])} over {metrics['images']} images"
+        means = f"found: the best detection of the class scores {SURE} or more; right: and the label says so"
+        console.print(f"{told}; {means}", highlight=False)
+
+
+def _image_table(metrics: Mapping[str, Any], title: str) -> Table:
+    table = Table(title=escape(title) or None, title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("class", no_wrap=True)
+    for name in IMAGE_COLUMNS:
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, *cells in image_rows(metrics):
+        table.add_row(escape(name), *cells)
+    return table
+
+
+def _print_objects(metrics: Mapping[str, Any], console: Console, title: str) -> None:
     table = Table(title=escape(title), title_justify="left", box=SIMPLE_HEAD)
     table.add_column("")
     for name in COLUMNS:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pdsl.classes import class_ids
 from pdsl.config.tree import Config
 from pdsl.evaluate.evaluation_set import EvaluationSet, read_evaluation_set
+from pdsl.evaluate.image_level import image_metrics
 from pdsl.evaluate.infer import detect_images
 from pdsl.evaluate.metrics import coco_metrics
 from pdsl.evaluate.predictions import Prediction
@@ -26,12 +27,14 @@ class Validator:
 
     def __init__(self, config: Config, class_names: Sequence[str], dataset: EvaluationSet) -> None:
         self.config, self.dataset, self.store = config, dataset, dataset.proposals()
-        self.store.require(PROPOSALS)
-        require_seeds(self.store, config.inference.seed_weight)
+        rows = self.store.rows(record.id for record in dataset.images.records)
+        self.store.require(PROPOSALS, rows=rows)
+        require_seeds(self.store, config.inference.seed_weight, rows)
         self.class_ids = class_ids(class_names, dataset.images, config.classes)
 
     def __call__(self, model: PDSL, world: World, advance: Callable[[int, int], None]) -> Figures:
-        """AP of boxes and masks in percent, the same in every process; each looks at its share of the images.
+        """AP of boxes, masks and image-level labels in percent, the same in every process; each looks at its share of
+        the images.
 
         The model is left in training mode. advance: told (images looked at, images) of this process.
         """
@@ -54,6 +57,7 @@ class Validator:
             kind: {name: value for name, value in metrics[kind].items() if name != "per_class"}
             for kind in ("mask", "box")
         }
+        figures["image"] = {"mAP": image_metrics(everything, images)["mAP"]}
         return figures | {"images": len(images), "failed": sum(count for _, count in parts)}
 
 
@@ -64,6 +68,5 @@ def build_validator(config: Config, class_names: Sequence[str]) -> Validator:
     """
     wanted = config.validation
     stored = open_store(str(wanted.store)).attributes
-    return Validator(
-        config, class_names, read_evaluation_set(wanted.images or stored["spec"], stored["split"], wanted.store)
-    )
+    data, split = wanted.images or stored["spec"], wanted.split or stored["split"]
+    return Validator(config, class_names, read_evaluation_set(data, split, wanted.store))

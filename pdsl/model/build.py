@@ -1,8 +1,11 @@
 """The only place where a model is put together."""
 
+from pathlib import Path
+
 import torch
 
 from pdsl.config.model import BackboneName, ModelConfig
+from pdsl.config.tree import Config
 from pdsl.model.backbone import Backbone
 from pdsl.model.heads import BoxHead, RefinementHead, TwoStreamHead
 from pdsl.model.mask_head import MaskHead
@@ -40,6 +43,20 @@ def build_model(config: ModelConfig, n_classes: int, seed: int = 0) -> PDSL:
     backbone.pixels.set(CAFFE if config.backbone.pixels == "caffe" else TORCHVISION)
     backbone.freeze(config.backbone.frozen_at_first)
     return model
+
+
+def equip_backbone(model: PDSL, config: Config, *, begin_cache: bool) -> None:
+    """Let the backbone of a model compute as the configuration says, on the device where it lies: in which precision,
+    and with the feature maps that are kept on disk if it is frozen as a whole and on a CPU.
+
+    begin_cache: whether a folder of maps that is not there is begun, as training does; what looks at images later only
+    reads on where training kept some.
+    """
+    backbone, folder = model.backbone, config.features.cache
+    backbone.half_precision = config.precision == "bfloat16"
+    on_cpu = next(model.parameters()).device.type == "cpu"
+    if folder and on_cpu and backbone.frozen == "all" and (begin_cache or Path(folder).is_dir()):
+        backbone.keep_features(Path(folder), config.features.limit)
 
 
 def build_backbone(name: BackboneName) -> Backbone:

@@ -16,11 +16,13 @@ from data.whole_file import write_whole
 from pdsl.config.model import SCRATCH
 from pdsl.evaluate.evaluation import COMPARED, Evaluation
 from pdsl.evaluate.evaluation_set import EvaluationSet
+from pdsl.evaluate.image_level import COLUMNS as IMAGE_COLUMNS
+from pdsl.evaluate.image_level import SURE, image_rows
 from pdsl.evaluate.predictions import Prediction, by_image
 from pdsl.evaluate.protocols import PROTOCOLS
 from pdsl.evaluate.summary import COLUMNS, class_rows
 from pdsl.figures import percent
-from pdsl.report import html
+from pdsl.report import by_labels, html
 from pdsl.report.charts import loss_curves, validation_curves
 from pdsl.report.evidence import Evidence, proposals_picture, seeds_picture
 from pdsl.report.gallery import judge, pictures, shown, spread
@@ -45,12 +47,14 @@ def write_report(run: Path, out: Path, evaluation: Evaluation) -> None:
     config = read_mapping(run / CONFIG, str(run / CONFIG), "of keys") if (run / CONFIG).exists() else {}
     comparison = read_json(run / COMPARISON, "remove it") if (run / COMPARISON).exists() else {}
     title = f"PDSL: {run.resolve().name}"
+    shows = (
+        [_examples(evaluation), _failures(evaluation)] if not evaluation.dataset.labels_only else _labels(evaluation)
+    )
     parts = [
         *_head(title, evaluation, config),
         _comparison(comparison),
         _curves(run),
-        _examples(evaluation),
-        _failures(evaluation),
+        *shows,
         _training_examples(config),
         _classes(evaluation.metrics),
         _configuration((run / CONFIG).read_text(errors="replace") if config else ""),
@@ -85,7 +89,39 @@ def _head(title: str, evaluation: Evaluation, config: Mapping[str, Any]) -> list
         "A dash: no such objects.</p>"
     )
     head = f'<h1>{html.escape(title)}</h1><p class="soft">{html.escape(about)}</p>'
+    if evaluation.dataset.labels_only:
+        return [head, html.tiles(by_labels.tiles(metrics)), _by_labels(metrics)]
     return [head, html.tiles(cards), html.table(["", *COLUMNS], rows), note]
+
+
+def _by_labels(metrics: Mapping[str, Any]) -> str:
+    text = (
+        "There are no annotated objects: what can be measured is whether the image-level labels are found. Images by "
+        f"the score of their best detection of a class give its AP; found: one scores {SURE} or more; right: and the "
+        "label says so."
+    )
+    rows = [[html.escape(name), *cells] for name, *cells in image_rows(metrics)]
+    return html.section("By image-level labels", text, html.table(["class", *IMAGE_COLUMNS], rows))
+
+
+def _labels(evaluation: Evaluation) -> list[str]:
+    """Sections of pictures where labels are the only truth."""
+    told = {
+        "What it finds": (
+            "Images evenly spaced through the split, not chosen by hand.",
+            by_labels.examples(evaluation),
+        ),
+        "Where it contradicts the labels": (
+            "The worst first. Either the model is wrong or the label is.",
+            by_labels.contradictions(evaluation),
+        ),
+    }
+    sections = []
+    for title, (text, drawn) in told.items():
+        figures = [html.picture(image, caption) for image, caption in drawn]
+        rows = (html.row(*figures[start : start + 3]) for start in range(0, len(figures), 3))
+        sections.append(html.section(title, text, *rows))
+    return sections
 
 
 def _beginning(config: Mapping[str, Any]) -> str:
@@ -170,16 +206,17 @@ def _training_examples(config: Mapping[str, Any]) -> str:
     data = config.get("data") or {}
     try:
         store = open_store(data["stores"][0])
-        store.require(GRABCUT)
         stored = store.images()
-        images = store.align(load_images(data.get("images") or stored.spec, stored.split))
+        listed = load_images(data.get("images") or stored.spec, data.get("split") or stored.split)
+        images, places = store.locate(listed)
+        store.require(GRABCUT, rows=places)
     except (InputError, KeyError, IndexError, TypeError):
         return ""  # the run may have moved away from its stores
-    done = np.flatnonzero((store.status(GRABCUT) == DONE) & stored.labels.any(1))
+    done = np.flatnonzero((store.status(GRABCUT)[places] == DONE) & stored.labels[places].any(1))
     rows = []
     for place in np.unique(np.linspace(0, len(done) - 1, TRAINING_EXAMPLES).round().astype(int)) if len(done) else []:
-        row = int(done[place])
-        image = _pixels(images, row)
+        row = int(places[done[place]])
+        image = _pixels(images, int(done[place]))
         if image is None:
             continue
         evidence = Evidence(image, read_proposals(store, row).box, seeds=read_seeds(store, row))

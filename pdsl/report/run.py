@@ -11,7 +11,7 @@ from pdsl.evaluate.evaluation import COMPARED, Evaluation, evaluate_model, train
 from pdsl.evaluate.evaluation_set import EvaluationSet
 from pdsl.evaluate.results import write_json
 from pdsl.evaluate.split import tell_failures
-from pdsl.evaluate.summary import print_metrics
+from pdsl.evaluate.summary import tell_metrics
 from pdsl.figures import percent
 from pdsl.report.report import write_report
 from pdsl.run.names import COMPARISON, METRICS, PREDICTIONS, REPORT
@@ -36,7 +36,8 @@ def report_run(
     dataset.proposals()  # a missing store is said before the model is loaded
     trained = load_trained(run)
     evaluation = evaluate_model(trained, dataset, tta=tta)
-    print_metrics(evaluation.metrics, Console(emoji=False), f"{run}: {dataset.images.spec} {dataset.images.split}")
+    title = f"{run}: {dataset.images.spec} {dataset.images.split}"
+    tell_metrics(evaluation.metrics, title, labels_only=dataset.labels_only)
     folder = out or run
     evaluation.write(folder)
     if compare:

@@ -36,7 +36,7 @@ class TrainingPictures:
     def _panels(self, model: PDSL, image: RawSample) -> Image.Image:
         """Pseudo boxes of the classes present; the mask targets in them; detections."""
         pixels = image.image.numpy().transpose(1, 2, 0)
-        taught = self._pseudo_objects(model, image)
+        taught = pseudo_objects(model, self.config, image)
         trained = TrainedModel(model, self.config, self.class_names, 0)
         found = shown(predict_image(trained, pixels, image.box.numpy(), image.score.numpy(), image_id=image.image_id))
         colours = class_colours(p.class_id for p in [*taught, *found])
@@ -52,23 +52,24 @@ class TrainingPictures:
         ]
         return side_by_side(panels, len(panels))
 
-    def _pseudo_objects(self, model: PDSL, image: RawSample) -> list[Prediction]:
-        """The pseudo box of each class present, with its mask target as mask, smallest first."""
-        sample = image.to_sample(next(model.parameters()).device)
-        settings = self.config.inference
-        frame = ViewFrame.of(views(settings, tta=False)[0], image.size, settings.max_side)
-        sample = replace(sample, image=frame.image(sample.image), proposals=frame.proposals(sample.proposals))
-        taught = model.pseudo_ground_truth(sample)
-        corners = frame.boxes_back(taught.box).cpu().numpy().astype(np.float64)
-        score, mask = taught.score.cpu().numpy(), taught.mask.cpu().numpy()
-        present = [int(class_id) for class_id in taught.present.nonzero()[:, 0]]
-        objects = [
-            Prediction(
-                image.image_id, c, float(score[c]), corners[c], paste_probability(mask[c], corners[c], image.size, 0.5)
-            )
-            for c in present
-        ]
-        return sorted(objects, key=lambda p: p.area("box"))
+
+def pseudo_objects(model: PDSL, config: Config, image: RawSample) -> list[Prediction]:
+    """What a model that is in eval mode would learn from in an image now: the pseudo box of each class present, with
+    its mask target as mask and its score, smallest first."""
+    sample = image.to_sample(next(model.parameters()).device)
+    frame = ViewFrame.of(views(config.inference, tta=False)[0], image.size, config.inference.max_side)
+    sample = replace(sample, image=frame.image(sample.image), proposals=frame.proposals(sample.proposals))
+    taught = model.pseudo_ground_truth(sample)
+    corners = frame.boxes_back(taught.box).cpu().numpy().astype(np.float64)
+    score, mask = taught.score.cpu().numpy(), taught.mask.cpu().numpy()
+    present = [int(class_id) for class_id in taught.present.nonzero()[:, 0]]
+    objects = [
+        Prediction(
+            image.image_id, c, float(score[c]), corners[c], paste_probability(mask[c], corners[c], image.size, 0.5)
+        )
+        for c in present
+    ]
+    return sorted(objects, key=lambda p: p.area("box"))
 
 
 def build_pictures(config: Config, cache: CacheReader) -> TrainingPictures:

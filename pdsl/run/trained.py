@@ -11,7 +11,7 @@ from data.errors import InputError
 from data.records import Decoding
 from pdsl.config.load import config_from_plain
 from pdsl.config.tree import Config, DeviceName
-from pdsl.model.build import build_model
+from pdsl.model.build import build_model, equip_backbone
 from pdsl.model.pdsl import PDSL
 from pdsl.model.weights import load_backbone_weights
 from pdsl.run.checkpoint import load_checkpoint
@@ -68,10 +68,7 @@ def _ready(model: PDSL, config: Config, wanted: DeviceName | None = None) -> PDS
     """In eval mode, on its device; with the features that the training kept, if they are on this machine."""
     device = _device(wanted or config.device)
     model = model.to(device).eval()
-    model.backbone.half_precision = config.precision == "bfloat16"
-    kept = config.features.cache
-    if kept and device.type == "cpu" and model.backbone.frozen == "all" and Path(kept).is_dir():
-        model.backbone.keep_features(Path(kept), config.features.limit)
+    equip_backbone(model, config, begin_cache=False)
     return model
 
 

@@ -24,6 +24,16 @@ def introduction(config: Config, *, run: Path, cache: CacheReader, world: World,
     yield f"to watch it: tensorboard --logdir {run / TENSORBOARD}"
     for warning in unlearnable(cache.labels(), cache.class_names):
         yield f"warning: {warning}"
+    scored = {
+        "model.box_head.objectness": config.model.box_head.objectness,
+        "model.detection.objectness_prior": config.model.detection.objectness_prior > 0,
+    }
+    readers = " and ".join(key for key, on in scored.items() if on)
+    for url in cache.old_scores() if readers else ():
+        yield (
+            f"warning: {url}: its mcg proposals are of an earlier version, whose scores are no probabilities, which "
+            f"{readers} takes them for; `precompute --stage all --overwrite` computes them anew (boxes and order stay)"
+        )
     for image in cache.failed[:FEW]:
         yield f"left out: {image.image}: stage '{image.stage}' failed: {image.reason}"
     if len(cache.failed) > FEW:

@@ -8,13 +8,14 @@ from pathlib import Path
 import torch
 
 from data.errors import InputError
+from data.loudness import note_console
 from data.parameters import replace
 from pdsl.cache import CacheReader
 from pdsl.classes import require_same_classes
 from pdsl.config.load import config_from_plain
 from pdsl.config.tree import Config
 from pdsl.figures import figures_due
-from pdsl.model.build import build_model
+from pdsl.model.build import build_model, equip_backbone
 from pdsl.model.pdsl import PDSL
 from pdsl.model.weight_sources import without_weights
 from pdsl.model.weights import load_backbone_weights
@@ -53,7 +54,8 @@ def prepare(config: Config, run: Path, cache: CacheReader, world: World, *, resu
     step = _restore(checkpoint, model, optimizer, cache) if checkpoint else 0
     owed = checkpoint is not None and world.any(_owes_figures(checkpoint, run))
     world.broadcast(model.state_dict().values())
-    _keep_features(model, config, world)
+    _refuse_maps_that_change(model, config, world)
+    equip_backbone(model, config, begin_cache=True)
     return Start(model, optimizer, config, step, owed)
 
 
@@ -88,22 +90,18 @@ def _build(config: Config, cache: CacheReader, *, with_weights: bool, tell: bool
     elif with_weights and (source := config.model.backbone.begins_with):
         report = load_backbone_weights(model, source)
         if tell:
-            print(f"{report}; frozen: {model.backbone.frozen}", file=sys.stderr)
+            note_console().print(f"{report}; frozen: {model.backbone.frozen}")
     settled = {"freeze": model.backbone.frozen, "weights": weights}
     return model, replace(config, {"model": {"backbone": settled}})
 
 
-def _keep_features(model: PDSL, config: Config, world: World) -> None:
-    """Let a frozen backbone keep its feature maps, where the configuration names a folder for them."""
-    model.backbone.half_precision = config.precision == "bfloat16"
-    if config.features.cache is None or world.device.type != "cpu":
-        return
-    if model.backbone.frozen != "all":
+def _refuse_maps_that_change(model: PDSL, config: Config, world: World) -> None:
+    """Raises InputError where feature maps are to be kept of a backbone that learns."""
+    if config.features.cache is not None and world.device.type == "cpu" and model.backbone.frozen != "all":
         raise InputError(
             f"features.cache: only a backbone that is frozen as a whole can keep its features, this one's frozen part "
             f"is: {model.backbone.frozen}; set model.backbone.freeze=all (with weights), or features.cache=null"
         )
-    model.backbone.keep_features(Path(config.features.cache), config.features.limit)
 
 
 def _restore(checkpoint: Checkpoint, model: PDSL, optimizer: torch.optim.Optimizer, cache: CacheReader) -> int:

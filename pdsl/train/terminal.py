@@ -1,15 +1,14 @@
 """A training on the terminal: a table that grows by a row now and then, and a progress line, both within 80 columns."""
 
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from data.durations import duration
+from data.loudness import note_console
 from pdsl.figures import Figures, percent
 
 GROUPS = ("mil", "refine", "mask", "correlation")
@@ -76,14 +75,14 @@ class Terminal:
     def __init__(self, start: int, steps: int, images_per_step: int, evaluate_every: int) -> None:
         self.steps, self.images_per_step = steps, images_per_step
         self.pace = Pace(start, steps, evaluate_every)
-        self.console = Console(file=sys.stderr, emoji=False)
+        self.console = note_console()
         self.progress = Progress(
             TextColumn("train"),
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TextColumn("{task.fields[note]}"),
             console=self.console,
-            disable=not self.console.is_terminal,
+            disable=not self.console.is_terminal or self.console.quiet,
         )
         self.task = self.progress.add_task("train", total=steps, completed=start, note="first update at work")
         self.rows = 0
@@ -105,7 +104,7 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """A line for the user, above the progress line."""
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self.console.print(text)
         self.spoke = time.monotonic()
 
     def losses(self, step: int, terms: Mapping[str, float], rate: float) -> None:
@@ -124,6 +123,8 @@ class Terminal:
         """A row of what an evaluation found."""
         names = ("AP", "AP50", "AP75")
         kinds = [" ".join([kind, *(f"{n} {percent(figures[kind][n])}" for n in names)]) for kind in ("mask", "box")]
+        if figures["box"]["AP"] is None and "image" in figures:  # nobody annotated objects
+            kinds = [f"image-level mAP {percent(figures['image']['mAP'])}"]
         self.say(f"{step:>{WIDTH}}  {', '.join(kinds)}")
         if figures["failed"]:
             self.say(f"{'':{WIDTH}}  {figures['failed']} of {figures['images']} images could not be looked at")

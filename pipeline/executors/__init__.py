@@ -3,6 +3,7 @@
 from collections.abc import Generator, Iterable
 from typing import Protocol
 
+from pipeline.listener import AtWork
 from pipeline.task import Job, ShardTask
 from store.tally import Tally
 
@@ -21,9 +22,9 @@ class Executor(Protocol):
     def workers(self) -> int:
         """Processes at work now."""
 
-    def run(self, job: Job, tasks: Iterable[ShardTask]) -> Generator[Tally, None, None]:
-        """The tally of each shard computed, in any order. `tasks` is consumed as workers become free; closing the
-        iterator drops what is left."""
+    def run(self, job: Job, tasks: Iterable[ShardTask], at_work: AtWork) -> Generator[Tally, None, None]:
+        """The tally of each shard computed, in any order; `at_work` hears of images before. `tasks` is consumed as
+        workers become free; closing the iterator drops what is left."""
 
     def close(self) -> None:
         """Give processes and machines back."""

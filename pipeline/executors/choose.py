@@ -2,18 +2,23 @@
 
 import os
 from collections.abc import Callable, Generator, Iterable
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from data.errors import InputError
 from pipeline.executors import Executor
 from pipeline.executors.capacity import carried
 from pipeline.executors.serial import SerialExecutor
+from pipeline.listener import AtWork
 from pipeline.spec import WORKER_MEMORY, Stage
 from pipeline.task import Job, ShardTask
 from store.tally import Tally
 
 if TYPE_CHECKING:
     from pipeline.executors.dask import DaskExecutor
+
+
+SMALLER = "--set store.shard=N makes a new store's smaller"
 
 
 class DeferredExecutor:
@@ -43,7 +48,7 @@ class DeferredExecutor:
             load_cluster_file(cluster, workers)
         self._workers, self._scheduler, self._cluster = workers, scheduler, cluster
         self._executor: Executor | None = None
-        self._memory = 0
+        self._memory = self._enough_for = 0
         self._announce = announce
 
     @property
@@ -67,13 +72,20 @@ class DeferredExecutor:
         """Processes at work now."""
         return self._executor.workers if self._executor else 0
 
-    def run(self, job: Job, tasks: Iterable[ShardTask]) -> Generator[Tally, None, None]:
+    def run(self, job: Job, tasks: Iterable[ShardTask], at_work: AtWork) -> Generator[Tally, None, None]:
         """See `Executor.run`."""
-        if self._executor is not None and job.stage.memory > self._memory:
-            self.close()  # there are more workers than carry a stage that needs more than those before it
+        remaining = iter(tasks)
+        few = list(islice(remaining, self._wanted)) if self._is_local else []
+        if self._executor is not None and (job.stage.memory > self._memory or len(few) > self._enough_for):
+            self.close()  # more workers than carry a stage that needs more memory, or fewer than have something to do
         if self._executor is None:
-            self._executor = self._start(job.stage)
-        return self._executor.run(job, tasks)
+            self._executor = self._start(job.stage, max(1, len(few)))
+        return self._executor.run(job, chain(few, remaining), at_work)
+
+    @property
+    def _is_local(self) -> bool:
+        """Whether worker processes of this machine do the work."""
+        return self.needs_shared_storage and not (self._scheduler or self._cluster)
 
     def close(self) -> None:
         """Give back what was started."""
@@ -81,7 +93,7 @@ class DeferredExecutor:
             self._executor.close()
             self._executor = None
 
-    def _start(self, stage: Stage) -> Executor:
+    def _start(self, stage: Stage, tasks: int) -> Executor:
         self._memory = stage.memory
         if not self.needs_shared_storage:
             return SerialExecutor()
@@ -94,14 +106,19 @@ class DeferredExecutor:
 
             executor = cluster_executor(self._cluster, self._workers, self._announce)
         else:
-            executor = self._start_local(stage)
+            executor = self._start_local(stage, tasks)
         self._announce(f"dashboard: {executor.dashboard}")
         return executor
 
-    def _start_local(self, stage: Stage) -> "DaskExecutor":
+    def _start_local(self, stage: Stage, tasks: int) -> "DaskExecutor":
         from pipeline.executors.local import local_executor
 
         started, why = carried(self._wanted, stage.memory)
-        if why and self._workers:
-            self._announce(f"--workers {self._workers}: starting {started}, {why}")
+        self._enough_for = self._wanted
+        if tasks < started:
+            started = self._enough_for = tasks
+            why = f"{tasks} shard{'s' if tasks > 1 else ''} to compute ({SMALLER})"
+        if why and (self._workers or started == tasks):
+            asked = f"--workers {self._workers}" if self._workers else "local workers"
+            self._announce(f"{asked}: starting {started}, {why}")
         return local_executor(started, self._announce)

@@ -8,14 +8,15 @@ import signal
 import socket
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import CancelledError
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from time import monotonic
 from typing import Any
 
-from distributed import Client, Future, KilledWorker, WorkerPlugin
+from distributed import Client, Future, KilledWorker, WorkerPlugin, get_worker
 
 from data.errors import InputError
+from pipeline.listener import AtWork
 from pipeline.task import Job, ShardTask, limit_threads, probe_image, run_shard
 from pipeline.versions import Versions, versions_here
 from store.store import Store, open_store
@@ -30,6 +31,9 @@ OUT_OF_MEMORY = (
 KILLED = "killed its worker each time (a crash of native code, or out of memory)"
 CONNECT_SECONDS = 30.0
 TLS_CURE = "name certificates in Dask's configuration (distributed.comm.tls, see docs/engine.md)"
+TELL_SECONDS = 0.5
+"""Between two messages of a worker on single images, if there are few; of many all together send TOLD_A_SECOND."""
+TOLD_A_SECOND = 50
 _POLL_SECONDS = 1.0
 _COUNT_SECONDS = 2.0
 
@@ -79,19 +83,20 @@ class DaskExecutor:
         """Address of the dashboard."""
         return str(self._client.dashboard_link)
 
-    def run(self, job: Job, tasks: Iterable[ShardTask]) -> Generator[Tally, None, None]:
+    def run(self, job: Job, tasks: Iterable[ShardTask], at_work: AtWork) -> Generator[Tally, None, None]:
         """Results as they come. If the iterator is closed early, shards at work are dropped."""
-        wave = _Wave(self._client, job, None if self._local else versions_here(job.stage.packages))
+        wave = _Wave(self._client, job, None if self._local else versions_here(job.stage.packages), at_work)
         self._last_seen = monotonic()
         try:
             remaining = iter(tasks)
             exhausted = False
             while wave.running or not exhausted:
+                at_work.staffed(self.workers)
                 while not exhausted and len(wave.running) < IN_FLIGHT_PER_WORKER * max(1, self.workers):
                     task = next(remaining, None)
                     exhausted = task is None
                     if task is not None:
-                        wave.submit(task)
+                        wave.submit(task, self.workers)
                 if wave.running:
                     result = self._next(wave)
                     if result is not None:
@@ -99,6 +104,8 @@ class DaskExecutor:
         except BaseException:
             self._drop(wave)
             raise
+        finally:
+            wave.end()
 
     def _next(self, wave: "_Wave") -> Tally | None:
         try:
@@ -107,7 +114,7 @@ class DaskExecutor:
             self._count_workers()
             self._check_alive()
             return None
-        task = wave.running.pop(future)
+        task = wave.taken(future)
         try:
             return future.result()
         except KilledWorker as error:
@@ -116,7 +123,7 @@ class DaskExecutor:
                 raise WorkersLostError(OUT_OF_MEMORY) from error
             if task.probed:
                 raise
-            wave.submit(replace(task, condemned=condemned, probed=True))
+            wave.submit(replace(task, condemned=condemned, probed=True), self.workers)
             return None
         except (CancelledError, asyncio.CancelledError) as error:
             raise WorkersLostError(
@@ -160,18 +167,38 @@ class DaskExecutor:
 
 
 class _Wave:
-    """The tasks handed out and not yet back."""
+    """The tasks handed out and not yet back, and what their workers tell of single images meanwhile."""
 
-    def __init__(self, client: Client, job: Job, versions: Versions | None) -> None:
+    def __init__(self, client: Client, job: Job, versions: Versions | None, at_work: AtWork) -> None:
         self._client = client
         self._payload = pickle.dumps((job, versions))
         self._name = f"{job.stage.name}-{job.run[:8]}"
         self.running: dict[Future, ShardTask] = {}
         self.finished: queue.SimpleQueue[Future] = queue.SimpleQueue()
+        self._at_work = at_work
+        client.subscribe_topic(self._name, self._told)
 
-    def submit(self, task: ShardTask) -> None:
+    def _told(self, event: tuple[float, tuple[int, int, int]]) -> None:
+        """A worker says how far it is with a shard. Of one that is back meanwhile, or is tried again, nobody asks."""
+        first, images, failed = event[1]
+        if any(task.first == first for task in list(self.running.values())):
+            self._at_work.saw(first, images, failed)
+
+    def taken(self, future: Future) -> ShardTask:
+        """The task of a future that has finished."""
+        task = self.running.pop(future)
+        self._at_work.written(task.first)
+        return task
+
+    def end(self) -> None:
+        """Nothing more is to be heard."""
+        with contextlib.suppress(Exception):
+            self._client.unsubscribe_topic(self._name)
+
+    def submit(self, task: ShardTask, workers: int) -> None:
         key = f"{self._name}-{task.first}" + ("-again" if task.probed else "")
-        future = self._client.submit(_run, self._payload, task, key=key, pure=False)
+        told = _Told(self._name, max(TELL_SECONDS, workers / TOLD_A_SECOND))
+        future = self._client.submit(_run, self._payload, task, told, key=key, pure=False)
         self.running[future] = task
         future.add_done_callback(self.finished.put)
 
@@ -201,9 +228,29 @@ class _OneThread(WorkerPlugin):
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _run(payload: bytes, task: ShardTask) -> Tally:
+@dataclass(frozen=True)
+class _Told:
+    """How a worker tells of single images: under which topic, and with how many seconds between."""
+
+    topic: str
+    every: float
+
+    def teller(self, first: int) -> Callable[[int, int], None]:
+        """What is called with the numbers of images of the shard at `first`."""
+        worker, last = get_worker(), monotonic()
+
+        def tell(images: int, failed: int) -> None:
+            nonlocal last
+            if monotonic() - last >= self.every:
+                last = monotonic()
+                worker.log_event(self.topic, (first, images, failed))
+
+        return tell
+
+
+def _run(payload: bytes, task: ShardTask, told: _Told) -> Tally:
     job, store = _opened(payload)
-    return run_shard(job, task, store)
+    return run_shard(job, task, store, told.teller(task.first))
 
 
 def _probe(payload: bytes, task: ShardTask, row: int) -> None:

@@ -16,6 +16,7 @@ from distributed import Client, LocalCluster, Nanny
 from distributed.security import Security
 from distributed.utils import get_mp_context
 
+from data.loudness import is_verbose
 from pipeline.executors.dask import DaskExecutor
 from pipeline.task import THREAD_LIMITS
 
@@ -53,7 +54,7 @@ def local_executor(workers: int, announce: Callable[[str], None] = lambda messag
         security=Security.temporary(),
         dashboard_address="127.0.0.1:0",
         local_directory=scratch.name,
-        silence_logs=logging.CRITICAL,
+        silence_logs=logging.INFO if is_verbose() else logging.CRITICAL,
         env={**os.environ, **THREAD_LIMITS},  # the process they are forked from may be older than a variable
         worker_class=_watched_nanny(deaths),
     )

@@ -1,7 +1,9 @@
 """Everything in this process, one shard after the other; the reference for all executors."""
 
 from collections.abc import Generator, Iterable
+from functools import partial
 
+from pipeline.listener import AtWork
 from pipeline.task import Job, ShardTask, limit_threads, run_shard
 from store.store import open_store
 from store.tally import Tally
@@ -13,12 +15,15 @@ class SerialExecutor:
     workers = 1
     needs_shared_storage = False
 
-    def run(self, job: Job, tasks: Iterable[ShardTask]) -> Generator[Tally, None, None]:
+    def run(self, job: Job, tasks: Iterable[ShardTask], at_work: AtWork) -> Generator[Tally, None, None]:
         """The tally of each shard as it is written."""
         limit_threads()
         store = open_store(job.url)
+        at_work.staffed(self.workers)
         for task in tasks:
-            yield run_shard(job, task, store)
+            tally = run_shard(job, task, store, partial(at_work.saw, task.first))
+            at_work.written(task.first)
+            yield tally
 
     def close(self) -> None:
         """Nothing to give back."""

@@ -17,7 +17,7 @@ from data.errors import InputError
 from data.files import Folder
 from pipeline.spec import ImageFailure
 from stages.proposals.formats import PICKLE_SUFFIXES, BadProposals, read_mat, read_mat_table, read_pickle
-from stages.proposals.image_names import by_image_name, find, missing
+from stages.proposals.image_names import ImageTable, by_image_name, find, missing, refuse_unclear
 
 MAT = ".mat"
 OUTSIDE_TOLERANCE = 2.0
@@ -69,9 +69,15 @@ class ProposalFiles:
             raise ImageFailure(str(error)) from error
 
     def missing(self, image_ids: Sequence[str]) -> tuple[list[str], list[str]]:
-        """(those of the images that the files lack, how the files call their images: the first few names)."""
-        table = _table(self.url, self.fingerprint) if self._is_table else _index(self.url, self.fingerprint)
-        return missing(table, image_ids)
+        """(those of the images that the files lack, how the files call their images: the first few names).
+
+        Raises InputError for an image of which there are two files.
+        """
+        if self._is_table:
+            return missing(_table(self.url, self.fingerprint), image_ids)
+        index = _index(self.url, self.fingerprint)
+        refuse_unclear(index, image_ids, self.path)
+        return missing(index, image_ids)
 
     def _check_readable(self) -> None:
         """InputError now rather than a failure of every image later."""
@@ -124,21 +130,23 @@ def _mat_sizes(folder: Folder) -> dict[str, int]:
 
 
 @lru_cache(maxsize=4)
-def _index(url: str, fingerprint: str) -> dict[str, str]:
-    """Path of every .mat file by its stem; `fingerprint` tells changed content at the same place apart."""
+def _index(url: str, fingerprint: str) -> ImageTable[str]:
+    """Path of every .mat file by its path in the folder without suffix; `fingerprint` tells changed content at the same
+    place apart."""
+    if url.lower().endswith(MAT):
+        return by_image_name({url.replace("\\", "/").rpartition("/")[2][: -len(MAT)]: url})
     folder = Folder(url)
-    paths = [url] if url.lower().endswith(MAT) else [folder.path(name) for name in _mat_sizes(folder)]
     index: dict[str, str] = {}
-    for path in paths:
-        stem = path.replace("\\", "/").rpartition("/")[2][: -len(MAT)]
-        if stem in index:
-            raise InputError(f"{path}: the same image as {index[stem]}; keep one of them")
-        index[stem] = path
+    for name in _mat_sizes(folder):
+        key, path = name[: -len(MAT)], folder.path(name)
+        if key in index:
+            raise InputError(f"{path}: the same image as {index[key]}; keep one of them")
+        index[key] = path
     return by_image_name(index)
 
 
 @lru_cache(maxsize=2)
-def _table(url: str, fingerprint: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _table(url: str, fingerprint: str) -> ImageTable[tuple[np.ndarray, np.ndarray]]:
     """(boxes, scores) by image id of a file of a whole data set, {} of one image's; `fingerprint` as above."""
     if url.lower().endswith(MAT):
         return by_image_name(read_mat_table(url) or {})

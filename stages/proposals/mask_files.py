@@ -25,7 +25,7 @@ from data.rle import RLE
 from pipeline.spec import ImageFailure
 from stages.proposals.files import digest_of_content, digest_of_listing, fitting
 from stages.proposals.formats import BadProposals
-from stages.proposals.image_names import by_image_name, find, missing
+from stages.proposals.image_names import ImageTable, by_image_name, find, missing
 
 JSON = ".json"
 CURE = "give a folder of JSON files of masks, one an image, or one such file (docs/proposals.md)"
@@ -156,7 +156,7 @@ class _Place(NamedTuple):
 
 
 @lru_cache(maxsize=4)
-def _index(url: str, fingerprint: str) -> dict[str, _Place]:
+def _index(url: str, fingerprint: str) -> ImageTable[_Place]:
     """Place of every image's masks by its name; `fingerprint` tells changed content at the same place apart."""
     if url.lower().endswith(JSON):
         return by_image_name({key: _Place(url, fingerprint, key) for key in _table(url, fingerprint)})

@@ -10,6 +10,7 @@ from PIL import Image
 from data.catalog import absolute_spec, load_images, parse_spec
 from data.decode import DecodeError, decode_record
 from data.errors import InputError
+from data.truth_reader import load_truth
 from tests.data.layouts import voc_xml, write_folder, write_image, write_voc
 
 
@@ -36,6 +37,7 @@ def test_good_specs(text: str, scheme: str, place: str, sbd: str | None) -> None
         ("vok:/data", "unknown scheme 'vok'; did you mean 'voc'"),
         ("s3://bucket/images", "did you mean 'folder:s3://bucket/images'"),
         ("voc:/data?sdb=/x", "unknown option 'sdb'"),
+        ("coco:/data?val=0.2", "unknown option 'val'; known: exif, max_pixels, grey_bits"),
         ("coco:/data?sbd=/x", "unknown option 'sbd'; known: exif, max_pixels, grey_bits"),
         ("voc:/data?exif=yes", "exif is 'yes'; it is one of true, false"),
         ("voc:/data?max_pixels=1e9", "max_pixels is '1e9'; it is a whole number from 1"),
@@ -102,3 +104,16 @@ def test_reading_images_imports_neither_truth_nor_heavy_packages() -> None:
     assert "data.voc" in done.stdout
     for name in ("truth", "scipy", "pycocotools", "fsspec"):
         assert name not in done.stdout
+
+
+def test_joined_splits_are_one_list(tmp_path: Path) -> None:
+    """In the order named, each image once; a split whose own name has a plus is itself."""
+    cat = [("cat", (1, 1, 5, 5), False)]
+    lists = {"Main/train": ["3", "1"], "Main/val": ["2", "1"], "Main/odd+one": ["2"]}
+    spec = write_voc(tmp_path, dict.fromkeys("123", cat), lists)
+    assert [r.id for r in load_images(spec, "train+val").records] == ["3", "1", "2"]
+    assert [r.id for r in load_images(spec, "odd+one").records] == ["2"]
+    assert [truth.id for truth in load_truth(spec, "val+train")] == ["2", "1", "3"]
+    for split, wrong in (("train+vla", "vla"), ("+", r"\+")):
+        with pytest.raises(InputError, match=f"no split '{wrong}'"):
+            load_images(spec, split)

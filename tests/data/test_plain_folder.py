@@ -50,6 +50,47 @@ def test_split_column(tmp_path: Path) -> None:
     assert len(load_images(spec, "all")) == 3
 
 
+def test_a_share_of_the_images_is_for_evaluation(tmp_path: Path) -> None:
+    """An image keeps its side when others come; the sides are all of it."""
+    names = [f"{number:03}.jpg" for number in range(60)]
+    spec = write_folder(tmp_path, "image,labels\n" + "".join(f"{name},cat\n" for name in names), names)
+    assert sorted(splits_of(f"{spec}?val=0.25")) == ["all", "train", "val"]
+    assert default_splits(f"{spec}?val=0.25") == ("train", "val")
+    sides = {side: {r.id for r in load_images(f"{spec}?val=0.25", side).records} for side in ("train", "val")}
+    assert 7 <= len(sides["val"]) <= 24 and sides["train"] | sides["val"] == {name[:3] for name in names}
+    assert not sides["train"] & sides["val"]
+    (tmp_path / "labels.csv").write_text("image,labels\n" + "".join(f"images/{n},cat\n" for n in names[::2]))
+    fewer = {r.id for r in load_images(f"{spec}?val=0.25", "val").records}
+    assert fewer == sides["val"] & {name[:3] for name in names[::2]}
+
+
+def test_a_list_of_images_for_evaluation(tmp_path: Path) -> None:
+    spec = write_folder(tmp_path, "image,labels\nb/x.jpg,dog\na.jpg,cat\nc.jpg,cat\n", ["b/x.jpg", "a.jpg", "c.jpg"])
+    (tmp_path / "held.txt").write_text("b/x\n\nimages/c.jpg\n")
+    assert [r.id for r in load_images(f"{spec}?val=held.txt", "val").records] == ["b/x", "c"]
+    assert [r.id for r in load_images(f"{spec}?val=held.txt", "train").records] == ["a"]
+    both = load_images(f"{spec}?val=held.txt", "train+val")
+    assert [r.id for r in both.records] == ["a", "b/x", "c"] and both.split == "train+val"
+
+
+@pytest.mark.parametrize(
+    ("csv", "val", "listed", "message"),
+    [
+        ("image,labels,split\na.jpg,cat,train\nb.jpg,cat,val\n", "0.5", "", r"has a column split \(line 2\)"),
+        ("image,labels\na.jpg,cat\nb.jpg,cat\n", "1.5", "", "a share of the images lies between 0 and 1"),
+        ("image,labels\na.jpg,cat\nb.jpg,cat\n", "none.txt", "", r"none.txt: no such file; .*\?val=0.2"),
+        ("image,labels\na.jpg,cat\nb.jpg,cat\n", "v.txt", "a\nbb", "v.txt: not in labels.csv: bb; did you mean 'b'"),
+        ("image,labels\na.jpg,cat\nb.jpg,cat\n", "v.txt", "a\nb", "leaves training without images"),
+        ("image,labels\na.jpg,cat\nb.jpg,cat\n", "0.0001", "", "leaves evaluation without images"),
+    ],
+)
+def test_what_can_be_wrong_with_them(tmp_path: Path, csv: str, val: str, listed: str, message: str) -> None:
+    spec = write_folder(tmp_path, csv, ["a.jpg", "b.jpg"])
+    (tmp_path / "v.txt").write_text(listed)
+    with pytest.raises(InputError, match=message):
+        load_images(f"{spec}?val={val}", "train")
+
+
 @pytest.mark.parametrize(
     ("names", "expected"),
     [

@@ -16,6 +16,7 @@ from commands import evaluate, export, image_stages, inspect, predict, train
 from data.catalog import load_images
 from data.errors import InputError
 from data.records import ImageList
+from data.scenes import write_scenes
 from pdsl.classes import class_ids
 from pdsl.config.inference import InferenceConfig
 from pdsl.evaluate import targets
@@ -93,7 +94,7 @@ def test_eval_refuses(scenes: Path, run_folder: Path, tmp_path: Path) -> None:
         evaluate.run(run=str(run_folder), results=None, tta=False, out=None, **options | {"store": None})
     with pytest.raises(InputError, match=r"checkpoints/last\.pt"):
         evaluate.run(run=str(tmp_path), results=None, tta=False, out=None, **options)
-    with pytest.raises(InputError, match="another image list"):
+    with pytest.raises(InputError, match=r"val: 1 of 1 images are not in the store .*val_000000"):
         evaluate.run(run=str(run_folder), results=None, tta=False, out=None, **options | {"split": "val"})
 
 
@@ -239,3 +240,16 @@ def test_an_untrained_model_is_not_the_trained_one_retold(run_folder: Path) -> N
 def test_settings_without_sense(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         InferenceConfig(**values)
+
+
+def test_a_split_of_a_store_that_holds_more(tmp_path: Path) -> None:
+    """VOC's trainval, of which val is evaluated: its images, in the store's order, with their truth."""
+    write_scenes(tmp_path / "data", train=3, val=2, side=48)
+    spec, url = f"voc:{tmp_path / 'data'}", str(tmp_path / "both.zarr")
+    create_or_open(url, load_images(spec, "train+val"))
+    dataset = read_evaluation_set(spec, "val", url)
+    assert [record.id for record in dataset.images.records] == ["val_000000", "val_000001"]
+    assert [truth.id for truth in dataset.truth] == ["val_000000", "val_000001"] and dataset.truth[0].of("box")
+    create_or_open(str(tmp_path / "train.zarr"), load_images(spec, "train"))
+    with pytest.raises(InputError, match=r"val: 2 of 2 images are not in the store .*val_000000, val_000001"):
+        read_evaluation_set(spec, "val", str(tmp_path / "train.zarr"))

@@ -1,6 +1,8 @@
 """`inspect`: which image is meant, what is drawn of it, and contact sheets."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +15,16 @@ from data.catalog import load_images
 from data.errors import InputError
 from data.masks import pack
 from data.scenes import write_scenes
+from pdsl.cache import open_cache
+from pdsl.evaluate.predictions import Prediction
 from pdsl.report.evidence import Evidence, seeded_proposals, seeds_picture, shown_seeds, targets_picture
+from pdsl.report.training_pictures import pseudo_objects
+from pdsl.run.trained import load_trained
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from store.contents import Seeds
 from store.create import create_or_open
+from tests.data.layouts import write_folder
 from tests.train.makers import make_store, stages
 
 SIZE = (640, 640)
@@ -45,7 +52,26 @@ def test_images_of_both_splits_by_id_or_file_name(both: list[str], tmp_path: Pat
         inspect.run(store=both, image="val_00001", out=str(tmp_path / "p.png"), data=None)
 
 
-def test_what_a_run_would_learn_from(scenes: Path, run_folder: Path, tmp_path: Path) -> None:
+def test_an_image_of_a_sub_folder_by_its_file_s_name(tmp_path: Path) -> None:
+    spec = write_folder(tmp_path, "image,labels\na/1.png,x\nb/1.png,y\nb/2.png,x\n", ["a/1.png", "b/1.png", "b/2.png"])
+    url = str(tmp_path / "s.zarr")
+    create_or_open(url, load_images(spec, "all"))
+    assert inspect.run(store=url, image="2.png", out=str(tmp_path / "p.png"), data=None) == 0
+    with pytest.raises(InputError, match="no such image"):
+        inspect.run(store=url, image="1", out=str(tmp_path / "p.png"), data=None)  # which of the two?
+
+
+def test_what_a_run_would_learn_from(
+    scenes: Path, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pseudo box and target that training itself would choose for the image."""
+    drawn: list[list[Prediction]] = []
+
+    def kept(*given: Any) -> list[Prediction]:
+        drawn.append(pseudo_objects(*given))
+        return drawn[-1]
+
+    monkeypatch.setattr(inspect, "pseudo_objects", kept)
     pictures = []
     for run in (None, str(run_folder)):
         options = {"store": str(scenes / "train.zarr"), "image": "train_000001", "data": None, "run": run}
@@ -53,6 +79,14 @@ def test_what_a_run_would_learn_from(scenes: Path, run_folder: Path, tmp_path: P
         with Image.open(tmp_path / "p.png") as picture:
             pictures.append(np.asarray(picture))
     assert pictures[0].shape == pictures[1].shape and (pictures[0] != pictures[1]).any()
+    trained = load_trained(run_folder)
+    cache = open_cache(replace(trained.config.data, stores=(str(scenes / "train.zarr"),)), {})
+    (taught,) = [image for image in map(cache.read, range(len(cache))) if image.image_id == "train_000001"]
+    expected = pseudo_objects(trained.model, trained.config, taught)
+    assert [(p.class_id, p.score, p.box.tolist(), p.mask) for p in drawn[0]] == [
+        (p.class_id, p.score, p.box.tolist(), p.mask) for p in expected
+    ]
+    assert {p.class_id for p in expected} == set(taught.label.nonzero()[:, 0].tolist())
 
 
 def test_a_contact_sheet(both: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -93,6 +93,22 @@ def test_a_folder_and_the_files_that_tell_other_programs(run_folder: Path, photo
     assert rows_of(out) == before
 
 
+def test_where_nothing_is_sure_enough_the_best_is_told(
+    run_folder: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An untrained model: no class stands out of seven."""
+    files = [photos / "000.jpg", photos / "001.jpg"]
+    assert run(run_folder, files, tmp_path / "out", score=0.9) == 0
+    said = capsys.readouterr().err
+    assert "no detection scores 0.9 or more, so none is drawn; the best: " in said and "draws more" in said
+    assert run(run_folder, files, tmp_path / "all") == 0
+    best = max(rows_of(tmp_path / "all"), key=lambda row: row["score"])
+    assert f"{best['category_name']} {best['score']:.2g} in {best['image_id']}" in said
+    capsys.readouterr()
+    assert run(run_folder, files, tmp_path / "some", score=best["score"] * 0.9) == 0
+    assert "none is drawn" not in capsys.readouterr().err
+
+
 def test_eval_reads_them_as_those_of_the_data_set(scenes: Path, run_folder: Path, tmp_path: Path) -> None:
     images = load_images(f"voc:{scenes / 'data'}", "train")
     assert run(run_folder, [record.path for record in images.records[:2]], tmp_path / "out", device="cpu") == 0

@@ -15,6 +15,7 @@ from pipeline.executors.choose import DeferredExecutor
 from pipeline.executors.dask import WorkersLostError
 from pipeline.executors.local import MemoryDeaths
 from pipeline.executors.serial import SerialExecutor
+from pipeline.listener import AtWork
 from pipeline.runner import run_stage
 from pipeline.spec import ArraySpec, Stage, StageInput
 from store.create import create_or_open
@@ -58,7 +59,7 @@ class Started:
     def __init__(self, workers: int) -> None:
         self.workers = workers
 
-    def run(self, job: object, tasks: object) -> int:
+    def run(self, job: object, tasks: object, at_work: object) -> int:
         return self.workers
 
     def close(self) -> None:
@@ -80,10 +81,21 @@ def test_it_is_said_and_a_stage_that_needs_more_gets_fewer(monkeypatch: pytest.M
     assert not DeferredExecutor(workers=0, scheduler=None, cluster=None, announce=said.append).needs_shared_storage
 
 
-def run_with(executor: DeferredExecutor, memory: int) -> object:
+def run_with(executor: DeferredExecutor, memory: int, shards: int = 100) -> object:
     from types import SimpleNamespace
 
-    return executor.run(SimpleNamespace(stage=SimpleNamespace(memory=memory)), [])  # type: ignore[arg-type]
+    job, tasks = SimpleNamespace(stage=SimpleNamespace(memory=memory)), [None] * shards
+    return executor.run(job, tasks, AtWork())  # type: ignore[arg-type]
+
+
+def test_workers_without_a_shard_are_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later stage that has more to do gets more; it is said why there are few."""
+    monkeypatch.setattr(choose, "carried", lambda wanted, need: carried(wanted, need, cores=16, memory=99 * GB))
+    monkeypatch.setattr(local, "local_executor", lambda workers, announce: Started(workers))
+    said: list[str] = []
+    executor = DeferredExecutor(workers=8, scheduler=None, cluster=None, announce=said.append)
+    assert [run_with(executor, GB, shards) for shards in (1, 2, 1, 20, 3)] == [1, 2, 2, 8, 8]
+    assert said[0] == f"--workers 8: starting 1, 1 shard to compute ({choose.SMALLER})"
 
 
 def test_a_worker_that_memory_ended_blames_no_image(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

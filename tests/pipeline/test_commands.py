@@ -235,3 +235,29 @@ def test_wrong_usage_is_named(data: str, url: str, options: dict[str, object], m
     with pytest.raises(InputError, match=message):
         precomputed(**{"data": data, "url": url, **options})  # type: ignore[arg-type]
     assert not Path(url).exists()
+
+
+def test_one_store_for_two_splits(data: str, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Proposals of all, graph and seeds of what is learnt from; then of the rest, by the name of its split."""
+    settings = {**SETTINGS, "store": {"shard": 5}}
+    assert precomputed(data, url, split="train+val", learnt_from="train", settings=settings) == 0
+    said = capsys.readouterr()
+    assert f"{url}: {data} train+val, 12 images" in said.err and "widened" not in said.err
+    assert f"{url}: proposals: 12 of 12 images done" in said.out and f"{url}: grabcut: 10 of 10 images" in said.out
+    store = open_store(url)
+    assert store.attributes["split"] == "train+val"
+    assert [store.status(group).tolist().count(1) for group in ("proposals", "iou_graph", "grabcut")] == [12, 10, 10]
+    assert precomputed(data, url, split="val", stage="iou-graph", settings=settings) == 0
+    said = capsys.readouterr()
+    assert f"{url}: iou-graph: 2 of 2 images done" in said.out and "12 images; of these val, 2 images" in said.err
+    store = open_store(url)
+    assert [store.status(group).tolist().count(1) for group in ("iou_graph", "grabcut")] == [12, 10]
+    with pytest.raises(InputError, match=r"--images 0:5: counts those of .*, which holds more than 'val'"):
+        precomputed(data, url, split="val", images="0:5", settings=settings)
+
+
+def test_a_store_of_one_split_takes_the_other_in(data: str, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert precomputed(data, url, stage="proposals") == 0
+    capsys.readouterr()
+    assert precomputed(data, url, split="train+val", stage="proposals") == 0
+    assert "12 of 12 images done; 2 computed" in capsys.readouterr().out

@@ -20,6 +20,7 @@ from data.errors import InputError
 from data.scenes import write_scenes
 from pipeline.executors.choose import DeferredExecutor
 from pipeline.executors.serial import SerialExecutor
+from pipeline.listener import AtWork
 from pipeline.runner import run_stage
 from pipeline.task import Job
 from store.completion import read_completions, recorded_shards
@@ -193,7 +194,7 @@ def test_a_scheduler_that_can_not_be_reached(monkeypatch: pytest.MonkeyPatch) ->
     executor = DeferredExecutor(workers=None, scheduler=f"tcp://127.0.0.1:{free_port()}", cluster=None)
     job = Job("run", "memory://a", first_stage(), "", {"exif": False, "max_pixels": 1, "grey_bits": 16})
     with pytest.raises(InputError, match="can not be reached"):
-        executor.run(job, [])
+        executor.run(job, [], AtWork())
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from benchmarks.engine.toy import (
 from data.errors import InputError
 from pipeline.executors.choose import DeferredExecutor
 from pipeline.executors.serial import SerialExecutor
-from pipeline.listener import Listener
+from pipeline.listener import AtWork, Listener
 from pipeline.runner import run_stage
 from pipeline.spec import ArraySpec, Stage, StageInput
 from pipeline.task import Job, ShardTask, StageContractError, run_shard
@@ -36,7 +36,7 @@ from store.tally import Tally
 class ShuffledExecutor(SerialExecutor):
     """Any order."""
 
-    def run(self, job: Job, tasks: Iterable[ShardTask]) -> Generator[Tally, None, None]:
+    def run(self, job: Job, tasks: Iterable[ShardTask], at_work: AtWork) -> Generator[Tally, None, None]:
         mixed = list(tasks)
         random.Random(3).shuffle(mixed)
         for task in mixed:
@@ -75,7 +75,7 @@ def test_only_what_is_missing_is_computed(tmp_path: Path, url: str) -> None:
     store = create_or_open(url, images)
     notes = Notes()
     part = run_stage(store, images, first_stage(log=str(log)), SerialExecutor(), image_range=(40, 50), listener=notes)
-    assert notes.notes == ["--images 40:50 widened to whole shards: 32:64"]
+    assert notes.notes == ["images 40:50 widened to whole shards: 32:64"]
     assert (part.images, part.computed.images, part.tally.done) == (32, 32, 32)
     rest = run_stage(store, images, first_stage(log=str(log)), SerialExecutor())
     assert (rest.images, rest.computed.images, rest.tally.done) == (100, 68, 100)

@@ -216,7 +216,10 @@ def test_things_that_are_no_proposals(tmp_path: Path) -> None:
         ProposalFiles(str(tmp_path))
     write_mat(tmp_path / "a.mat")
     write_mat(tmp_path / "sub" / "a.mat")
-    with pytest.raises(InputError, match="the same image as"):
+    with pytest.raises(InputError, match=r"a is the same image as sub/a \('a'\); keep one of them"):
+        ProposalFiles(str(tmp_path)).missing(["a"])
+    write_mat(tmp_path / "sub" / "a.MAT")
+    with pytest.raises(InputError, match=r"sub/a.mat: the same image as .*sub/a.MAT; keep one"):
         ProposalFiles(str(tmp_path))
     (tmp_path / "p.pkl").write_bytes(pickle.dumps([1, 2]))
     with pytest.raises(InputError, match="holds a list"):
@@ -291,3 +294,15 @@ def test_the_stage_travels_light(tmp_path: Path) -> None:
     pickle.dump(stage, buffer)
     assert buffer.tell() < 5000
     assert stage.source == ProposalFiles(str(tmp_path / "p.pkl")).fingerprint
+
+
+def test_files_of_one_name_are_told_apart_by_the_folders_in_the_ids(tmp_path: Path) -> None:
+    """As in a plain folder with sub-folders; where the ids have no folders, nobody can say which is meant."""
+    for place, name in enumerate(("a/1", "b/1", "b/2")):
+        write_mat(tmp_path / f"{name}.mat", {"boxes": [[1, 1, 10, 10 + place]]})
+    files = ProposalFiles(str(tmp_path))
+    found = {name: files.lookup(name, (50, 50))[0][0, 2] for name in ("a/1", "b/1", "b/2", "2")}
+    assert found == {"a/1": 10, "b/1": 11, "b/2": 12, "2": 12}
+    assert files.missing(["a/1", "b/1", "2", "c"])[0] == ["c"]
+    with pytest.raises(InputError, match=r"a/1 is the same image as b/1 \('1'\); keep one of them"):
+        files.missing(["2", "1"])

@@ -2,7 +2,9 @@
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,9 +13,12 @@ import torch
 from data import masks
 from data.catalog import load_images
 from data.errors import InputError
+from data.scenes import write_scenes
 from pdsl.cache import open_cache, unpack
 from pdsl.classes import join_classes
-from pdsl.config.tree import DataConfig
+from pdsl.config.model import BoxHeadConfig, DetectionConfig, ModelConfig
+from pdsl.config.tree import Config, DataConfig
+from pdsl.train.introduction import introduction
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from store.create import create_or_open
@@ -159,3 +164,40 @@ def test_classes_join_by_name(classes: Mapping[str, str | None], expected: list[
 def test_classes_that_do_not_join_are_refused(classes: Mapping[str, str | None], message: str) -> None:
     with pytest.raises(InputError, match=message):
         join_classes([VOC, COCO], ["voc", "coco"], classes)
+
+
+@dataclass(frozen=True)
+class OfMethod(Parameters):
+    """Parameters of stage `proposals` as far as their scores go."""
+
+    method: str = "mcg"
+
+
+@pytest.mark.parametrize(
+    ("method", "version", "objectness", "told"),
+    [
+        ("mcg", 1, "box_head.objectness", True),
+        ("mcg", 1, "detection.objectness_prior", True),
+        ("mcg", 1, "", False),
+        ("mcg", 2, "box_head.objectness", False),
+        ("selective-search", 1, "box_head.objectness", False),
+    ],
+)
+def test_scores_from_before_they_were_probabilities_are_told_where_they_are_read(
+    tmp_path: Path, method: str, version: int, objectness: str, told: bool
+) -> None:
+    """Boxes and their order are the same, so such a store is not refused."""
+    write_scenes(tmp_path / "data", train=2, val=1, side=48)
+    images = load_images(f"voc:{tmp_path / 'data'}", "train")
+    store = create_or_open(str(tmp_path / "s.zarr"), images)
+    first, *others = stages()
+    for stage in (replace(first, params=OfMethod(method=method), version=version), *others):
+        run_stage(store, images, stage, SerialExecutor())
+    cache = open_cache(DataConfig(stores=(str(tmp_path / "s.zarr"),)), {})
+    head = BoxHeadConfig(objectness=objectness.startswith("box_head"))
+    prior = DetectionConfig(objectness_prior=0.5 if objectness.startswith("detection") else 0.0)
+    config = Config(model=ModelConfig(box_head=head, detection=prior))
+    world = SimpleNamespace(size=1, device="cpu")
+    lines = list(introduction(config, run=tmp_path, cache=cache, world=world, start=0))  # type: ignore[arg-type]
+    warned = [line for line in lines if "no probabilities" in line]
+    assert bool(warned) == told and all("s.zarr" in line and f"model.{objectness} takes" in line for line in warned)

@@ -7,6 +7,7 @@ lets the first one do it while the others wait, without using their core. To do 
 """
 
 import fcntl
+import multiprocessing
 import os
 import sys
 from collections.abc import Iterator
@@ -59,7 +60,8 @@ def _take(handle: int, path: Path) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        print(f"waiting for another process to compile the loops (its lock: {path})", file=sys.stderr)
+        if multiprocessing.parent_process() is None:  # of several workers one compiles: that is no news
+            print(f"waiting for another process to compile the loops (its lock: {path})", file=sys.stderr)
         fcntl.flock(handle, fcntl.LOCK_EX)
 
 

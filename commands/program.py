@@ -1,0 +1,84 @@
+"""What all commands have in common: how they are listed, how loud they are, and how errors end them."""
+
+import os
+from typing import Any, NoReturn
+
+import click
+
+from commands.terminal import guarded
+from data.errors import InputError, is_out_of_memory, system_advice
+from data.loudness import speaking
+
+QUIET = click.Option(["-q", "--quiet"], is_flag=True, help="Errors and the last lines only.")
+VERBOSE = click.Option(["-v", "--verbose"], is_flag=True, help="Lines as for a log, with Dask's and libraries' own.")
+MEMORY_CURE = "take smaller images, scales or layers, fewer images, loaders or workers at a time, or end other programs"
+
+
+class Command(click.Command):
+    """A command with -q and -v."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Its own, and those two before --help."""
+        *own, last = super().get_params(ctx)
+        return [*own, QUIET, VERBOSE, last]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it as loud as is wanted."""
+        quiet, verbose = ctx.params.pop(str(QUIET.name)), ctx.params.pop(str(VERBOSE.name))
+        if quiet and verbose:
+            raise click.UsageError("-q and -v exclude each other; give one of them")
+        with speaking("quiet" if quiet else "verbose" if verbose else "usual"):
+            return super().invoke(ctx)
+
+
+class Program(click.Group):
+    """Turns errors into one line and an honest exit status: 2 wrong input, 130 Ctrl-C, 1 a fault of ours."""
+
+    command_class = Command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Every command with its first sentence whole, over several lines where it is long."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, c.get_short_help_str(limit=1000)) for name, c in commands if c is not None])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with guarded():
+            return self._invoke(ctx)
+
+    def _invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            self._end(ctx, error, "error", str(error), 2)
+        except KeyboardInterrupt:
+            click.echo("interrupted; the same command continues where this one stopped", err=True)
+            ctx.exit(130)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except OSError as error:
+            if (advice := system_advice(error)) is None:
+                self._unexpected(ctx, error)
+            self._end(ctx, error, "error", f"{os.fsdecode(error.filename or 'the disk')}: {advice}", 2)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                self._unexpected(ctx, error)
+            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+            self._end(ctx, error, "error", f"memory does not suffice ({reason}); {MEMORY_CURE}", 2)
+
+    def _unexpected(self, ctx: click.Context, error: Exception) -> NoReturn:
+        """A fault of ours."""
+        self._end(ctx, error, "unexpected error", f"{type(error).__name__}: {error} (pdsl --debug ... shows where)", 1)
+
+    def _end(self, ctx: click.Context, error: Exception, kind: str, message: str, status: int) -> NoReturn:
+        """Say what went wrong and exit; with --debug raise it."""
+        if ctx.params.get("debug"):
+            raise error
+        click.secho(f"{kind}: ", fg="red", bold=True, nl=False, err=True)
+        click.echo(message, err=True)
+        ctx.exit(status)
+
+
+def finish(status: int) -> None:
+    """Leave with the command's exit status: 0 all done, 2 wrong input, 3 some images failed."""
+    click.get_current_context().exit(status)
