@@ -41,5 +41,5 @@ else
     pdsl train $TRAINING "model.backbone.weights=$WEIGHTS"
 fi
 pdsl export --out labels.json
-"${PYTHON:-python3}" "$here/train_mask_rcnn.py" --labels labels.json "$images" --out mask-rcnn \
+"${PYTHON:-python3}" "$here/train_mask_rcnn.py" --labels labels.json "$images" --upright --out mask-rcnn \
     --backbone vgg16 --weights "$WEIGHTS" --predict "folder:$photos" all "$@"

@@ -8,35 +8,34 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 from pycocotools.coco import COCO
 from torch import Tensor
+
+from data.decode import decode_image
 
 
 @dataclass(frozen=True)
 class Photo:
-    """An image and its annotations, class ids from 1."""
+    """An image of `size` (height, width) and its annotations, class ids from 1. upright: its EXIF rotation applies."""
 
     path: Path
     size: tuple[int, int]
     coco: COCO
     annotations: Sequence[tuple[Mapping[str, Any], int]]
+    upright: bool = False
 
     def read(self, mirrored: bool) -> tuple[Tensor, dict[str, Tensor]]:
         """(3, H, W) float32 in 0..1, and the target: boxes (n, 4) xyxy, labels (n,), masks (n, H, W) uint8."""
-        image = Image.open(self.path)
-        height, width = self.size
-        if image.size != (width, height):
-            image = ImageOps.exif_transpose(image)  # sizes of `folder:` data are those of the upright picture
-        if image.size != (width, height):
-            raise SystemExit(
-                f"{self.path}: is {image.size[0]} x {image.size[1]} pixels, the labels say {width} x {height}"
-            )
-        pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1) / 255
+        image = decode_image(self.path, exif=self.upright)
+        if image.shape[:2] != self.size:
+            found, listed = (f"{width} x {height}" for height, width in (image.shape[:2], self.size))
+            hint = "leave out --upright" if self.upright else "labels of folder: data need --upright"
+            raise SystemExit(f"{self.path}: is {found} pixels, the labels say {listed}; {hint}")
+        pixels = torch.from_numpy(image).permute(2, 0, 1) / 255
         masks = torch.from_numpy(np.stack([self.coco.annToMask(row) for row, _ in self.annotations]))
         x, y, w, h = torch.tensor([row["bbox"] for row, _ in self.annotations], dtype=torch.float32).unbind(1)
         if mirrored:
-            pixels, masks, x = pixels.flip(-1), masks.flip(-1), width - x - w
+            pixels, masks, x = pixels.flip(-1), masks.flip(-1), self.size[1] - x - w
         labels = torch.tensor([label for _, label in self.annotations])
         return pixels.contiguous(), {"boxes": torch.stack([x, y, x + w, y + h], 1), "labels": labels, "masks": masks}
 
@@ -49,7 +48,9 @@ class PseudoLabels:
     photos: tuple[Photo, ...]
 
 
-def read_labels(files: Sequence[tuple[str, str]], rename: Mapping[str, str], min_score: float) -> PseudoLabels:
+def read_labels(
+    files: Sequence[tuple[str, str]], rename: Mapping[str, str], min_score: float, upright: bool = False
+) -> PseudoLabels:
     """Files of `pdsl export`, each with its folder of images, as one training set.
 
     The first file names the classes; what others call differently is translated by `rename`, and what the first does
@@ -72,7 +73,7 @@ def read_labels(files: Sequence[tuple[str, str]], rename: Mapping[str, str], min
                 if _usable(row, known, names, min_score)
             ]
             if found:
-                photos.append(Photo(find(image["file_name"]), (image["height"], image["width"]), coco, found))
+                photos.append(Photo(find(image["file_name"]), (image["height"], image["width"]), coco, found, upright))
     if not photos:
         raise SystemExit(f"{files[0][0]}: no annotation of a score of {min_score} or more")
     missing = next((photo.path for photo in photos if not photo.path.is_file()), None)

@@ -57,7 +57,7 @@ def main() -> int:
     random.seed(given.seed)
     torch.manual_seed(given.seed)
     rename = dict(pair.split("=", 1) for pair in given.rename)
-    labels = read_labels(given.labels, rename, given.min_score)
+    labels = read_labels(given.labels, rename, given.min_score, given.upright)
     wanted = load_images(*given.predict) if given.predict else None  # a wrong name shows now, not in an hour
     device = torch.device(given.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     model = build_mask_rcnn(
@@ -198,6 +198,11 @@ def _arguments() -> argparse.Namespace:
     add("--labels", nargs=2, action="append", required=True, metavar=("FILE", "IMAGES"), help="may be repeated")
     add("--rename", action="append", default=[], metavar="A=B", help="class A of further files is the first one's B")
     add("--min-score", type=float, default=0.0, metavar="S", help="leave out pseudo labels of a lower score")
+    add(
+        "--upright",
+        action="store_true",
+        help="the labels are those of folder: data, which have their EXIF rotation applied",
+    )
     add("--out", required=True, metavar="DIR")
     add("--backbone", choices=sorted(BACKBONES), default="mobilenet_v3_large")
     add("--weights", required=True, metavar="FILE|imagenet|scratch", help="of the backbone, from torchvision")

@@ -138,6 +138,28 @@ def test_a_second_file_joins_by_name_and_weak_labels_are_left_out(program: Modul
         program.read_labels(files, {}, 0.0)
 
 
+def test_photographs_are_turned_as_their_data_set_turns_them(program: ModuleType, tmp_path: Path) -> None:
+    rotation = Image.Exif()
+    rotation[0x0112] = 3  # upside down: the size does not tell
+    stripe = Image.new("RGB", (20, 10))
+    stripe.paste((255, 255, 255), (0, 0, 20, 2))
+    stripe.save(tmp_path / "a.png", exif=rotation)
+    mask = {"size": [10, 20], "counts": [0, 200]}
+    row = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 20, 10], "segmentation": mask, "area": 1}
+    image = {"id": 1, "file_name": "a.png", "height": 10, "width": 20}
+    content = {"images": [image], "categories": [{"id": 1, "name": "cat"}], "annotations": [row]}
+    file = tmp_path / "labels.json"
+    for height, upright, first_row in ((10, False, 1.0), (10, True, 0.0), (30, True, None)):
+        image["height"] = height
+        file.write_text(json.dumps(content))
+        (photo,) = program.read_labels([(str(file), str(tmp_path))], {}, 0.0, upright).photos
+        if first_row is None:
+            with pytest.raises(SystemExit, match=r"is 20 x 10 pixels, the labels say 20 x 30; leave out --upright"):
+                photo.read(False)
+        else:
+            assert photo.read(False)[0][0, 0, 0] == first_row
+
+
 @pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v3_large"])
 def test_a_backbone_with_weights_stays_and_is_asked_once(program: ModuleType, tmp_path: Path, backbone: str) -> None:
     torch.manual_seed(0)
