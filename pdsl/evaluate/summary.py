@@ -18,6 +18,8 @@ from pdsl.evaluate.voc_metrics import corloc, voc_curves, voc_figures, voc_match
 from pdsl.figures import percent
 
 COLUMNS = ("AP", *NAMED, *SIZES)
+CORLOC_OF = {True: "", False: " (not of training images)", None: " (a figure of training images)"}
+"""What CorLoc, a figure of training images, was measured on, by whether these were learnt from."""
 
 
 Curves = Mapping[Kind, Mapping[str, np.ndarray]]
@@ -33,15 +35,13 @@ class Measured:
     voc: Curves
 
 
-def measure(
-    predictions: Sequence[Prediction], truth: Sequence[ImageTargets], class_names: Sequence[str]
-) -> Measured:
+def measure(predictions: Sequence[Prediction], truth: Sequence[ImageTargets], class_names: Sequence[str]) -> Measured:
     """All figures of detections, in percent: the name of the "protocol" by which the truth is counted, COCO's "mask"
     and "box", "voc", "corloc", and counts of "images", "mask_images" (annotated with masks) and "detections"."""
     tables = precision_tables(predictions, truth, class_names)
     matches = voc_matches(predictions, truth, class_names)
     masks_given = not predictions or any(p.mask is not None for p in predictions)
-    metrics = {
+    metrics: dict[str, Any] = {
         "protocol": truth[0].protocol.name if truth else None,
         **{kind: table.figures() for kind, table in tables.items()},
         "voc": voc_figures(matches, masks_given=masks_given),
@@ -78,7 +78,8 @@ def print_metrics(metrics: Mapping[str, Any], console: Console, title: str) -> N
         console.print(f"protocol {metrics['protocol']}: {PROTOCOLS[metrics['protocol']].meaning}", highlight=False)
     console.print(
         f"VOC: box mAP@50 {percent(voc['AP50'])} (11-point {percent(voc['AP50_11point'])}), mask mAP@25/50/70/75 "
-        f"{' / '.join(percent(mask[name]) for name in NAMED)}; CorLoc {percent(metrics['corloc']['mean'])}; "
+        f"{' / '.join(percent(mask[name]) for name in NAMED)}; CorLoc {percent(metrics['corloc']['mean'])}"
+        f"{CORLOC_OF[metrics.get('learnt_from')]}; "
         f"{metrics['images']} images, {metrics['mask_images']} with masks, {metrics['detections']} detections",
         highlight=False,
     )
