@@ -89,6 +89,7 @@ def _chart(
             axes.plot(steps, values, color=hex_colour(colour), linestyle=line, linewidth=1.8, label=name)
         if log:
             axes.set_yscale("log")
+            axes.yaxis.set_major_formatter("{x:g}")
         if from_zero:
             axes.set_xlim(left=0)
             axes.set_ylim(bottom=0)

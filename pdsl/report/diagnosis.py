@@ -100,8 +100,7 @@ def confusions(evaluation: Evaluation) -> list[ConfusionView]:
 def _view(counted: Confusion, names: Sequence[str], metrics: Mapping[str, Any]) -> ConfusionView:
     text = (
         f"Each detection that scores {counted.score} or more counts once, under the object of any class that it "
-        f"overlaps most if its IoU with it is {IOU} or more, else under nothing. Below: objects under which no "
-        "detection was counted."
+        f"overlaps most if its IoU with it is {IOU} or more, else under nothing."
     )
     if metrics["protocol"] != "coco":
         text += " Detections of what the protocol ignores are left out."
@@ -109,16 +108,18 @@ def _view(counted: Confusion, names: Sequence[str], metrics: Mapping[str, Any]) 
     used = np.flatnonzero(counted.counts[:-1].any(1) | counted.counts[:, :-1].any(0)).tolist()
     if len(used) > MATRIX_CLASSES:
         return ConfusionView(title, f"{text} {_totals(counted)}", [], [], _pairs(counted, names))
-    order = [*used, len(names)]
-    table = counted.counts[np.ix_(order, order)]
+    table = counted.counts[np.ix_([*used, len(names)], [len(names), *used])]
     share = 100 * table / np.maximum(table.sum(1, keepdims=True), 1)
-    labels = [*(names[c] for c in used), "not found"]
+    labels = [names[c] for c in used]
     cells = [
         (label, [(int(n), float(s)) for n, s in zip(*row, strict=True)])
-        for label, *row in zip(labels, table, share, strict=True)
+        for label, *row in zip([*labels, "not found"], table, share, strict=True)
     ]
-    text += " A darker cell is a larger share of its line."
-    return ConfusionView(title, text, [*labels[:-1], "nothing"], cells, [])
+    text += (
+        " Not found: objects under which no detection was counted. The fuller a cell's colour, the larger its share of "
+        "the line."
+    )
+    return ConfusionView(title, text, ["nothing", *labels], cells, [])
 
 
 def _totals(counted: Confusion) -> str:

@@ -18,8 +18,8 @@ from pdsl.evaluate.evaluation import Evaluation
 from pdsl.evaluate.protocols import PROTOCOLS
 
 PACKAGES = ("torch", "torchvision", "numpy", "pycocotools")
-PROGRAM = frozenset({"pdsl", "cli.py", "cli", "__main__.py"})
-_PASSWORD, _QUERY = re.compile(r"(://)[^/@\s]*@"), re.compile(r"(://[^?\s]*)\?\S+")
+PROGRAM = re.compile(r"(^|[/\\])(pdsl(\.exe)?|cli\.py|pdsl[/\\]__main__\.py)$")
+_PASSWORD, _QUERY = re.compile(r"(://)[^/@\s]*@"), re.compile(r"(://[^?\n]*)\?[^\s'\"]+")
 
 
 def facts(
@@ -44,7 +44,7 @@ def facts(
         ("Command", command(sys.argv)),
         ("Versions", _versions()),
     ]
-    return [(name, _without_secrets(value)) for name, value in listed if value]
+    return [(name, without_secrets(value)) for name, value in listed if value]
 
 
 def duration(seconds: float) -> str:
@@ -61,7 +61,7 @@ def duration(seconds: float) -> str:
 
 def command(argv: Sequence[str]) -> str:
     """The command line; "" where the program was not started by its own command."""
-    return shlex.join(["pdsl", *argv[1:]]) if Path(argv[0]).name in PROGRAM else ""
+    return shlex.join(["pdsl", *argv[1:]]) if PROGRAM.search(argv[0]) else ""
 
 
 def _looked(evaluation: Evaluation) -> str:
@@ -100,7 +100,7 @@ def _training(config: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> st
 def _device(config: Mapping[str, Any]) -> str:
     if torch.cuda.is_available() and config.get("device") != "cpu":
         return torch.cuda.get_device_name()
-    return f"a CPU ({platform.machine()}, {torch.get_num_threads()} threads)"
+    return f"a CPU ({platform.machine()}, threads: {torch.get_num_threads()})"
 
 
 def _versions() -> str:
@@ -114,6 +114,6 @@ def _versions() -> str:
     return ", ".join([f"pdsl {pdsl.__version__}", f"Python {platform.python_version()}", *packages, platform.system()])
 
 
-def _without_secrets(text: str) -> str:
-    """Without what stands in addresses to sign in: the report is passed on."""
+def without_secrets(text: str) -> str:
+    """Without what stands in addresses to sign in: a report is passed on."""
     return _QUERY.sub(r"\1?…", _PASSWORD.sub(r"\1…@", text))

@@ -16,7 +16,7 @@ from pdsl.report.charts import loss_charts, validation_charts
 from pdsl.report.diagnosis import confusions, drawings
 from pdsl.report.examples import examples, failures, training_examples
 from pdsl.report.page import BarRow, bar, render
-from pdsl.report.provenance import facts
+from pdsl.report.provenance import facts, without_secrets
 from pdsl.run.folder import read_log
 from pdsl.run.names import COMPARISON, CONFIG, LOG
 
@@ -52,7 +52,7 @@ def write_report(run: Path | None, out: Path, evaluation: Evaluation) -> None:
         classes=_classes(metrics, names),
         class_columns=CLASS_COLUMNS,
         filter_classes=[(i, name) for i, name in enumerate(names) if name in metrics["box"]["per_class"]],
-        configuration=text,
+        configuration=without_secrets(text),
     )
     write_whole(out, page)
 
