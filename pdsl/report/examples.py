@@ -1,5 +1,6 @@
 """The pictures of a report. Which images are shown is a rule, not a choice, and their number is bounded."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,10 +39,10 @@ class Gallery:
 
 
 def examples(evaluation: Evaluation) -> Gallery:
-    """Images evenly spaced through the split with their proposals, then one of each class not seen in them."""
+    """Images evenly spaced through the split with their proposals, then some of the classes that these show least."""
     dataset, found = evaluation.dataset, by_image(evaluation.predictions)
     even = spread(dataset.truth, SPREAD)
-    chosen = [*even, *one_of_each(dataset.truth, even, EXAMPLES - len(even))]
+    chosen = [*even, *spread_over_classes(dataset.truth, even, EXAMPLES - len(even))]
     rows = []
     for place, row in enumerate(chosen):
         image = _pixels(dataset.images, row)
@@ -56,26 +57,33 @@ def examples(evaluation: Evaluation) -> Gallery:
         rows.append(example)
     text = (
         f"By rule, not by hand: {len(even)} images evenly spaced through the split, with the proposals that the model "
-        f"was given if they are at hand; then, for each class not seen yet, the rarest first, the middle one of its "
-        f"images, {EXAMPLES} in all at most. Left: the annotation. Right: what the model finds, score {SHOWN_SCORE} "
-        f"and more, at most {MOST_SHOWN}, or else its best detection."
+        f"was given if they are at hand; then, up to {EXAMPLES} in all, always one of the class that was shown least, "
+        "the middle one of its images that are left. Left: the annotation. Right: what the model finds, score "
+        f"{SHOWN_SCORE} and more, at most {MOST_SHOWN}, or else its best detection."
     )
     return Gallery(rows, text)
 
 
-def one_of_each(truth: Sequence[ImageTargets], already: Sequence[int], count: int) -> list[int]:
-    """Up to `count` rows of images that show classes which the `already` chosen ones do not, the rarest class first:
-    of each the middle one of its images."""
-    rows_of: dict[int, list[int]] = {}
-    for row, image in enumerate(truth):
-        for class_id in {item.class_id for item in image.truth.objects}:
-            rows_of.setdefault(class_id, []).append(row)
-    seen = {item.class_id for row in already for item in truth[row].truth.objects}
+def spread_over_classes(truth: Sequence[ImageTargets], already: Sequence[int], count: int) -> list[int]:
+    """Up to `count` more rows than the `already` chosen ones, each an image of the class that was shown least by then
+    (of equal ones the rarest): the middle one of its images that are left."""
+    shows = [{item.class_id for item in image.truth.objects} for image in truth]
+    left: dict[int, list[int]] = {}
+    for row, classes in enumerate(shows):
+        for class_id in classes:
+            left.setdefault(class_id, []).append(row)
+    rarity = {class_id: len(rows) for class_id, rows in left.items()}
+    shown = Counter(class_id for row in already for class_id in shows[row])
     chosen: list[int] = []
-    for class_id in sorted(rows_of, key=lambda c: (len(rows_of[c]), c)):
-        if class_id not in seen and len(chosen) < count:
-            chosen.append(rows_of[class_id][len(rows_of[class_id]) // 2])
-            seen |= {item.class_id for item in truth[chosen[-1]].truth.objects}
+    taken = set(already)
+    while len(chosen) < count:
+        left = {c: rows for c in left if (rows := [row for row in left[c] if row not in taken])}
+        if not left:
+            break
+        rows = left[min(left, key=lambda c: (shown[c], rarity[c], c))]
+        chosen.append(rows[len(rows) // 2])
+        taken.add(chosen[-1])
+        shown.update(shows[chosen[-1]])
     return chosen
 
 

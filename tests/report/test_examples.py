@@ -5,7 +5,7 @@ import pytest
 
 from pdsl.evaluate.targets import ImageTargets
 from pdsl.report.evidence import Evidence, central_proposal, neighbours_picture, seeds_picture, shown_seeds
-from pdsl.report.examples import one_of_each
+from pdsl.report.examples import spread_over_classes
 from pdsl.report.gallery import shown, spread
 from pdsl.report.judging import judge
 from store.contents import IouGraph, Seeds
@@ -42,16 +42,17 @@ def test_which_images_are_shown() -> None:
     assert spread(truth[:2], 3) == [1]
 
 
-def test_classes_not_seen_yet_get_the_middle_one_of_their_images_the_rarest_first() -> None:
+def test_the_class_shown_least_gets_the_middle_one_of_its_images_that_are_left() -> None:
     def showing(*classes: int) -> list[ImageTargets]:
         return [image_truth(str(n), truth_object(c, (0, 0, 9, 9))) for n, c in enumerate(classes)]
 
     truth = showing(0, 1, 1, 1, 2, 0, 0)
-    assert one_of_each(truth, [], 9) == [4, 5, 2]
-    assert one_of_each(truth, [4], 9) == [5, 2] and one_of_each(truth, [], 1) == [4]
-    assert one_of_each(truth, range(7), 9) == []
+    assert spread_over_classes(truth, [], 3) == [4, 5, 2]  # the rarest first
+    assert spread_over_classes(truth, [4], 2) == [5, 2] and spread_over_classes(truth, [5, 2], 1) == [4]
+    assert sorted(spread_over_classes(truth, [], 9)) == list(range(7)) and not spread_over_classes(truth, range(7), 9)
     together = [image_truth("a", truth_object(0, (0, 0, 9, 9)), truth_object(1, (0, 0, 9, 9))), *showing(1)]
-    assert one_of_each(together, [], 9) == [0]
+    assert spread_over_classes(together, [], 9) == [0, 1]
+    assert spread_over_classes([image_truth("a")], [], 9) == []
 
 
 def test_seeds_that_lie_apart_are_shown_best_first() -> None:

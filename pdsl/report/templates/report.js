@@ -16,7 +16,7 @@ filter.querySelector("select").addEventListener("change", (event) => {
   for (const gallery of document.querySelectorAll(".gallery")) {
     gallery.nextElementSibling.hidden = gallery.querySelector(".row:not([hidden])") !== null;
   }
-  shownOf.textContent = wanted === "" ? "" : `${shown} rows of pictures show it`;
+  shownOf.textContent = wanted === "" ? "" : `rows of pictures that show it: ${shown}`;
 });
 
 /* A picture in the size that it has; arrow keys go to the next one that is not filtered out. */
