@@ -50,6 +50,15 @@ def _shared() -> str:
     return "" if (SHARED / "data").is_dir() else f"{SHARED / 'data'} does not exist"
 
 
+def browser() -> str | None:
+    """Path of a browser that can be run without a screen."""
+    return find("chromium") or find("chromium-browser") or find("google-chrome")
+
+
+def _browser() -> str:
+    return "" if browser() else "no chromium here"
+
+
 def _cuda() -> str:
     import torch
 
@@ -62,8 +71,9 @@ NETWORK_NAMESPACES = Need("network namespaces", _programs("ip", "unshare", "host
 SMALL_DISK = Need("a disk of 1 MiB", _programs("mount", "umount"), "run as root, where mounting is allowed")
 REAL_IMAGES = Need("real images", _shared, "put data/ and weights/ into that folder beside the project")
 CUDA = Need("CUDA device", _cuda, "run `make test-gpu` on a machine with one")
+BROWSER = Need("browser", _browser, "install chromium")
 GIT = Need("git", _programs("git", root=False), "install git")
-ALL = (SLURM, SSH_SERVER, NETWORK_NAMESPACES, SMALL_DISK, REAL_IMAGES, GIT, CUDA)
+ALL = (SLURM, SSH_SERVER, NETWORK_NAMESPACES, SMALL_DISK, REAL_IMAGES, BROWSER, GIT, CUDA)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ figures are those of plain pycocotools.
 import contextlib
 import io
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,19 +37,61 @@ def coco_metrics(
     Images without masks in a set that has some (VOC) do not take part in the mask metrics.
     Predictions must belong to images of `truth` (`results.read_results` checks it).
     """
-    return {kind: _metrics(predictions, truth, class_names, kind) for kind in ("mask", "box")}
+    return {kind: table.figures() for kind, table in precision_tables(predictions, truth, class_names).items()}
 
 
-def _metrics(
+@dataclass(frozen=True)
+class PrecisionTable:
+    """What all of COCO's figures of boxes or of masks are means of.
+
+    precision: (T, R, C, A) over THRESHOLDS, 101 recall points, classes and area ranges, -1 where undefined; None where
+    there are no masks. objects: by class, those to be found.
+    """
+
+    class_names: Sequence[str]
+    precision: np.ndarray | None
+    objects: Counter[int]
+
+    def figures(self) -> dict[str, Any]:
+        """One kind of `coco_metrics`."""
+        if self.precision is None:
+            return dict.fromkeys(("AP", *NAMED, *SIZES)) | {"per_class": {}}
+        summary: dict[str, Any] = _figures(self.precision[:, :, :, 0])
+        summary |= {name: _percent(self.precision[1:, :, :, index]) for name, index in SIZES.items()}
+        summary["per_class"] = {
+            name: _figures(self.precision[:, :, index, 0]) | {"objects": self.objects[index]}
+            for index, name in enumerate(self.class_names)
+            if self.objects[index]
+        }
+        return summary
+
+    def curves(self) -> dict[str, np.ndarray]:
+        """Of every class that has objects the best precision at each recall (101,) 0, 0.01 … 1 or more, at IoU 0.5:
+        their means are the classes' AP50."""
+        if self.precision is None:
+            return {}
+        at = self.precision[int(np.argmin(abs(THRESHOLDS - 0.5))), :, :, 0]
+        return {name: at[:, index] for index, name in enumerate(self.class_names) if self.objects[index]}
+
+
+def precision_tables(
+    predictions: Sequence[Prediction], truth: Sequence[ImageTargets], class_names: Sequence[str]
+) -> Mapping[Kind, PrecisionTable]:
+    """Detections matched as COCO does, of kind mask and box."""
+    kinds: tuple[Kind, Kind] = ("mask", "box")
+    return {kind: _precision_table(predictions, truth, class_names, kind) for kind in kinds}
+
+
+def _precision_table(
     predictions: Sequence[Prediction], truth: Sequence[ImageTargets], class_names: Sequence[str], kind: Kind
-) -> dict[str, Any]:
+) -> PrecisionTable:
     images = truth if kind == "box" else [image for image in truth if image.truth.has_masks]
     known = {image.id for image in images}
     used = [p for p in predictions if p.image_id in known and (kind == "box" or p.mask is not None)]
     if kind == "mask" and predictions and not any(p.mask is not None for p in predictions):
         images = []
     if not images:
-        return dict.fromkeys(("AP", *NAMED, *SIZES)) | {"per_class": {}}
+        return PrecisionTable(class_names, None, Counter())
     precision = _Evaluation(used, images, len(class_names), kind).precision()
     counts = Counter(
         class_id
@@ -57,14 +100,7 @@ def _metrics(
         for target in targets
         if target.role == "object"
     )
-    summary: dict[str, Any] = _figures(precision[:, :, :, 0])
-    summary |= {name: _percent(precision[1:, :, :, index]) for name, index in SIZES.items()}
-    summary["per_class"] = {
-        name: _figures(precision[:, :, index, 0]) | {"objects": counts[index]}
-        for index, name in enumerate(class_names)
-        if counts[index]
-    }
-    return summary
+    return PrecisionTable(class_names, precision, counts)
 
 
 def _figures(precision: np.ndarray) -> dict[str, float | None]:

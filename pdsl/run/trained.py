@@ -23,6 +23,7 @@ class TrainedModel:
 
     proposals: how the proposals it was trained with were made ({"params", "source_path"}). data_set: the first one it
     was trained with (`CacheReader.data_set`). decoding: how its images were decoded. None where it does not say.
+    image_lists: digests of the stores' lists of images it was trained with.
     """
 
     model: PDSL
@@ -32,6 +33,7 @@ class TrainedModel:
     proposals: Mapping[str, Any] | None = None
     data_set: Mapping[str, Any] | None = None
     decoding: Decoding | None = None
+    image_lists: tuple[str, ...] = ()
 
 
 def load_trained(run: str | Path, device: DeviceName | None = None) -> TrainedModel:
@@ -49,8 +51,18 @@ def load_trained(run: str | Path, device: DeviceName | None = None) -> TrainedMo
         model.load_state_dict(checkpoint["model"])
     except RuntimeError as error:
         raise InputError(f"{run}: its weights do not fit its configuration ({str(error).splitlines()[0]})") from error
-    told = (checkpoint.get(name) for name in ("proposals", "data_set", "decoding"))
-    return TrainedModel(_ready(model, config, device), config, class_names, int(checkpoint["step"]), *told)
+    proposals, data_set, decoding = (checkpoint.get(name) for name in ("proposals", "data_set", "decoding"))
+    lists = tuple(str(digest).partition(":")[0] for digest in checkpoint.get("stores") or ())
+    return TrainedModel(
+        _ready(model, config, device),
+        config,
+        class_names,
+        int(checkpoint["step"]),
+        proposals,
+        data_set,
+        decoding,
+        lists,
+    )
 
 
 def untrained(trained: TrainedModel) -> TrainedModel:

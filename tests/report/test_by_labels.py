@@ -10,6 +10,7 @@ from pdsl.evaluate.evaluation import Evaluation
 from pdsl.evaluate.evaluation_set import EvaluationSet
 from pdsl.evaluate.image_level import image_metrics
 from pdsl.report.by_labels import contradictions, examples, tiles
+from pdsl.report.examples import Gallery
 from tests.evaluate.makers import SIZE, detection, image_truth
 
 BOX = (5, 5, 40, 40)
@@ -32,8 +33,12 @@ def evaluation(tmp_path: Path) -> Evaluation:
     return Evaluation(dataset, found, {"image": image_metrics(found, images)})
 
 
+def captions(gallery: Gallery) -> list[str]:
+    return [picture.caption for row in gallery.rows for picture in row.pictures]
+
+
 def test_the_worst_contradictions_come_first_and_say_what_they_are(evaluation: Evaluation) -> None:
-    assert [caption for _, caption in contradictions(evaluation)] == [
+    assert captions(contradictions(evaluation)) == [
         "d: missed dog (best 0.00)",
         "c: beside the labels cat 0.85",
         "b: right cat; missed dog (best 0.20)",
@@ -41,9 +46,9 @@ def test_the_worst_contradictions_come_first_and_say_what_they_are(evaluation: E
 
 
 def test_examples_are_spread_over_the_split(evaluation: Evaluation) -> None:
-    drawn = list(examples(evaluation))
-    assert [caption.partition(":")[0] for _, caption in drawn] == ["a", "b", "c", "d"]
-    assert drawn[0][1] == "a: right cat" and all(picture.size[0] > 0 for picture, _ in drawn)
+    drawn = examples(evaluation)
+    assert [caption.partition(":")[0] for caption in captions(drawn)] == ["a", "b", "c", "d"]
+    assert captions(drawn)[0] == "a: right cat" and [row.classes for row in drawn.rows] == [{0, 1}, {1}]
 
 
 def test_figures_in_large_print(evaluation: Evaluation) -> None:
