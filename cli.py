@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from commands.program import Program
+from commands.program import Program, finish
 from commands.workspace import Workspace
 from pdsl import __version__
 
@@ -19,11 +19,6 @@ def cli(debug: bool) -> None:
     In a folder with a pdsl.yaml (`init` writes one) data, stores and configuration need not be given. Every command
     takes -q (errors and the last lines only) and -v (as for a log, with Dask's own lines).
     """
-
-
-def finish(status: int) -> None:
-    """Leave with the command's exit status: 0 all done, 2 wrong input, 3 some images failed."""
-    click.get_current_context().exit(status)
 
 
 def option_data(required_for: str) -> Callable[..., Any]:

@@ -77,3 +77,8 @@ class Program(click.Group):
         click.secho(f"{kind}: ", fg="red", bold=True, nl=False, err=True)
         click.echo(message, err=True)
         ctx.exit(status)
+
+
+def finish(status: int) -> None:
+    """Leave with the command's exit status: 0 all done, 2 wrong input, 3 some images failed."""
+    click.get_current_context().exit(status)
