@@ -116,7 +116,7 @@ def split_parts(spec: str, split: str) -> list[str]:
     """The splits that one like `train+val` joins; any other alone."""
     if JOINT not in split or split in splits_of(spec):
         return [split]
-    return list(dict.fromkeys(part for part in split.split(JOINT) if part))
+    return list(dict.fromkeys(part for part in split.split(JOINT) if part)) or [split]
 
 
 def _load_one(parsed: Spec, split: str) -> ImageList:

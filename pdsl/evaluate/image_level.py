@@ -20,10 +20,10 @@ def image_metrics(predictions: Sequence[Prediction], images: ImageList) -> dict[
     """{"mAP", "per_class"}; of every class that a label or a detection names {"AP", "images", "found", "right",
     "detections"}.
 
-    AP in percent: images ordered by the score of their best detection of the class (0 without one), the area under the
-    precision-recall curve made non-increasing, as VOC's classification task has it from 2010 on; images of equal score
-    count together. None where no image has the class; mAP is the mean of the others. images: those labelled with the
-    class; found: those with a detection of it that scores SURE or more; right: those that are both.
+    AP in percent: images ordered by the score of their best detection of the class (last those without one), the area
+    under the precision-recall curve made non-increasing, as VOC's classification task has it from 2010 on; images of
+    equal score count together. None where no image has the class; mAP is the mean of the others. images: those labelled
+    with the class; found: those with a detection of it that scores SURE or more; right: those that are both.
     """
     score, detections = best_scores(predictions, images)
     label = images.label_matrix()
@@ -43,9 +43,9 @@ def image_metrics(predictions: Sequence[Prediction], images: ImageList) -> dict[
 
 
 def best_scores(predictions: Sequence[Prediction], images: ImageList) -> tuple[np.ndarray, np.ndarray]:
-    """(score of each image's best detection of each class, 0 without one: (N, C) float64; detections a class: (C,))."""
+    """(score of each image's best detection of each class, -inf without: (N, C) float64; detections a class: (C,))."""
     row_of = {record.id: row for row, record in enumerate(images.records)}
-    score = np.zeros((len(images), len(images.class_names)))
+    score = np.full((len(images), len(images.class_names)), -np.inf)  # anyone's scores may be negative
     detections = np.zeros(len(images.class_names), np.int64)
     for p in predictions:
         place = row_of[p.image_id], p.class_id
@@ -66,7 +66,8 @@ def _average_precision(score: np.ndarray, present: np.ndarray) -> float | None:
     if not present.any():
         return None
     order = np.argsort(-score, kind="stable")
-    last_of_equals = np.append(np.diff(score[order]) != 0, True)
+    ranked = score[order]
+    last_of_equals = np.append(ranked[1:] != ranked[:-1], True)
     right = present[order].cumsum()[last_of_equals]
     looked_at = np.arange(1, len(score) + 1)[last_of_equals]
     return round(100 * area_under_curve(right / looked_at, right / present.sum()), 4)

@@ -44,7 +44,7 @@ def contradictions(evaluation: Evaluation) -> Gallery:
     """The images that contradict their labels most, worst first: a class of the labels that scores low, or one beside
     the labels that scores high."""
     images = evaluation.dataset.images
-    score, _ = best_scores(evaluation.predictions, images)
+    score = best_scores(evaluation.predictions, images)[0].clip(0, 1)
     label = images.label_matrix()
     error = np.where(label, 1 - score, score)
     wrong = (label != (score >= SURE)).any(1)

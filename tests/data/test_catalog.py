@@ -114,5 +114,6 @@ def test_joined_splits_are_one_list(tmp_path: Path) -> None:
     assert [r.id for r in load_images(spec, "train+val").records] == ["3", "1", "2"]
     assert [r.id for r in load_images(spec, "odd+one").records] == ["2"]
     assert [truth.id for truth in load_truth(spec, "val+train")] == ["2", "1", "3"]
-    with pytest.raises(InputError, match="no split 'vla'"):
-        load_images(spec, "train+vla")
+    for split, wrong in (("train+vla", "vla"), ("+", r"\+")):
+        with pytest.raises(InputError, match=f"no split '{wrong}'"):
+            load_images(spec, split)

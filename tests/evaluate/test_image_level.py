@@ -1,5 +1,6 @@
 """Figures by image-level labels."""
 
+import numpy as np
 import pytest
 
 from data.records import ImageList, ImageRecord
@@ -23,6 +24,8 @@ IMAGES = ImageList(
         ({}, 75.0),  # all images are equal: three of four are right
         ({"a": 0.9}, 100 * (1 / 3 + 2 / 3 * 3 / 4)),  # the others are equal
         ({"c": 0.9}, 75.0),
+        ({"c": -3.0, "a": -1.0, "b": -1.5, "d": -2.0}, 100.0),  # anyone's scores
+        ({"a": -1.0}, 100 * (1 / 3 + 2 / 3 * 3 / 4)),  # an image without a detection comes last
     ],
 )
 def test_average_precision(cats: dict[str, float], expected: float) -> None:
@@ -43,7 +46,9 @@ def test_counts_of_each_class_and_the_mean_over_those_that_are_there() -> None:
     assert metrics["per_class"]["elk"] == {"AP": None, "images": 0, "found": 0, "right": 0, "detections": 1}
     assert metrics["mAP"] == pytest.approx((cat["AP"] + 100) / 2, abs=1e-4)
     assert list(image_rows({"image": metrics}))[2] == ["elk", "0", "0", "0", "1", "-"]
-    assert best_scores(found, IMAGES)[0].tolist() == [[0.6, 0, 0], [0, 0.9, 0.05], [0.31, 0, 0], [0, 0, 0]]
+    none = -np.inf
+    expected = [[0.6, none, none], [none, 0.9, 0.05], [0.31, none, none], [none] * 3]
+    assert best_scores(found, IMAGES)[0].tolist() == expected
 
 
 def test_nothing_labelled_and_nothing_found() -> None:
