@@ -9,6 +9,7 @@ from data.records import ImageList, ImageRecord
 from pdsl.evaluate.evaluation import Evaluation
 from pdsl.evaluate.evaluation_set import EvaluationSet
 from pdsl.evaluate.image_level import image_metrics
+from pdsl.evaluate.summary import Measured
 from pdsl.report.by_labels import contradictions, examples, tiles
 from pdsl.report.examples import Gallery
 from tests.evaluate.makers import SIZE, detection, image_truth
@@ -30,7 +31,8 @@ def evaluation(tmp_path: Path) -> Evaluation:
         detection("c", 0, 0.85, BOX), detection("broken", 0, 0.6, BOX),
     ]  # fmt: skip
     dataset = EvaluationSet(images, [image_truth(name, has_masks=False) for name in LABELS], labels_only=True)
-    return Evaluation(dataset, found, {"image": image_metrics(found, images)})
+    metrics = {"image": image_metrics(found, images)}
+    return Evaluation(dataset, found, metrics, Measured(metrics, {}, {}))
 
 
 def captions(gallery: Gallery) -> list[str]:
