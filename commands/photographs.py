@@ -60,7 +60,7 @@ def run(
 
     console.rule("[bold]1/3 proposals, their IoU graph, seed masks")
     status = compute_stages(stores["train"], load_images(spec, "train"), STAGE_NAMES, _stage, workers)
-    status = max(status, compute_stages(stores["val"], load_images(spec, "val"), STAGE_NAMES[:1], _stage, workers))
+    status = max(status, compute_stages(stores["val"], load_images(spec, "val"), STAGE_NAMES, _stage, workers))
 
     console.rule("[bold]2/3 training, from image-level labels only")
     outcome = _train(folder, stores["train"], source, quick, overrides)

@@ -5,10 +5,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from commands.image_stages import ImageStages, image_stages
 from data.decode import decode_image
 from data.errors import InputError, system_advice
 from data.files import is_url
@@ -18,6 +18,7 @@ from pdsl.config.tree import DeviceName
 from pdsl.evaluate.infer import predict_image
 from pdsl.evaluate.photo_results import PhotoResults
 from pdsl.evaluate.predictions import Prediction
+from pdsl.evaluate.seed_masks import ImageSeeds
 from pdsl.outputs import refuse_overwriting
 from pdsl.progress import ImageProgress
 from pdsl.report.gallery import MOST_SHOWN, SHOWN_SCORE, prediction_picture
@@ -25,10 +26,6 @@ from pdsl.report.palette import class_colours
 from pdsl.report.panels import is_own_picture, save_picture
 from pdsl.run.names import IMAGES, PREDICTIONS
 from pdsl.run.trained import TrainedModel, load_trained
-from pipeline.spec import Stage, StageInput
-from stages.proposals.params import FROM_FILES
-from stages.registry import build_stage
-from store.contents import PROPOSAL_BOX, PROPOSAL_COUNT, PROPOSAL_SCORE, PROPOSALS
 from store.store import open_store
 
 
@@ -106,13 +103,13 @@ def run(
     lists = [path for path in images if Path(path).is_file()]
     refuse_overwriting([*files, *pictures], files=[*lists, *(image.path for image in given)], run=run)
     trained = load_trained(run, device)
-    stage, decoding = proposal_stage(trained, proposals), training_decoding(trained)
+    stages, decoding = image_stages(trained, proposals), training_decoding(trained)
     results, choice, seen = PhotoResults(folder, trained, given), _Choice(score, top), _Seen()
     stopped = False
     with ImageProgress("predict", len(given)) as progress:
         try:
             for image, picture in zip(given, pictures, strict=True):
-                progress.advance(_one_image(image, picture, trained, stage, decoding, results, choice, seen))
+                progress.advance(_one_image(image, picture, trained, stages, decoding, results, choice, seen))
                 results.save_when_due()
         except KeyboardInterrupt:
             stopped = True
@@ -138,7 +135,7 @@ def _one_image(
     image: NamedImage,
     picture: Path,
     trained: TrainedModel,
-    stage: Stage,
+    stages: ImageStages,
     decoding: Decoding,
     results: PhotoResults,
     choice: _Choice,
@@ -148,7 +145,7 @@ def _one_image(
     try:
         pixels = decode_image(image.path, **decoding)
         record = results.record(image, (pixels.shape[0], pixels.shape[1]))
-        predictions = predict_one(trained, stage, record, pixels)
+        predictions = predict_one(trained, stages, record, pixels)
     except Exception as error:  # one image may break a stage or not fit the device: the others go on
         return f"{image.path}: {error or type(error).__name__}"
     results.add(record, choice.written(predictions))
@@ -162,41 +159,14 @@ def _one_image(
     return None
 
 
-def predict_one(trained: TrainedModel, stage: Stage, record: ImageRecord, pixels: np.ndarray) -> list[Prediction]:
-    """Predictions for one image (H, W, 3) uint8. Raises pipeline.spec.ImageFailure where the proposals fail."""
-    rows = stage.compute(StageInput(record, pixels))
-    count = int(rows[PROPOSAL_COUNT])
-    return predict_image(trained, pixels, rows[PROPOSAL_BOX][:count], rows[PROPOSAL_SCORE][:count], image_id=record.id)
-
-
-def proposal_stage(trained: TrainedModel, method: str | None = None) -> Stage:
-    """Stage `proposals` as the run's training had it, by its checkpoint or else by its first store; `method` overrides.
-
-    Raises InputError where nobody knows, or the training's proposals were ready-made: others give other detections.
-    """
-    if method is not None:
-        return build_stage("proposals", {"method": method, "max_proposals": trained.config.data.max_proposals})
-    params = _stored_params(trained)
-    if params is None:
-        raise InputError(
-            "--run: does not say how its proposals were made, and its stores are gone; name --proposals METHOD"
-        )
-    if params.get("method") in FROM_FILES:
-        raise InputError(
-            "--run: was trained with ready proposals, which a new image has not; name --proposals METHOD to make some "
-            "(expect other figures than with those of the training)"
-        )
-    return build_stage("proposals", params)
-
-
-def _stored_params(trained: TrainedModel) -> dict[str, Any] | None:
-    if trained.proposals is not None:
-        return dict(trained.proposals["params"])
-    try:
-        identity = open_store(trained.config.data.stores[0]).identity(PROPOSALS)
-    except (InputError, IndexError):
-        return None
-    return dict(identity.params) if identity else None
+def predict_one(
+    trained: TrainedModel, stages: ImageStages, record: ImageRecord, pixels: np.ndarray
+) -> list[Prediction]:
+    """Predictions for one image (H, W, 3) uint8. Raises pipeline.spec.ImageFailure where a stage fails."""
+    proposals, found = stages.compute(record, pixels)
+    device = next(trained.model.parameters()).device
+    seeds = None if found is None else ImageSeeds.of(proposals, found, device)
+    return predict_image(trained, pixels, *proposals, image_id=record.id, seeds=seeds)
 
 
 def training_decoding(trained: TrainedModel) -> Decoding:

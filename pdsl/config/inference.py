@@ -19,6 +19,8 @@ class InferenceConfig:
     nms: IoU above which the lower-scored of two boxes of a class is dropped (paper 0.5, release 0.3).
     detections: the best of an image that are kept, all classes together.
     mask_threshold: a pixel belongs to the object from this probability on.
+    seed_weight: share of the seed mask of the nearest proposal in a detection's mask; 0 (paper): the mask heads decide
+        alone. Above 0 the images evaluated need stage `grabcut`, too.
     """
 
     scale: int = 688
@@ -28,6 +30,7 @@ class InferenceConfig:
     nms: float = 0.3
     detections: int = 100
     mask_threshold: float = 0.5
+    seed_weight: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.tta_scales or min(self.scale, *self.tta_scales) < 1:
@@ -36,7 +39,7 @@ class InferenceConfig:
             raise ValueError(f"max_side: {self.max_side} is less than the largest scale")
         if self.max_side > LARGEST_SIDE:
             raise ValueError(f"max_side: {self.max_side} is more than {LARGEST_SIDE} pixels")
-        for name in ("score_threshold", "nms", "mask_threshold"):
+        for name in ("score_threshold", "nms", "mask_threshold", "seed_weight"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is not within 0..1")
         if self.detections < 1:

@@ -14,6 +14,7 @@ from pdsl.config.inference import InferenceConfig
 from pdsl.config.tree import Config, DataConfig
 from pdsl.evaluate.postprocess import final_boxes
 from pdsl.evaluate.predictions import Prediction, paste_probability
+from pdsl.evaluate.seed_masks import ImageSeeds, blend, require_seeds, seeds_of
 from pdsl.evaluate.tta import View, ViewFrame, views
 from pdsl.model.pdsl import PDSL
 from pdsl.run.trained import TrainedModel
@@ -31,6 +32,7 @@ def detect_image(
     config: InferenceConfig,
     looks: Sequence[View],
     present: Tensor | None = None,
+    seeds: ImageSeeds | None = None,
 ) -> Detections:
     """Final detections of one image.
 
@@ -38,7 +40,7 @@ def detect_image(
     Scores and boxes are averaged per proposal over the views; then NMS; then the masks of the final boxes are averaged
     over the views. Of several views the features are computed twice rather than kept: they would not fit into small
     devices.
-    present: (C,) bool, restricts the classes (`final_boxes`).
+    present: (C,) bool, restricts the classes (`final_boxes`). seeds: what `config.seed_weight` blends the masks with.
     """
     model.eval()
     size = (int(image.shape[1]), int(image.shape[2]))
@@ -57,7 +59,10 @@ def detect_image(
         features = found.features if len(frames) == 1 else model.backbone.features(frame.image(image))
         mask = model.segment(features, frame.boxes(final.box), final.label)
         masks.append(frame.masks_back(mask))
-    return Detections(final.box, final.score, final.label, _mean(masks))
+    mask = _mean(masks)
+    if seeds is not None:
+        mask = blend(mask, final.box, seeds, config.seed_weight)
+    return Detections(final.box, final.score, final.label, mask)
 
 
 def detect_images(
@@ -74,8 +79,11 @@ def detect_images(
 
     images: some or all of those whose proposals `store` holds. class_ids: for each class of the model its id in
     `images.class_names`, None where the data set lacks it. only_present: only the classes that the image-level labels
-    name. Raises InputError where the store is damaged or incomplete.
+    name. Raises InputError where the store is damaged or incomplete, also of the seeds that `seed_weight` asks for.
     """
+    weight = config.inference.seed_weight
+    require_seeds(store, weight, store.rows(record.id for record in images.records))
+    device = next(model.parameters()).device
     rows = {image_id: row for row, image_id in enumerate(store.images().ids)}
     reasons: dict[str, str] | None = None  # read only where an image failed
     detector = _Detector(model, config, class_ids, views(config.inference, tta))
@@ -92,16 +100,25 @@ def detect_images(
             yield record, f"stage '{PROPOSALS}' failed for it: {reasons.get(record.id, 'see `status`')}"
             continue
         present = torch.tensor([i in record.label for i in class_ids]) if only_present else None
-        yield record, detector.predictions(record.id, image, *read_proposals(store, row), present)
+        proposals = read_proposals(store, row)
+        seeds = seeds_of(store, row, proposals, device) if weight > 0 else None
+        yield record, detector.predictions(record.id, image, *proposals, present, seeds)
 
 
 def predict_image(
-    trained: TrainedModel, image: np.ndarray, box: np.ndarray, score: np.ndarray, *, image_id: str = ""
+    trained: TrainedModel,
+    image: np.ndarray,
+    box: np.ndarray,
+    score: np.ndarray,
+    *,
+    image_id: str = "",
+    seeds: ImageSeeds | None = None,
 ) -> list[Prediction]:
     """What a trained model finds in one image, best first; class ids are places in `trained.class_names`.
 
     image: (H, W, 3) uint8 RGB. Its proposals, best first, as stage `proposals` makes them: box (P, 4) float32 xyxy,
-    half-open, in pixels of the image; score (P,) float32. image_id: what the predictions are to call the image.
+    half-open, in pixels of the image; score (P,) float32. image_id: what the predictions are to call the image. seeds:
+    its seed masks, for a run with `inference.seed_weight`; None: the mask heads decide alone.
     Raises ValueError for other shapes.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
@@ -110,7 +127,7 @@ def predict_image(
         raise ValueError(f"box and score: {box.shape} and {score.shape}; they have to be (P, 4) and (P,)")
     every_class = range(len(trained.class_names))
     detector = _Detector(trained.model, trained.config, every_class, views(trained.config.inference, tta=False))
-    return detector.predictions(image_id, image, box, score)
+    return detector.predictions(image_id, image, box, score, seeds=seeds)
 
 
 @dataclass(frozen=True)
@@ -123,7 +140,13 @@ class _Detector:
     looks: Sequence[View]
 
     def predictions(
-        self, image_id: str, image: np.ndarray, box: np.ndarray, score: np.ndarray, present: Tensor | None = None
+        self,
+        image_id: str,
+        image: np.ndarray,
+        box: np.ndarray,
+        score: np.ndarray,
+        present: Tensor | None = None,
+        seeds: ImageSeeds | None = None,
     ) -> list[Prediction]:
         """Of an image (H, W, 3) uint8 with proposals (P, 4) and (P,), of which those count that training uses."""
         if not len(box):
@@ -136,6 +159,7 @@ class _Detector:
             self.config.inference,
             self.looks,
             None if present is None else present.to(device),
+            seeds,
         )
         size = (image.shape[0], image.shape[1])
         return to_predictions(found, image_id, size, self.config.inference.mask_threshold, self.class_ids)

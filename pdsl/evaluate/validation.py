@@ -10,6 +10,7 @@ from pdsl.evaluate.image_level import image_metrics
 from pdsl.evaluate.infer import detect_images
 from pdsl.evaluate.metrics import coco_metrics
 from pdsl.evaluate.predictions import Prediction
+from pdsl.evaluate.seed_masks import require_seeds
 from pdsl.figures import Figures
 from pdsl.model.pdsl import PDSL
 from pdsl.train.distributed import World
@@ -26,7 +27,9 @@ class Validator:
 
     def __init__(self, config: Config, class_names: Sequence[str], dataset: EvaluationSet) -> None:
         self.config, self.dataset, self.store = config, dataset, dataset.proposals()
-        self.store.require(PROPOSALS, rows=self.store.rows(record.id for record in dataset.images.records))
+        rows = self.store.rows(record.id for record in dataset.images.records)
+        self.store.require(PROPOSALS, rows=rows)
+        require_seeds(self.store, config.inference.seed_weight, rows)
         self.class_ids = class_ids(class_names, dataset.images, config.classes)
 
     def __call__(self, model: PDSL, world: World, advance: Callable[[int, int], None]) -> Figures:

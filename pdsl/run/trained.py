@@ -22,8 +22,9 @@ class TrainedModel:
     """model: in eval mode, on its device. step: updates it has seen. class_names: its C classes.
 
     proposals: how the proposals it was trained with were made ({"params", "source_path"}). data_set: the first one it
-    was trained with (`CacheReader.data_set`). decoding: how its images were decoded. None where it does not say.
-    image_lists: digests of the stores' lists of images it was trained with.
+    was trained with (`CacheReader.data_set`). decoding: how its images were decoded. seeds: parameters of the stages
+    behind its seed masks. None where it does not say. image_lists: digests of the stores' lists of images it was
+    trained with.
     """
 
     model: PDSL
@@ -33,6 +34,7 @@ class TrainedModel:
     proposals: Mapping[str, Any] | None = None
     data_set: Mapping[str, Any] | None = None
     decoding: Decoding | None = None
+    seeds: Mapping[str, Any] | None = None
     image_lists: tuple[str, ...] = ()
 
 
@@ -51,18 +53,10 @@ def load_trained(run: str | Path, device: DeviceName | None = None) -> TrainedMo
         model.load_state_dict(checkpoint["model"])
     except RuntimeError as error:
         raise InputError(f"{run}: its weights do not fit its configuration ({str(error).splitlines()[0]})") from error
-    proposals, data_set, decoding = (checkpoint.get(name) for name in ("proposals", "data_set", "decoding"))
+    told = {name: checkpoint.get(name) for name in ("proposals", "data_set", "decoding", "seeds")}
     lists = tuple(str(digest).partition(":")[0] for digest in checkpoint.get("stores") or ())
-    return TrainedModel(
-        _ready(model, config, device),
-        config,
-        class_names,
-        int(checkpoint["step"]),
-        proposals,
-        data_set,
-        decoding,
-        lists,
-    )
+    ready, step = _ready(model, config, device), int(checkpoint["step"])
+    return TrainedModel(ready, config, class_names, step, **told, image_lists=lists)
 
 
 def untrained(trained: TrainedModel) -> TrainedModel:

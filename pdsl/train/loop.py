@@ -250,6 +250,7 @@ class _Session:
                 "class_names": list(self.cache.class_names),
                 "stores": self.cache.digests(),
                 "proposals": self.cache.proposal_recipe(),
+                "seeds": self.cache.seed_recipe(),
                 "data_set": self.cache.data_set(),
                 "decoding": dict(self.cache.decoding()),
                 "labels": self.cache.label_digest(),

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from pycocotools.coco import COCO
 
-from commands import evaluate, export, inspect, predict, train
+from commands import evaluate, export, image_stages, inspect, predict, train
 from data.catalog import load_images
 from data.errors import InputError
 from data.records import ImageList
@@ -119,7 +119,7 @@ def test_predict_makes_proposals_as_the_runs_store(scenes: Path, run_folder: Pat
     run_stage(store, images, stage, SerialExecutor())
     trained = load_trained(run_folder)
     object.__setattr__(trained.config.data, "stores", (str(tmp_path / "s.zarr"),))
-    assert predict.proposal_stage(trained).plain_params() == stage.plain_params()
+    assert image_stages.proposal_stage(trained).plain_params() == stage.plain_params()
 
 
 def test_predict_needs_neither_store_nor_data(scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,9 +143,9 @@ def test_predict_needs_neither_store_nor_data(scenes: Path, tmp_path: Path, monk
     assert trained.proposals is not None and trained.proposals["params"] == {"jitter": 3.0}
     assert predict.training_decoding(trained) == {"exif": True, "max_pixels": 10**6, "grey_bits": 12}
     with pytest.raises(InputError, match="does not say how its proposals were made"):
-        predict.proposal_stage(replace(trained, proposals=None))
+        image_stages.proposal_stage(replace(trained, proposals=None))
     with pytest.raises(InputError, match="was trained with ready proposals"):
-        predict.proposal_stage(replace(trained, proposals={"params": {"method": "files"}}))
+        image_stages.proposal_stage(replace(trained, proposals={"params": {"method": "files"}}))
 
 
 def test_inspect_draws_what_there_is(scenes: Path, tmp_path: Path) -> None:

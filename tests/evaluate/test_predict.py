@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from commands import predict
+from commands import image_stages, predict
 from data.catalog import load_images
 from data.errors import InputError
 from pdsl.evaluate import photo_results
@@ -27,7 +27,7 @@ from tests.train.makers import stages
 
 @pytest.fixture(autouse=True)
 def proposals(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predict, "proposal_stage", lambda trained, method: stages()[0])
+    monkeypatch.setattr(image_stages, "proposal_stage", lambda trained, method: stages()[0])
 
 
 @pytest.fixture
