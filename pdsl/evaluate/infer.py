@@ -82,13 +82,12 @@ def detect_images(
     name. Raises InputError where the store is damaged or incomplete, also of the seeds that `seed_weight` asks for.
     """
     weight = config.inference.seed_weight
-    require_seeds(store, weight, store.rows(record.id for record in images.records))
     device = next(model.parameters()).device
-    rows = {image_id: row for row, image_id in enumerate(store.images().ids)}
+    rows = store.rows(record.id for record in images.records)
+    require_seeds(store, weight, rows)
     reasons: dict[str, str] | None = None  # read only where an image failed
     detector = _Detector(model, config, class_ids, views(config.inference, tta))
-    for record in images.records:
-        row = rows[record.id]
+    for record, row in zip(images.records, rows.tolist(), strict=True):
         try:
             image = decode_record(record, **store.decoding)
         except DecodeError as error:

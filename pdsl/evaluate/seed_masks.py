@@ -50,7 +50,7 @@ def blend(mask: Tensor, box: Tensor, seeds: ImageSeeds, weight: float) -> Tensor
 
 
 def require_seeds(store: Store, weight: float, rows: np.ndarray | None = None) -> None:
-    """Refuses a store without the seed masks, of images at `rows` or of all, that `inference.seed_weight` asks for."""
+    """Refuses a store without the seed masks that `inference.seed_weight` asks for; rows: of these images alone."""
     if weight > 0:
         try:
             store.require(GRABCUT, rows=rows)

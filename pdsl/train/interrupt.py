@@ -29,7 +29,8 @@ class StopRequest:
 def catch_signals(tell: bool = True, at_once: Callable[[], object] = lambda: None) -> Iterator[StopRequest]:
     """Within the block the first SIGINT or SIGTERM is noted instead of obeyed, and answered in words if `tell`.
 
-    The second ends the process and its loaders with status 128 + its number, after calling `at_once`. (Main thread
+    The second ends the process and its loaders with status 128 + its number, after calling `at_once`; under torchrun
+    a second SIGTERM does not: a batch system signals all processes, and torchrun hands on what it got. (Main thread
     only, as signals are.)
     """
     request = StopRequest()
@@ -68,6 +69,8 @@ def _answer(pipe: int, process: int, tell: bool, at_once: Callable[[], object]) 
     heard = 0
     while (received := os.read(pipe, 1)) not in (END, b""):
         if received[0] not in SIGNALS or os.getpid() != process:
+            continue
+        if heard and received[0] == signal.SIGTERM and "TORCHELASTIC_RUN_ID" in os.environ:
             continue
         heard += 1
         if heard == 1:

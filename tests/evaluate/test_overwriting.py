@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from commands import evaluate, export, inspect, predict, status
+from commands import evaluate, export, image_stages, inspect, predict, status
 from data.errors import InputError
 from pdsl.outputs import refuse_overwriting
 from tests.train.makers import make_store, stages
@@ -81,7 +81,7 @@ def test_an_input_is_refused(
 
 def test_pictures_beside_the_photographs(own: Path, run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another picture of the user's stays; our own of an earlier run is written anew."""
-    monkeypatch.setattr(predict, "proposal_stage", lambda trained, method: stages()[0])
+    monkeypatch.setattr(image_stages, "proposal_stage", lambda trained, method: stages()[0])
     photos = own / "photos"
     photos.mkdir()
     noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)

@@ -5,6 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from pipeline.executors.choose import DeferredExecutor
+from tests.pipeline.slurm import slurm
+from tests.pipeline.ssh import cluster_file
+
+__all__ = ["cluster_file", "slurm"]
 
 
 @pytest.fixture(scope="session")

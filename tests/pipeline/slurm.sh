@@ -32,7 +32,7 @@ ClusterName=test
 SlurmctldHost=$host(127.0.0.1)
 SlurmUser=root
 AuthType=auth/munge
-AuthInfo=socket=$dir/munge.socket
+AuthInfo=socket=$dir/munge.socket,cred_expire=5  # a requeued job waits for so long
 CredType=cred/munge
 SlurmctldPort=16817
 SlurmdPort=16818

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,10 +14,8 @@ from pipeline.executors.cluster import ClusterFile, load_cluster_file, start_clu
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from store.create import create_or_open
-from tests import needs
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_cluster_files(tmp_path: Path) -> None:
@@ -66,18 +63,6 @@ def test_the_job_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         script = cluster.job_script()
     assert "#SBATCH -p cpu" in script and "#SBATCH -t 01:00:00" in script and "--nthreads 1" in script
     assert "export OMP_NUM_THREADS=1" in script and "export OPENCV_FOR_THREADS_NUM=1" in script
-
-
-@pytest.fixture
-def slurm(tmp_path: Path) -> Iterator[Path]:
-    """SLURM_CONF of a running SLURM."""
-    needs.SLURM.or_skip()
-    folder = tmp_path / "slurm"
-    subprocess.run(["sh", str(HERE / "slurm.sh"), "start", str(folder)], check=True)
-    os.environ["SLURM_CONF"] = str(folder / "slurm.conf")
-    yield folder
-    del os.environ["SLURM_CONF"]
-    subprocess.run(["sh", str(HERE / "slurm.sh"), "stop", str(folder)], check=True)
 
 
 @pytest.mark.slow

@@ -53,6 +53,21 @@ def test_the_first_is_answered_the_second_ends_the_process_at_once(tmp_path: Pat
     process.communicate()
 
 
+def test_under_torchrun_one_wish_may_come_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SLURM signals all processes of a job, and torchrun hands on what it got itself; a person's Ctrl-C counts."""
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    process = start("-c", STUCK, folder=tmp_path)
+    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout.readline() == "ready\n"
+    for _ in range(2):
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=10) == 130
+    said = process.communicate()[1]
+    assert said.count("stopping after this update") == 1 and said.count("ended at once") == 1
+
+
 def test_sigterm_leaves_a_checkpoint_and_resume_needs_the_folder_only(store: str, config: str, tmp_path: Path) -> None:
     """From another folder, without configuration or stores; what was due when the signal came is made up for."""
     elsewhere = tmp_path / "elsewhere"
