@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,10 @@ def _shared() -> str:
     return "" if (SHARED / "data").is_dir() else f"{SHARED / 'data'} does not exist"
 
 
+def _faster() -> str:
+    return "" if find_spec("faster_coco_eval") else "it is not installed"
+
+
 def browser() -> str | None:
     """Path of a browser that can be run without a screen."""
     return find("chromium") or find("chromium-browser") or find("google-chrome")
@@ -72,8 +77,9 @@ SMALL_DISK = Need("a disk of 1 MiB", _programs("mount", "umount"), "run as root,
 REAL_IMAGES = Need("real images", _shared, "put data/ and weights/ into that folder beside the project")
 CUDA = Need("CUDA device", _cuda, "run `make test-gpu` on a machine with one")
 BROWSER = Need("browser", _browser, "install chromium")
+FASTER_COCO_EVAL = Need("faster-coco-eval", _faster, "install pdsl[faster-eval]")
 GIT = Need("git", _programs("git", root=False), "install git")
-ALL = (SLURM, SSH_SERVER, NETWORK_NAMESPACES, SMALL_DISK, REAL_IMAGES, BROWSER, GIT, CUDA)
+ALL = (SLURM, SSH_SERVER, NETWORK_NAMESPACES, SMALL_DISK, REAL_IMAGES, BROWSER, FASTER_COCO_EVAL, GIT, CUDA)
 
 
 if __name__ == "__main__":
