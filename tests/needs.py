@@ -67,6 +67,10 @@ def _shared() -> str:
     return "" if (SHARED / "data").is_dir() else f"{SHARED / 'data'} does not exist"
 
 
+def _faster() -> str:
+    return "" if find_spec("faster_coco_eval") else "it is not installed"
+
+
 def browser() -> str | None:
     """Path of a browser that can be run without a screen."""
     return find("chromium") or find("chromium-browser") or find("google-chrome")
@@ -96,10 +100,11 @@ SCHEMAS = Need(
     "pip install kubernetes-validate dask-kubernetes",
 )
 FRESH_ROOT = Need("a Debian to build an image in", _fresh_root, "install debootstrap, as root, with 14 GB free in /tmp")
+FASTER_COCO_EVAL = Need("faster-coco-eval", _faster, "install pdsl[faster-eval]")
 GIT = Need("git", _programs("git", root=False), "install git")
 ALL = (
     *(SLURM, SSH_SERVER, NETWORK_NAMESPACES, SMALL_DISK, REAL_IMAGES),
-    *(LINTERS, SCHEMAS, FRESH_ROOT, BROWSER, GIT, CUDA),
+    *(LINTERS, SCHEMAS, FRESH_ROOT, BROWSER, FASTER_COCO_EVAL, GIT, CUDA),
 )
 
 

@@ -1,12 +1,19 @@
 """The curves that a report draws are those whose means are the figures."""
 
+import sys
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from data.errors import InputError
+from pdsl.evaluate.coco_matching import ENGINE
+from pdsl.evaluate.metrics import precision_tables
 from pdsl.evaluate.predictions import Prediction
 from pdsl.evaluate.summary import measure
 from pdsl.evaluate.targets import ImageTargets
 from tests.evaluate.makers import detection, image_truth, truth_object
+from tests.needs import FASTER_COCO_EVAL
 
 NAMES = ("cat", "dog", "cow")
 
@@ -55,3 +62,25 @@ def test_a_curve_by_hand() -> None:
 def test_without_masks_there_are_none_of_them() -> None:
     measured = measure([detection("a", 0, 0.9, (0, 0, 9, 9), mask=False)], [image_truth("a")], NAMES)
     assert not measured.coco["mask"] and "mask" not in measured.voc
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_faster_engine_has_the_same_figures_and_curves(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    FASTER_COCO_EVAL.or_skip()
+    found, truth = scattered(seed, 30)
+    found += [replace(p, score=round(p.score, 1)) for p in found]  # with ties
+    slow = precision_tables(found, truth, NAMES)
+    monkeypatch.setenv(ENGINE, "faster")
+    for kind, table in precision_tables(found, truth, NAMES).items():
+        assert table.figures() == slow[kind].figures()
+        assert table.precision == pytest.approx(slow[kind].precision, abs=1e-12)
+
+
+def test_an_engine_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENGINE, "fast")
+    with pytest.raises(InputError, match=r"PDSL_COCO_EVAL=fast: the only other engine is called 'faster'; unset"):
+        precision_tables([], [image_truth("a")], NAMES)
+    monkeypatch.setenv(ENGINE, "faster")
+    monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
+    with pytest.raises(InputError, match=r"PDSL_COCO_EVAL=faster: .*; install faster-coco-eval, or unset the variable"):
+        precision_tables([], [image_truth("a")], NAMES)
