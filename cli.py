@@ -224,7 +224,7 @@ def weights(fetch: str | None) -> None:
     type=click.Choice(["coco", "voc-instance", "voc-detection", "strict"]),
     help="What counts as an object.  [default: voc-instance for VOC, coco for COCO]",
 )
-@click.option("--out", metavar="DIR", help="Where metrics go (default: the run folder).")
+@click.option("--out", metavar="DIR", help="Where metrics and report go (default: the run folder).")
 @click.option("--voc-results", metavar="DIR", help="Write the boxes there as VOC's comp4 files, too.")
 def evaluate(**options: Any) -> None:
     """COCO and VOC metrics of a run, or of anyone's results."""

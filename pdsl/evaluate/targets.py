@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -30,11 +30,13 @@ class Target:
     area: square pixels, by which COCO sorts into small, medium and large.
     role: `object` counts; a match with any other role makes the detection neither hit nor miss:
         `difficult` by IoU, `crowd` by the share of the detection inside it, `void` by VOID_SHARE.
+    item: the annotated object; None: void.
     """
 
     shape: Any
     area: float
     role: Role
+    item: TruthObject | None = field(default=None, compare=False, repr=False)
 
 
 class ImageTargets:
@@ -104,13 +106,13 @@ def _by_class(image: ImageTargets, kind: Kind) -> dict[int, list[Target]]:
             found[item.class_id].append(_target(item, image.role(item, kind), kind))
         elif kind == "mask" and image.protocol.no_verdict:  # has a box but no mask in an image that has masks
             role: Role = "crowd" if item.crowd else "difficult"
-            found[item.class_id].append(Target(box_mask(item.box, image.truth.size), _area(item), role))
+            found[item.class_id].append(Target(box_mask(item.box, image.truth.size), _area(item), role, item))
     return dict(found)
 
 
 def _target(item: TruthObject, role: Role, kind: Kind) -> Target:
     shape = item.mask if kind == "mask" else list(item.bbox or xyxy_to_xywh(item.box.astype(np.float64)).tolist())
-    return Target(shape, _area(item), role)
+    return Target(shape, _area(item), role, item)
 
 
 def _area(item: TruthObject) -> float:

@@ -11,10 +11,12 @@ from pdsl.evaluate.predictions import Prediction
 from pdsl.evaluate.targets import ImageTargets, Kind, Target, overlap
 
 THRESHOLDS = (0.25, 0.50, 0.70, 0.75)
+RECALLS = np.linspace(0, 1, 101)
+"""Where `voc_curves` are read off."""
 
 
 @dataclass(frozen=True)
-class _Matches:
+class Matches:
     """Predictions of one class over all images, best first (ties: in the order given).
 
     best: (D,) highest overlap with an object or a difficult one, and target: (D,) which it is (image-wide unique, -1
@@ -34,19 +36,36 @@ def voc_metrics(
 ) -> dict[str, dict[str, Any]]:
     """{"box": {"AP50", "AP50_11point", "per_class"}, "mask": {"AP25", "AP50", "AP70", "AP75", "per_class"}} in percent.
 
-    Means over the classes that have objects; None where there are none. Each detection is compared with the object of
-    its class that it overlaps most (not, as in COCO, the best one still free); what overlaps most with a difficult
-    object is neither hit nor miss, however often.
+    Means over the classes that have objects; None where there are none.
     """
-    box = _per_class(predictions, truth, class_names, "box")
-    mask = _per_class([p for p in predictions if p.mask is not None], truth, class_names, "mask")
+    masks_given = not predictions or any(p.mask is not None for p in predictions)
+    return voc_figures(voc_matches(predictions, truth, class_names), masks_given=masks_given)
+
+
+def voc_matches(
+    predictions: Sequence[Prediction], truth: Sequence[ImageTargets], class_names: Sequence[str]
+) -> Mapping[Kind, Mapping[str, Matches]]:
+    """Of kind mask and box the matches of every class that has objects.
+
+    Each detection is compared with the object of its class that it overlaps most (not, as in COCO, the best one still
+    free); what overlaps most with a difficult object is neither hit nor miss, however often.
+    """
+    masked = [p for p in predictions if p.mask is not None]
+    return {
+        "mask": _per_class(masked, truth, class_names, "mask"),
+        "box": _per_class(predictions, truth, class_names, "box"),
+    }
+
+
+def voc_figures(matches: Mapping[Kind, Mapping[str, Matches]], *, masks_given: bool) -> dict[str, dict[str, Any]]:
+    """`voc_metrics` of `voc_matches`; masks_given: whether the detections have masks."""
+    box, mask = matches["box"], matches["mask"]
     figures: dict[str, dict[str, Any]] = {"box": {}, "mask": {}}
     curves = {name: precision_recall(matches, 0.5) for name, matches in box.items()}
     per_class = {name: 100 * area_under_curve(*curve) for name, curve in curves.items()}
     figures["box"]["AP50"] = _mean(per_class.values())
     figures["box"]["AP50_11point"] = _mean(100 * eleven_point(*curve) for curve in curves.values())
     figures["box"]["per_class"] = {name: round(value, 4) for name, value in per_class.items()}
-    masks_given = not predictions or any(p.mask is not None for p in predictions)
     for threshold in THRESHOLDS:
         values = {n: 100 * area_under_curve(*precision_recall(m, threshold)) for n, m in mask.items()}
         figures["mask"][f"AP{threshold * 100:.0f}"] = _mean(values.values()) if masks_given else None
@@ -56,7 +75,17 @@ def voc_metrics(
     return figures
 
 
-def precision_recall(matches: "_Matches", threshold: float) -> tuple[np.ndarray, np.ndarray]:
+def voc_curves(matches: Mapping[str, Matches]) -> dict[str, np.ndarray]:
+    """Of every class the best precision at each recall (101,) 0, 0.01 … 1 or more, at IoU 0.5."""
+    curves = {}
+    for name, matched in matches.items():
+        precision, recall = precision_recall(matched, 0.5)
+        envelope = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
+        curves[name] = envelope[np.searchsorted(recall, RECALLS)]
+    return curves
+
+
+def precision_recall(matches: Matches, threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """Precision and recall (n,) float64 after each detection that counts, best first."""
     hit = np.zeros(len(matches.best), bool)
     counts = np.ones(len(matches.best), bool)
@@ -123,7 +152,7 @@ def _mean(values: Any) -> float | None:
 
 def _per_class(
     predictions: Sequence[Prediction], truth: Sequence[ImageTargets], class_names: Sequence[str], kind: Kind
-) -> dict[str, _Matches]:
+) -> dict[str, Matches]:
     """Matches of every class that has objects."""
     images = [image for image in truth if kind == "box" or image.truth.has_masks]
     targets = {image.id: image.of(kind) for image in images}
@@ -147,7 +176,7 @@ def _match(
     void: Mapping[str, Target | None],
     positives: int,
     kind: Kind,
-) -> _Matches:
+) -> Matches:
     rows_of: dict[str, list[int]] = defaultdict(list)
     for row, p in enumerate(predictions):
         rows_of[p.image_id].append(row)
@@ -170,4 +199,4 @@ def _match(
             region[rows] = values[:, areas].max(1)
         offset += len(listed)
     order = np.argsort([-p.score for p in predictions], kind="stable")
-    return _Matches(best[order], target[order], difficult[order], region[order], positives)
+    return Matches(best[order], target[order], difficult[order], region[order], positives)

@@ -1,44 +1,38 @@
 """Predictions beside ground truth: which images are shown, and what is drawn on them."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
+from data.truth import RLE
 from pdsl.evaluate.predictions import Prediction
-from pdsl.evaluate.targets import ImageTargets, Kind, overlap
+from pdsl.evaluate.targets import ImageTargets
+from pdsl.report.judging import Outcome, Verdict
 from pdsl.report.overlay import Colour, Shape, draw
-from pdsl.report.palette import class_colours
+from pdsl.report.palette import IGNORED, MISSED, RIGHT, WRONG, class_colours
+from pdsl.report.texture import Line, Mark
 
 SHOWN_SCORE = 0.3
 MOST_SHOWN = 12
-IGNORED = (150, 150, 150)
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """How the shown predictions of an image compare with its objects at IoU 0.5: counts by class id."""
+class Look:
+    """How an outcome is drawn: by colour, and without it."""
 
-    hits: int
-    missed: Counter[int]
-    wrong: Counter[int]
+    colour: Colour
+    line: Line
+    mark: Mark | None
 
-    @property
-    def quality(self) -> float:
-        """F1 of hits: 0..1; 1 where there is nothing to find and nothing was."""
-        errors = self.missed.total() + self.wrong.total()
-        return 2 * self.hits / (2 * self.hits + errors) if self.hits or errors else 1.0
 
-    def text(self, class_names: Sequence[str]) -> str:
-        """What went wrong, in words."""
-        parts = [
-            f"{word}: {', '.join(f'{n} {class_names[c]}' if n > 1 else class_names[c] for c, n in counts.items())}"
-            for word, counts in (("missed", self.missed), ("wrong", self.wrong))
-            if counts
-        ]
-        return "; ".join([f"{self.hits} right", *parts])
+LOOKS: Mapping[Outcome, Look] = {
+    "right": Look(RIGHT, "solid", "tick"),
+    "missed": Look(MISSED, "dotted", "ring"),
+    "wrong": Look(WRONG, "dashed", "cross"),
+    "ignored": Look(IGNORED, "solid", None),
+}
 
 
 def shown(predictions: Sequence[Prediction]) -> list[Prediction]:
@@ -53,27 +47,6 @@ def spread(truth: Sequence[ImageTargets], count: int) -> list[int]:
     if len(rows) <= count:
         return rows
     return [rows[int(place)] for place in np.linspace(0, len(rows) - 1, count).round()]
-
-
-def judge(predictions: Sequence[Prediction], truth: ImageTargets) -> Verdict:
-    """Hits, misses and false alarms of `predictions` (best first), matched within each class at IoU 0.5."""
-    kind: Kind = "mask" if truth.truth.has_masks and all(p.mask is not None for p in predictions) else "box"
-    targets = truth.of(kind)
-    hits, missed, wrong = 0, Counter[int](), Counter[int]()
-    for class_id in sorted({*targets, *(p.class_id for p in predictions)}):
-        own = [p for p in predictions if p.class_id == class_id]
-        listed = targets.get(class_id, [])
-        free = {column for column, t in enumerate(listed) if t.role == "object"}
-        for values in overlap(own, listed, kind):
-            best = max(free, key=lambda column: values[column], default=None)
-            if best is not None and values[best] >= 0.5:
-                free.discard(best)
-                hits += 1
-            elif not any(values[c] >= 0.5 for c, t in enumerate(listed) if t.role != "object"):
-                wrong[class_id] += 1
-        if free:
-            missed[class_id] = len(free)
-    return Verdict(hits, missed, wrong)
 
 
 def pictures(
@@ -107,3 +80,19 @@ def prediction_picture(
         Shape(colours[p.class_id], p.box, p.mask, f"{class_names[p.class_id]} {p.score:.2f}") for p in predictions
     ]
     return draw(image, shapes, dim=0.2)
+
+
+def judged_pictures(image: np.ndarray, verdict: Verdict, class_names: Sequence[str]) -> tuple[Image.Image, Image.Image]:
+    """(ground truth, prediction) of `image` (H, W, 3) uint8, each shape in the look of its outcome (LOOKS)."""
+    objects = sorted(verdict.objects, key=lambda o: float(np.prod(o[0].box[2:] - o[0].box[:2])))
+    annotated = [_judged(o.box, o.mask, class_names[o.class_id], outcome) for o, outcome in objects]
+    found = [
+        _judged(p.box, p.mask, f"{class_names[p.class_id]} {p.score:.2f}", outcome) for p, outcome in verdict.detections
+    ]
+    return draw(image, annotated, dim=0.2), draw(image, found, dim=0.2)
+
+
+def _judged(box: np.ndarray, mask: RLE | None, text: str, outcome: Outcome) -> Shape:
+    look = LOOKS[outcome]
+    text += " (ignored)" if outcome == "ignored" else ""
+    return Shape(look.colour, box, mask, text, look.line, look.mark)

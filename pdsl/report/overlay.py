@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from scipy.ndimage import binary_erosion
 
 from data import rle
 from data.truth import RLE
+from pdsl.report.texture import PATTERNS, Line, Mark, draw_box, draw_mark
 
 Colour = tuple[int, int, int]
 
@@ -19,12 +21,18 @@ MASK_OPACITY = 0.45
 
 @dataclass(frozen=True)
 class Shape:
-    """One thing to draw: a mask (full-image RLE), a box (4,) xyxy, or both; `text` stands at the box's upper left."""
+    """One thing to draw: a mask (full-image RLE), a box (4,) xyxy, or both; `text` stands at the box's upper left.
+
+    line: how a box is outlined, and with it how a mask is filled: evenly, striped or dotted. mark: stands before the
+    text. Both say without colour what a shape is.
+    """
 
     colour: Colour
     box: np.ndarray | None = None
     mask: RLE | None = None
     text: str = ""
+    line: Line = "solid"
+    mark: Mark | None = None
 
 
 def draw(image: np.ndarray, shapes: Sequence[Shape], *, dim: float = 0.0, line: int = 3) -> Image.Image:
@@ -39,12 +47,13 @@ def draw(image: np.ndarray, shapes: Sequence[Shape], *, dim: float = 0.0, line: 
     pixels = _faded(np.asarray(canvas, np.float32), dim)
     for shape in reversed(shapes):
         if shape.mask is not None:
-            _blend_mask(pixels, _enlarged(rle.decode(shape.mask), scale), shape.colour, line)
+            _blend_mask(pixels, _enlarged(rle.decode(shape.mask), scale), shape, line)
     canvas = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
     pen = ImageDraw.Draw(canvas)
     for shape in reversed(shapes):
         if shape.box is not None:
-            _draw_box(pen, shape.box * scale, shape.colour, line if shape.mask is None else 1)
+            thin = shape.mask is not None and shape.line == "solid"
+            draw_box(pen, shape.box * scale, shape.colour, 1 if thin else line, shape.line)
     _draw_labels(pen, shapes, scale, canvas.size)
     return canvas
 
@@ -76,24 +85,12 @@ def _enlarged(mask: np.ndarray, scale: int) -> np.ndarray:
     return np.asarray(grey) >= 128
 
 
-def _blend_mask(pixels: np.ndarray, mask: np.ndarray, colour: Colour, line: int) -> None:
+def _blend_mask(pixels: np.ndarray, mask: np.ndarray, shape: Shape, line: int) -> None:
     """Translucent inside, solid contour within the mask's edge; in place."""
-    inner = _eroded(mask, line)
-    pixels[inner] = pixels[inner] * (1 - MASK_OPACITY) + np.array(colour) * MASK_OPACITY
-    pixels[mask & ~inner] = colour
-
-
-def _eroded(mask: np.ndarray, steps: int) -> np.ndarray:
-    """Pixels further than `steps` (city-block distance) from whatever is outside the mask; outside the image counts."""
-    for _ in range(steps):
-        framed = np.pad(mask, 1)
-        mask = mask & framed[:-2, 1:-1] & framed[2:, 1:-1] & framed[1:-1, :-2] & framed[1:-1, 2:]
-    return mask
-
-
-def _draw_box(pen: ImageDraw.ImageDraw, box: np.ndarray, colour: Colour, line: int) -> None:
-    x0, y0, x1, y1 = (float(v) for v in box)
-    pen.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=colour, width=line)
+    inner = binary_erosion(mask, iterations=line)  # what lies outside the image counts as outside the mask
+    opacity = MASK_OPACITY * PATTERNS[shape.line](mask.shape, line)
+    pixels[inner] += (np.array(shape.colour) - pixels[inner]) * opacity[inner][:, None]
+    pixels[mask & ~inner] = shape.colour
 
 
 Plate = tuple[float, float, float, float]
@@ -108,12 +105,17 @@ def _draw_labels(pen: ImageDraw.ImageDraw, shapes: Sequence[Shape], scale: int, 
         if not shape.text:
             continue
         left, top, right, bottom = pen.textbbox((0, 0), shape.text, font=font)
-        width, height = right - left + 8, bottom - top + 6
+        side = bottom - top if shape.mark else 0
+        indent = 4 + (side + 4 if shape.mark else 0)
+        width, height = right - left + indent + 4, bottom - top + 6
         box = np.zeros(4) if shape.box is None else shape.box * scale
         plate = min(_places(box, width, height, size), key=lambda place: sum(_shared(place, t) for t in taken))
         taken.append(plate)
         pen.rectangle(plate, fill=shape.colour)
-        pen.text((plate[0] + 4 - left, plate[1] + 3 - top), shape.text, fill=text_colour(shape.colour), font=font)
+        ink = text_colour(shape.colour)
+        if shape.mark:
+            draw_mark(pen, (plate[0] + 4, plate[1] + 3), side, shape.mark, ink)
+        pen.text((plate[0] + indent - left, plate[1] + 3 - top), shape.text, fill=ink, font=font)
 
 
 def _places(box: np.ndarray, width: float, height: float, size: tuple[int, int]) -> Iterator[Plate]:

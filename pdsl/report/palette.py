@@ -14,8 +14,12 @@ CLASS_COLOURS = (
     (170, 68, 153),  # purple
     (153, 153, 51),  # olive
 )
+CURVE_COLOURS = ((0, 130, 190), (213, 94, 0), (0, 158, 115), (204, 121, 167), (200, 140, 0))
+"""Lines that are to be seen on white as on black paper."""
 ACCENT = (0, 114, 178)
 SECOND = (213, 94, 0)
+RIGHT, MISSED, WRONG, IGNORED = (86, 180, 233), (240, 228, 66), (213, 94, 0), (170, 170, 170)
+"""What became of a detection or an object; their brightness differs as their hue does."""
 
 
 def class_colour(class_id: int) -> tuple[int, int, int]:

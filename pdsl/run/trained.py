@@ -23,7 +23,8 @@ class TrainedModel:
 
     proposals: how the proposals it was trained with were made ({"params", "source_path"}). data_set: the first one it
     was trained with (`CacheReader.data_set`). decoding: how its images were decoded. seeds: parameters of the stages
-    behind its seed masks. None where it does not say.
+    behind its seed masks. None where it does not say. image_lists: digests of the stores' lists of images it was
+    trained with.
     """
 
     model: PDSL
@@ -34,6 +35,7 @@ class TrainedModel:
     data_set: Mapping[str, Any] | None = None
     decoding: Decoding | None = None
     seeds: Mapping[str, Any] | None = None
+    image_lists: tuple[str, ...] = ()
 
 
 def load_trained(run: str | Path, device: DeviceName | None = None) -> TrainedModel:
@@ -51,8 +53,10 @@ def load_trained(run: str | Path, device: DeviceName | None = None) -> TrainedMo
         model.load_state_dict(checkpoint["model"])
     except RuntimeError as error:
         raise InputError(f"{run}: its weights do not fit its configuration ({str(error).splitlines()[0]})") from error
-    told = (checkpoint.get(name) for name in ("proposals", "data_set", "decoding", "seeds"))
-    return TrainedModel(_ready(model, config, device), config, class_names, int(checkpoint["step"]), *told)
+    told = {name: checkpoint.get(name) for name in ("proposals", "data_set", "decoding", "seeds")}
+    lists = tuple(str(digest).partition(":")[0] for digest in checkpoint.get("stores") or ())
+    ready, step = _ready(model, config, device), int(checkpoint["step"])
+    return TrainedModel(ready, config, class_names, step, **told, image_lists=lists)
 
 
 def untrained(trained: TrainedModel) -> TrainedModel:

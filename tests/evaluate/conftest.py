@@ -39,9 +39,8 @@ def run_folder(scenes: Path, tmp_path: Path) -> Path:
 
 
 def _save(run: Path, config: Config, store: str) -> None:
-    names = list(open_store(store).images().class_names)
+    opened = open_store(store)
+    names = list(opened.images().class_names)
     model = build_model(config.model, len(names), config.seed)
-    save_checkpoint(
-        run,
-        {"model": model.state_dict(), "step": 8, "config": to_plain(config), "class_names": names, "generators": {}},
-    )
+    told = {"step": 8, "config": to_plain(config), "class_names": names, "stores": [f"{opened.digest}:of its stages"]}
+    save_checkpoint(run, {"model": model.state_dict(), "generators": {}, **told})

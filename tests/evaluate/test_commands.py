@@ -66,7 +66,8 @@ def test_eval_writes_metrics_predictions_and_report(
         "Per class",
     ):
         assert f"<h2>{heading}</h2>" in page
-    assert "<link" not in page and "<script" not in page and 'src="http' not in page
+    assert "<link" not in page and "<script src" not in page and 'src="http' not in page
+    assert "CorLoc (training images)" in page and metrics["learnt_from"] is True
 
 
 def test_results_of_a_run_evaluated_as_anyones(scenes: Path, run_folder: Path, tmp_path: Path) -> None:

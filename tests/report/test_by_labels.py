@@ -9,7 +9,9 @@ from data.records import ImageList, ImageRecord
 from pdsl.evaluate.evaluation import Evaluation
 from pdsl.evaluate.evaluation_set import EvaluationSet
 from pdsl.evaluate.image_level import image_metrics
+from pdsl.evaluate.summary import Measured
 from pdsl.report.by_labels import contradictions, examples, tiles
+from pdsl.report.examples import Gallery
 from tests.evaluate.makers import SIZE, detection, image_truth
 
 BOX = (5, 5, 40, 40)
@@ -29,11 +31,16 @@ def evaluation(tmp_path: Path) -> Evaluation:
         detection("c", 0, 0.85, BOX), detection("broken", 0, 0.6, BOX),
     ]  # fmt: skip
     dataset = EvaluationSet(images, [image_truth(name, has_masks=False) for name in LABELS], labels_only=True)
-    return Evaluation(dataset, found, {"image": image_metrics(found, images)})
+    metrics = {"image": image_metrics(found, images)}
+    return Evaluation(dataset, found, metrics, Measured(metrics, {}, {}))
+
+
+def captions(gallery: Gallery) -> list[str]:
+    return [picture.caption for row in gallery.rows for picture in row.pictures]
 
 
 def test_the_worst_contradictions_come_first_and_say_what_they_are(evaluation: Evaluation) -> None:
-    assert [caption for _, caption in contradictions(evaluation)] == [
+    assert captions(contradictions(evaluation)) == [
         "d: missed dog (best 0.00)",
         "c: beside the labels cat 0.85",
         "b: right cat; missed dog (best 0.20)",
@@ -41,9 +48,9 @@ def test_the_worst_contradictions_come_first_and_say_what_they_are(evaluation: E
 
 
 def test_examples_are_spread_over_the_split(evaluation: Evaluation) -> None:
-    drawn = list(examples(evaluation))
-    assert [caption.partition(":")[0] for _, caption in drawn] == ["a", "b", "c", "d"]
-    assert drawn[0][1] == "a: right cat" and all(picture.size[0] > 0 for picture, _ in drawn)
+    drawn = examples(evaluation)
+    assert [caption.partition(":")[0] for caption in captions(drawn)] == ["a", "b", "c", "d"]
+    assert captions(drawn)[0] == "a: right cat" and [row.classes for row in drawn.rows] == [{0, 1}, {1}]
 
 
 def test_figures_in_large_print(evaluation: Evaluation) -> None:

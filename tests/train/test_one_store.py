@@ -104,7 +104,7 @@ def test_evaluation_by_labels_alone(
     names = load_images(spec(folder), "val").class_names
     assert {name: int(n) for name, n in zip(names, labelled, strict=True) if n}.items() <= counts.items()
     page = (run / "report.html").read_text()
-    assert "By image-level labels" in page and "What it learns from" in page and "CorLoc" not in page
+    assert "By image-level labels." in page and "What it learns from" in page and "CorLoc" not in page
     again = given | {"run": None, "store": None, "results": str(run / "predictions.json")}
     assert evaluate.run(**again, split="val", out=str(tmp_path / "again")) == 0
     assert json.loads((tmp_path / "again/metrics.json").read_text())["image"] == metrics["image"]
