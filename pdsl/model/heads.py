@@ -1,6 +1,7 @@
 """Heads of the detection branch: shared fully connected layers, two-stream head, refinement heads (Sec. 3.2)."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,14 +15,23 @@ from pdsl.model.backbone import FeatureMap
 from pdsl.model.equations import at_least_float32, proposal_scores
 from pdsl.model.pooling import pool_boxes
 
+Dropout = torch.Generator | Tensor | None
+"""Where dropout comes from: a generator on the features' device that is drawn from, what `BoxHead.draw` drew before, or
+None for no dropout."""
+
 
 @dataclass
-class Refinement:
-    """One refinement head's output. logit: (P, C + 1), S^r before the softmax, background last;
-    delta: (P, C, 4) weighted deltas that give B^r, or None without regression."""
+class Refinements:
+    """What the n^r refinement heads say. logit: (n^r, P, C + 1) float32, S^r before the softmax, background last;
+    delta: (n^r, P, C, 4) float32 weighted deltas that give B^r, or None without regression."""
 
     logit: Tensor
     delta: Tensor | None
+
+    @property
+    def n_r(self) -> int:
+        """Number of heads, n^r."""
+        return self.logit.shape[0]
 
 
 class BoxHead(nn.Module):
@@ -41,30 +51,28 @@ class BoxHead(nn.Module):
                 nn.init.kaiming_uniform_(layer.weight, a=1)
                 nn.init.zeros_(layer.bias)
 
-    def forward(
-        self, features: FeatureMap, box: Tensor, objectness: Tensor, generator: torch.Generator | None
-    ) -> Tensor:
-        """box: (P, 4), clipped here for pooling; objectness: (P,). Returns (P, hidden[1]).
+    def draw(self, rows: int, generator: torch.Generator, device: torch.device | str) -> Tensor | None:
+        """Dropout of both layers for `rows` proposals, drawn at once: (rows, hidden[0] + hidden[1]) bool, False where
+        an output is left out. None in eval mode and for a rate of 0."""
+        if not self.training or self.config.dropout == 0:
+            return None
+        keep = torch.empty((rows, sum(self.config.hidden)), dtype=torch.bool, device=device)
+        return keep.bernoulli_(1 - self.config.dropout, generator=generator)
 
-        generator: source of dropout, on the features' device; None or eval mode: no dropout.
-        """
-        rows, rate = box.shape[0], self.config.dropout
-        keep: list[Tensor | None] = [None, None]
-        if self.training and generator is not None and rate > 0:
-            keep = [_bernoulli((rows, width), 1 - rate, generator) for width in self.config.hidden]
+    def forward(self, features: FeatureMap, box: Tensor, objectness: Tensor, dropout: Dropout) -> Tensor:
+        """box: (P, 4), clipped here for pooling; objectness: (P,). Returns (P, hidden[1])."""
+        rows = box.shape[0]
+        keep = self.draw(rows, dropout, box.device) if isinstance(dropout, torch.Generator) else dropout
         if self.config.chunk is None or not torch.is_grad_enabled():
-            return self._features(features, box, objectness, keep[0], keep[1])
+            return self._features(features, box, objectness, keep)
         parts = []
         for start in range(0, rows, self.config.chunk):
             part = slice(start, start + self.config.chunk)
-            masks = [None if k is None else k[part] for k in keep]
-            arguments = (features, box[part], objectness[part], *masks)
+            arguments = (features, box[part], objectness[part], None if keep is None else keep[part])
             parts.append(checkpoint(self._features, *arguments, use_reentrant=False, preserve_rng_state=False))
         return torch.cat(parts)
 
-    def _features(
-        self, features: FeatureMap, box: Tensor, objectness: Tensor, keep1: Tensor | None, keep2: Tensor | None
-    ) -> Tensor:
+    def _features(self, features: FeatureMap, box: Tensor, objectness: Tensor, keep: Tensor | None) -> Tensor:
         pooled = pool_boxes(features, box, self.config.pool)
         if self.config.objectness:
             # (s x) W + b = s (x W) + b: the factor is applied behind the layer, so the pooled features are not copied
@@ -72,15 +80,14 @@ class BoxHead(nn.Module):
             x = x * (objectness[:, None] + 1).to(x.dtype) + self.fc1.bias.to(x.dtype)
         else:
             x = self.fc1(pooled.flatten(1))
-        x = self._dropout(F.relu(x), keep1)
-        return self._dropout(F.relu(self.fc2(x)), keep2)
-
-    def _dropout(self, x: Tensor, keep: Tensor | None) -> Tensor:
-        return x if keep is None else x * keep / (1 - self.config.dropout)
+        if keep is None:
+            return F.relu(self.fc2(F.relu(x)))
+        first, second = (keep.to(x.dtype) / (1 - self.config.dropout)).split(self.config.hidden, 1)
+        return F.relu(self.fc2(F.relu(x) * first)) * second
 
 
 class TwoStreamHead(nn.Module):
-    """WSDDN's classification and detection stream."""
+    """WSDDN's classification and detection stream, two layers of C outputs."""
 
     def __init__(self, width: int, n_classes: int, start: Literal["normal", "xavier"]) -> None:
         super().__init__()
@@ -90,26 +97,35 @@ class TwoStreamHead(nn.Module):
             nn.init.xavier_uniform_(self.classification.weight)
             nn.init.xavier_uniform_(self.detection.weight)
 
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """x: (P, d), valid: (P,) bool -> S^0 (P, C) float32."""
-        return proposal_scores(self.classification(x), self.detection(x), valid)
-
 
 class RefinementHead(nn.Module):
-    """Proposal classification into C + 1 classes and class-specific box regression."""
+    """Proposal classification into C + 1 classes and class-specific box regression, C x 4 outputs (or none)."""
 
     def __init__(self, width: int, n_classes: int, regression: bool) -> None:
         super().__init__()
-        self.n_classes = n_classes
         self.classification = _linear(width, n_classes + 1, 0.01)
         self.regression = _linear(width, n_classes * 4, 0.001) if regression else None
 
-    def forward(self, x: Tensor) -> Refinement:
-        """x: (P, d)."""
-        delta = None
-        if self.regression is not None:
-            delta = at_least_float32(self.regression(x)).view(-1, self.n_classes, 4)
-        return Refinement(at_least_float32(self.classification(x)), delta)
+
+def detection_heads(
+    x: Tensor, valid: Tensor, two_stream: TwoStreamHead, refinement: Sequence[RefinementHead]
+) -> tuple[Tensor, Refinements]:
+    """S^0 (P, C) float32, and what the refinement heads say, of proposal features x (P, d); valid: (P,) bool.
+
+    Every head is a linear layer of the same features, so all of them are one product.
+    """
+    streams = [two_stream.classification, two_stream.detection]
+    classification = [head.classification for head in refinement]
+    regression = [head.regression for head in refinement if head.regression is not None]
+    layers = [*streams, *classification, *regression]
+    together = F.linear(x, torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers]))
+    n_r, rows, n_classes = len(refinement), x.shape[0], streams[0].out_features
+    widths = [n_classes, n_classes, n_r * (n_classes + 1), len(regression) * n_classes * 4]
+    first, second, logit, delta = at_least_float32(together).split(widths, 1)
+    return proposal_scores(first, second, valid), Refinements(
+        logit.view(rows, n_r, n_classes + 1).transpose(0, 1),
+        delta.view(rows, n_r, n_classes, 4).transpose(0, 1) if regression else None,
+    )
 
 
 def _linear(width: int, outputs: int, deviation: float) -> nn.Linear:
@@ -118,7 +134,3 @@ def _linear(width: int, outputs: int, deviation: float) -> nn.Linear:
     nn.init.normal_(layer.weight, std=deviation * math.sqrt(4096 / width))
     nn.init.zeros_(layer.bias)
     return layer
-
-
-def _bernoulli(shape: tuple[int, int], probability: float, generator: torch.Generator) -> Tensor:
-    return torch.empty(shape, dtype=torch.bool, device=generator.device).bernoulli_(probability, generator=generator)
