@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from pdsl.config.model import BoxHeadConfig
 from pdsl.model.backbone import FeatureMap
-from pdsl.model.heads import BoxHead, RefinementHead, TwoStreamHead
+from pdsl.model.heads import BoxHead, RefinementHead, TwoStreamHead, detection_heads
 
 
 class ProposalBranch(nn.Module):
@@ -32,14 +32,11 @@ class ProposalBranch(nn.Module):
         self.two_stream = TwoStreamHead(width, n_classes)
         self.refinement = nn.ModuleList(RefinementHead(width, n_classes, regression=True) for _ in range(4))
 
-    def forward(self, features: FeatureMap, box: Tensor, generator: torch.Generator) -> Tensor:
-        objectness = box.new_zeros(len(box))
-        x = self.box_head(features, box, objectness, generator)
-        total = self.two_stream(x, torch.ones_like(objectness, dtype=torch.bool)).square().sum()
-        for head in self.refinement:
-            found = head(x)
-            total = total + found.logit.square().mean() + found.delta.square().mean()
-        return total
+    def forward(self, features: FeatureMap, box: Tensor, dropout: Tensor) -> Tensor:
+        x = self.box_head(features, box, box.new_zeros(len(box)), dropout)
+        valid = torch.ones(len(box), dtype=torch.bool, device=box.device)
+        score, refined = detection_heads(x, torch.ones_like(box[:, 0]), valid, self.two_stream, list(self.refinement))
+        return score.square().sum() + refined.logit.square().mean() + refined.delta.square().mean()
 
 
 def make_inputs(args: argparse.Namespace, device: torch.device, dtype: torch.dtype) -> tuple[FeatureMap, Tensor]:
@@ -71,7 +68,7 @@ def measure(
             held = torch.cuda.memory_allocated()
         start = time.perf_counter()
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            loss = run(features, box, generator)
+            loss = run(features, box, branch.box_head.draw(len(box), generator, device))
         loss.backward()
         if device.type == "cuda":
             torch.cuda.synchronize()

@@ -111,18 +111,21 @@ def transform_proposals(transform: Transform, proposals: Proposals, size: tuple[
     """
     height, width = transform.size
     x0, y0, x1, y1 = transform.crop
-    left, top, right, bottom = proposals.box.unbind(1)
+    x, y = proposals.box[:, 0::2], proposals.box[:, 1::2]  # low and high of each
     if transform.window:
         wx0, wy0, wx1, wy1 = transform.window
-        left, top, right, bottom = left - wx0, top - wy0, right - wx0, bottom - wy0
+        x, y = x - wx0, y - wy0
         size = (wy1 - wy0, wx1 - wx0)
-    left, right = (x * (width / size[1]) for x in (left, right))
-    top, bottom = (y * (height / size[0]) for y in (top, bottom))
+    x, y = x * (width / size[1]), y * (height / size[0])
     if transform.flip:
-        left, right = width - right, width - left
-    box = torch.stack([left - x0, top - y0, right - x0, bottom - y0], 1)
-    inside = (box[:, 2] > 0) & (box[:, 3] > 0) & (box[:, 0] < x1 - x0) & (box[:, 1] < y1 - y0)
-    return Proposals(box, proposals.score, proposals.valid & inside)
+        x = width - x
+    if x0 or y0:
+        x, y = x - x0, y - y0
+    (left, right), (top, bottom) = x.unbind(1), y.unbind(1)
+    if transform.flip:
+        left, right = right, left
+    inside = (left < x1 - x0) & (top < y1 - y0) & (torch.minimum(right, bottom) > 0)
+    return Proposals(torch.stack([left, top, right, bottom], 1), proposals.score, proposals.valid & inside)
 
 
 def _blend(pixels: Tensor, exposure: float, saturation: float) -> Tensor:
@@ -142,9 +145,9 @@ def _hsv(pixels: Tensor, exposure: float, saturation: float) -> Tensor:
         value = pixels.amax(0).clamp(min=1e-6)
         pixels = pixels * ((value * exposure).clamp(max=255) / value)
     if saturation != 1:
-        value = pixels.amax(0)
-        most = value / (value - pixels.amin(0)).clamp(min=1e-6)  # the factor that makes the colour full
-        pixels = (value - (value - pixels) * most.clamp(max=saturation)).clamp(0, 255)
+        least, value = pixels.aminmax(dim=0)
+        most = value / (value - least).clamp(min=1e-6)  # the factor that makes the colour full
+        pixels = torch.addcmul(value, pixels - value, most.clamp(max=saturation)).clamp(0, 255)
     return pixels.contiguous()
 
 

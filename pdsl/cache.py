@@ -66,8 +66,8 @@ class RawSample:
             t.to(device, non_blocking=True)
             for t in (self.box, self.score, self.seed, self.mask, self.image, self.label)
         )
-        every_proposal = torch.ones(len(box), dtype=torch.bool, device=device)
-        every_seed = torch.ones(len(seed), dtype=torch.bool, device=device)
+        all_of_them = torch.ones(len(box) + len(seed), dtype=torch.bool, device=device)
+        every_proposal, every_seed = all_of_them.split([len(box), len(seed)])
         return Sample(
             image,
             label,
@@ -80,8 +80,8 @@ class RawSample:
 
 def unpack(packed: Tensor) -> Tensor:
     """(..., 56, 7) uint8 -> (..., 56, 56) bool; the most significant bit is the leftmost pixel."""
-    shifts = torch.arange(7, -1, -1, dtype=torch.uint8, device=packed.device)
-    return ((packed[..., None] >> shifts) & 1).bool().reshape(*packed.shape[:-1], MASK_SIDE)
+    shifted = packed[..., None] << torch.arange(8, dtype=torch.uint8, device=packed.device)
+    return (shifted >= 128).reshape(*packed.shape[:-1], MASK_SIDE)
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,14 @@ from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from data.durations import duration
 from data.loudness import note_console
 
 LOG_SECONDS = 30.0
 
 
 class ImageProgress:
-    """Images done, failed, time spent and time left; a plain line every half minute where stderr is no terminal.
+    """Images done, failed, time spent and time left; where stderr is no terminal, a plain line every half minute.
 
     A context manager: the line stands while the block runs.
     """
@@ -34,7 +35,7 @@ class ImageProgress:
             *columns, console=self._console, disable=not self._console.is_terminal or self._console.quiet
         )
         self._task = self._bar.add_task(what, total=total, failed="")
-        self._logged = monotonic()
+        self._begun = self._logged = monotonic()
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -55,7 +56,9 @@ class ImageProgress:
         self._bar.update(self._task, completed=self.done, failed=failed)
         if not self._console.is_terminal and (now := monotonic()) - self._logged >= LOG_SECONDS:
             self._logged = now
-            self.note(f"{self.what}: {self.done} of {self.total} images{f', {failed}' if failed else ''}")
+            rest = (now - self._begun) / self.done * (self.total - self.done)
+            facts = [f"{self.done} of {self.total} images", failed, f"{duration(rest)} left" if rest else ""]
+            self.note(f"{self.what}: {', '.join(fact for fact in facts if fact)}")
 
     def note(self, text: str) -> None:
         """A line above the bar."""

@@ -28,7 +28,8 @@ def test_a_log_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> N
     lines = capsys.readouterr().err.splitlines()
     assert "x.jpg: broken [/] file" in lines
     counted = [line for line in lines if line.startswith("detect: ")]
-    assert counted == [f"detect: {done} of 9 images, 1 failed" for done in (3, 6, 9)]
+    told = [("3 of 9", ", 60 s left"), ("6 of 9", ", 30 s left"), ("9 of 9", "")]
+    assert counted == [f"detect: {done} images, 1 failed{left}" for done, left in told]
     assert (progress.done, progress.failed) == (9, 1)
 
 

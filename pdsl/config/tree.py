@@ -126,7 +126,8 @@ class OptimizerConfig:
     weight_decay: share of a weight that is taken off, times the learning rate; of biases see bias_weight_decay.
     bias_lr_factor, bias_weight_decay: biases learn at lr x factor and have a decay of their own (release: 2, 0).
     images_per_step: images of one update over all processes; their losses are averaged.
-    images_per_pass: images of one forward and backward pass in one process. Memory only; the result is the same.
+    images_per_pass: images of one forward and backward pass in one process. Memory and speed; the result is the same,
+        in float32 to rounding. In bf16 they pass one by one.
     """
 
     kind: Literal["sgd", "adamw"] = "sgd"
@@ -205,7 +206,7 @@ class Config:
     checkpoints_kept: the newest so many stay beside last.pt, older ones are removed; 0 keeps all.
     log_every: updates from one line of log.jsonl to the next.
     device: "auto" takes CUDA where there is one.
-    precision: "auto" is bf16 autocast on CUDA and float32 on the CPU.
+    precision: "auto" is bf16 autocast on CUDA devices that have it (not by emulation), else float32.
     threads: of the CPU's arithmetic; 0 = all cores.
     init: run folder or checkpoint whose weights are the start (command line: --init).
     classes: name in a store -> name in this run, to join data sets (null drops a class; "*": null drops the

@@ -1,7 +1,11 @@
 """Detections of a trained model: one image, or all images of a list."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +16,7 @@ from data.records import ImageList, ImageRecord
 from pdsl.cache import used_proposals
 from pdsl.config.inference import InferenceConfig
 from pdsl.config.tree import Config, DataConfig
+from pdsl.evaluate.helpers import LAG, Helpers
 from pdsl.evaluate.postprocess import final_boxes
 from pdsl.evaluate.predictions import Prediction, paste_probability
 from pdsl.evaluate.seed_masks import ImageSeeds, blend, require_seeds, seeds_of
@@ -38,25 +43,24 @@ def detect_image(
 
     image: (3, H, W) uint8 or float RGB in 0..255, on the model's device, as are `proposals` (frame of the image).
     Scores and boxes are averaged per proposal over the views; then NMS; then the masks of the final boxes are averaged
-    over the views. Of several views the features are computed twice rather than kept: they would not fit into small
-    devices.
+    over the views, whose features are kept until then: 16 views of a photograph are half a gigabyte with 512 channels.
     present: (C,) bool, restricts the classes (`final_boxes`). seeds: what `config.seed_weight` blends the masks with.
     """
     model.eval()
     size = (int(image.shape[1]), int(image.shape[2]))
     frames = [ViewFrame.of(view, size, config.max_side) for view in looks]
-    scores, boxes = [], []
+    scores, boxes, maps = [], [], []
     for frame in frames:
         found = model.detect(frame.image(image), frame.proposals(proposals))
         scores.append(found.score)
         boxes.append(frame.boxes_back(found.box))
+        maps.append(found.features)
     final = final_boxes(_mean(scores), _mean(boxes), size, config, present)
     if not len(final.box):
         side = model.mask_head.side
         return Detections(final.box, final.score, final.label, final.box.new_zeros(0, side, side))
     masks = []
-    for frame in frames:
-        features = found.features if len(frames) == 1 else model.backbone.features(frame.image(image))
+    for frame, features in zip(frames, maps, strict=True):
         mask = model.segment(features, frame.boxes(final.box), final.label)
         masks.append(frame.masks_back(mask))
     mask = _mean(masks)
@@ -75,7 +79,10 @@ def detect_images(
     tta: bool = False,
     only_present: bool = False,
 ) -> Iterator[tuple[ImageRecord, list[Prediction] | str]]:
-    """Each image with its predictions, or with the reason why it could not be looked at.
+    """Each image with its predictions, or with the reason why it could not be looked at, in order.
+
+    Images are decoded before the device asks for them, and its detections become masks of the image behind it, by
+    threads: so a few images are in flight when the first one is told.
 
     images: some or all of those whose proposals `store` holds. class_ids: for each class of the model its id in
     `images.class_names`, None where the data set lacks it. only_present: only the classes that the image-level labels
@@ -87,21 +94,28 @@ def detect_images(
     require_seeds(store, weight, rows)
     reasons: dict[str, str] | None = None  # read only where an image failed
     detector = _Detector(model, config, class_ids, views(config.inference, tta))
-    for record, row in zip(images.records, rows.tolist(), strict=True):
-        try:
-            image = decode_record(record, **store.decoding)
-        except DecodeError as error:
-            yield record, str(error)
-            continue
-        if not is_done(store, PROPOSALS, row):
-            if reasons is None:
-                reasons = {failed.image: failed.reason for failed in failed_images(store, PROPOSALS)}
-            yield record, f"stage '{PROPOSALS}' failed for it: {reasons.get(record.id, 'see `status`')}"
-            continue
-        present = torch.tensor([i in record.label for i in class_ids]) if only_present else None
-        proposals = read_proposals(store, row)
-        seeds = seeds_of(store, row, proposals, device) if weight > 0 else None
-        yield record, detector.predictions(record.id, image, *proposals, present, seeds)
+    with Helpers() as helpers:
+        decoded = helpers.ahead(partial(_decode, **store.decoding), images.records)
+        waiting: deque[tuple[ImageRecord, Future[list[Prediction]] | str]] = deque()
+        for (record, image), row in zip(decoded, rows.tolist(), strict=True):
+            if isinstance(image, str):
+                waiting.append((record, image))
+            elif not is_done(store, PROPOSALS, row):
+                if reasons is None:
+                    reasons = {failed.image: failed.reason for failed in failed_images(store, PROPOSALS)}
+                reason = reasons.get(record.id, "see `status`")
+                waiting.append((record, f"stage '{PROPOSALS}' failed for it: {reason}"))
+            else:
+                present = torch.tensor([i in record.label for i in class_ids]) if only_present else None
+                proposals = read_proposals(store, row)
+                seeds = seeds_of(store, row, proposals, device) if weight > 0 else None
+                found = detector.detections(image, *proposals, present, seeds)
+                size = image.shape[0], image.shape[1]
+                waiting.append((record, helpers.submit(detector.told, found, record.id, size)))
+            while len(waiting) > LAG:
+                yield _settled(*waiting.popleft())
+        while waiting:
+            yield _settled(*waiting.popleft())
 
 
 def predict_image(
@@ -148,10 +162,22 @@ class _Detector:
         seeds: ImageSeeds | None = None,
     ) -> list[Prediction]:
         """Of an image (H, W, 3) uint8 with proposals (P, 4) and (P,), of which those count that training uses."""
+        found = self.detections(image, box, score, present, seeds)
+        return self.told(found, image_id, (image.shape[0], image.shape[1]))
+
+    def detections(
+        self,
+        image: np.ndarray,
+        box: np.ndarray,
+        score: np.ndarray,
+        present: Tensor | None = None,
+        seeds: ImageSeeds | None = None,
+    ) -> Detections | None:
+        """The part on the device; None without proposals."""
         if not len(box):
-            return []
+            return None
         device = next(self.model.parameters()).device
-        found = detect_image(
+        return detect_image(
             self.model,
             torch.from_numpy(image.transpose(2, 0, 1).copy()).to(device),
             as_proposals(box, score, device, self.config.data),
@@ -160,8 +186,26 @@ class _Detector:
             None if present is None else present.to(device),
             seeds,
         )
-        size = (image.shape[0], image.shape[1])
+
+    def told(self, found: Detections | None, image_id: str, size: tuple[int, int]) -> list[Prediction]:
+        """The part on the host: masks put into the image of `size` (height, width)."""
+        if found is None:
+            return []
         return to_predictions(found, image_id, size, self.config.inference.mask_threshold, self.class_ids)
+
+
+def _decode(record: ImageRecord, **decoding: Any) -> np.ndarray | str:
+    """The image, or why it can not be read."""
+    try:
+        return decode_record(record, **decoding)
+    except DecodeError as error:
+        return str(error)
+
+
+def _settled(
+    record: ImageRecord, outcome: Future[list[Prediction]] | str
+) -> tuple[ImageRecord, list[Prediction] | str]:
+    return record, outcome if isinstance(outcome, str) else outcome.result()
 
 
 def as_proposals(box: np.ndarray, score: np.ndarray, device: torch.device, data: DataConfig) -> Proposals:

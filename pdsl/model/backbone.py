@@ -1,6 +1,6 @@
 """What all backbones share: pixel format, a stem and a body that can be frozen, and one stride-s feature map."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +22,14 @@ class FeatureMap:
     map: Tensor
     size: tuple[int, int]
     scale: float
+    _wide: Tensor | None = field(default=None, repr=False)
+
+    @property
+    def wide(self) -> Tensor:
+        """The map in float32 at least, as torchvision's kernels for pooling want it; cast once."""
+        if self._wide is None:
+            self._wide = at_least_float32(self.map)
+        return self._wide
 
 
 class Backbone(nn.Module):

@@ -3,7 +3,7 @@
 Symbols: P = n^P proposals, C = n^c classes, R = n^r refinement heads, t = labels, y = image-level scores, S = class
 scores, B = boxes, M = masks. Background is class index C. Predictions arrive as logits where that keeps a loss finite;
 everything is computed in float32 at least, whatever autocast delivers. Targets, y_t and earlier heads' scores are
-constants: callers pass them without gradient.
+constants: callers pass them without gradient. Leading dimensions "..." hold heads, which are all computed at once.
 """
 
 import math
@@ -30,7 +30,7 @@ def proposal_scores(class_logit: Tensor, proposal_logit: Tensor, valid: Tensor) 
     """
     taking_part = valid[:, None]
     over_classes = at_least_float32(class_logit).softmax(1)
-    over_proposals = at_least_float32(proposal_logit).masked_fill(~taking_part, -1e30).softmax(0)
+    over_proposals = torch.where(taking_part, at_least_float32(proposal_logit), -1e30).softmax(0)
     return over_classes * over_proposals * taking_part
 
 
@@ -42,7 +42,7 @@ def image_scores(score: Tensor) -> Tensor:
 def multiple_instance_loss(y: Tensor, t: Tensor) -> Tensor:
     """Eq. 2, L_OM: multi-label cross-entropy of the image scores y (C,) against the image labels t (C,) bool."""
     y = at_least_float32(y).clamp(SCORE_MARGIN, 1 - SCORE_MARGIN)
-    return -torch.where(t, y.log(), (1 - y).log()).sum()
+    return -torch.where(t, y, 1 - y).log().sum()
 
 
 def refinement_loss(
@@ -50,30 +50,29 @@ def refinement_loss(
 ) -> tuple[Tensor, Tensor]:
     """Eq. 3, L_OR^r of one refinement head: its classification sum and its regression sum.
 
-    logit: (P, C + 1), S^r before the softmax. label: (P,) int64 t_p^r, background = C. weight: (P,) y_{t_p^r}.
-    delta: (P, C, 4), the class-specific box prediction B^r as weighted deltas; None without regression (second sum 0).
-    delta_target: (P, 4), what would move each proposal onto its pseudo box. beta: smooth L1's; 0 is plain L1.
+    logit: (P, C + 1) or (R, P, C + 1), S^r before the softmax. label: (..., P) int64 t_p^r, background = C.
+    weight: (..., P) y_{t_p^r}. delta: (..., P, C, 4), the class-specific box prediction B^r as weighted deltas; None
+    without regression (second sum 0). delta_target: (..., P, 4), what would move each proposal onto its pseudo box.
+    beta: smooth L1's; 0 is plain L1. Returns two sums (...).
     """
-    n_classes = logit.shape[1] - 1
-    log_score = at_least_float32(logit).log_softmax(1)
-    weight = weight.to(log_score.dtype)
-    classification = -(weight * log_score.gather(1, label[:, None])[:, 0]).sum()
+    n_classes = logit.shape[-1] - 1
+    logit = at_least_float32(logit)
+    weight = weight.to(logit.dtype)
+    entropy = F.cross_entropy(logit.movedim(-1, 1), label, reduction="none")
+    classification = (weight * entropy).sum(-1)
     if delta is None or delta_target is None:
         return classification, torch.zeros_like(classification)
     foreground = label < n_classes  # [t >= 1] in the paper's numbering
-    column = label.clamp(max=n_classes - 1)[:, None, None].expand(-1, 1, 4)
-    chosen = at_least_float32(delta).gather(1, column)[:, 0]
-    target = torch.where(foreground[:, None], delta_target, torch.zeros_like(delta_target)).to(chosen.dtype)
-    if beta > 0:
-        distance = F.smooth_l1_loss(chosen, target, beta=beta, reduction="none").sum(1)
-    else:
-        distance = (chosen - target).abs().sum(1)
-    return classification, (weight * foreground * distance).sum()
+    column = label.clamp(max=n_classes - 1)[..., None, None].expand(*label.shape, 1, 4)
+    chosen = at_least_float32(delta).gather(-2, column).squeeze(-2)
+    target = torch.where(foreground[..., None], delta_target.to(chosen.dtype), 0.0)
+    distance = F.smooth_l1_loss(chosen, target, beta=beta, reduction="none").sum(-1)  # of beta 0: L1
+    return classification, (weight * foreground * distance).sum(-1)
 
 
 def detection_loss(multiple_instance: Tensor, refinements: Sequence[Tensor]) -> Tensor:
     """Eq. 4: L_OD = L_OM + the sum of L_OR^r over the n^r heads."""
-    return multiple_instance + sum(refinements, torch.zeros_like(multiple_instance))
+    return torch.stack([multiple_instance, *refinements]).sum()
 
 
 def segmentation_losses(
@@ -82,8 +81,8 @@ def segmentation_losses(
     agnostic_weight: Tensor,
     specific_weight: Tensor,
     self_training: Literal["hard", "soft"] = "hard",
-) -> list[Tensor]:
-    """Eq. 5, L_IS, one sum per mask head m = 0..n^m; L_IS is their total.
+) -> Tensor:
+    """Eq. 5, L_IS, one sum per mask head m = 0..n^m, (1 + n^m,); L_IS is their total.
 
     logit: (F, 1 + n^m, h, w): M^0_p, then M^m_{p t_p} of each proposal's own class, before the sigmoid.
     target: (F, h, w) in [0, 1], the pseudo mask of each proposal for head 0.
@@ -93,15 +92,13 @@ def segmentation_losses(
     The binary cross-entropy is -sum(target log M + (1 - target) log(1 - M)); the paper's second sign is a slip.
     """
     logit = at_least_float32(logit)
-    losses = []
-    for m in range(logit.shape[1]):
-        if m > 0:
-            previous = logit[:, m - 1].detach()
-            target = (previous >= 0).to(logit.dtype) if self_training == "hard" else previous.sigmoid()
-        weight = (agnostic_weight if m == 0 else specific_weight).to(logit.dtype)
-        entropy = F.binary_cross_entropy_with_logits(logit[:, m], target.to(logit.dtype), reduction="none")
-        losses.append((weight * entropy.sum((1, 2))).sum())
-    return losses
+    n_m = logit.shape[1] - 1
+    previous = logit[:, :-1].detach()  # head m learns from head m - 1
+    taught = (previous >= 0).to(logit.dtype) if self_training == "hard" else previous.sigmoid()
+    targets = torch.cat([target[:, None].to(logit.dtype), taught], 1)
+    weight = torch.stack([agnostic_weight.to(logit.dtype)] + [specific_weight.to(logit.dtype)] * n_m, 1)
+    entropy = F.binary_cross_entropy_with_logits(logit, targets, reduction="none")
+    return (weight * entropy.sum((2, 3))).sum(0)
 
 
 def correlation_loss(activations: Sequence[Tensor]) -> Tensor:
@@ -119,11 +116,11 @@ def proposal_activation(logit: Tensor, tau: float) -> Tensor:
 def activation_correlation(activation: Tensor, score: Tensor, weight: Tensor, n_proposals: Tensor) -> Tensor:
     """Eq. 8, L_ACL^m: 1/n^P sum over foreground proposals of |a_p^m - a^_p|.
 
-    activation, score: (F,), a_p^m of Eq. 7 and the detector's score of the same proposal and class.
+    activation: (..., F), a_p^m of Eq. 7; score: (F,), the detector's score of the same proposal and class.
     weight: (F,), 1 for foreground, 0 for padding (background has no mask, Eq. 7). n_proposals: n^P as a tensor ().
     """
     distance = (activation - at_least_float32(score)).abs()
-    return (weight * distance).sum() / n_proposals.clamp(min=1)
+    return (weight * distance).sum(-1) / n_proposals.clamp(min=1)
 
 
 def at_least_float32(x: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from data.whole_file import write_whole
+from pdsl.model.frozen_norm import FrozenNorm
 
 SUFFIX = ".features"
 _DIGEST = 16
@@ -63,8 +64,10 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _digest_of_weights(backbone: nn.Module) -> str:
-    """Of all parameters and buffers, by name, and of the version of torch, whose kernels may round otherwise."""
+    """Of all parameters and buffers, by name, and of what may round otherwise: the version of torch, folded norms."""
     digest = hashlib.blake2b(f"{type(backbone).__name__} {torch.__version__}".encode(), digest_size=_DIGEST)
+    if any(isinstance(module, FrozenNorm) for module in backbone.modules()):
+        digest.update(b"folded norms")
     for name, value in backbone.state_dict().items():
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(_raw(value))

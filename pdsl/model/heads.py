@@ -1,6 +1,7 @@
 """Heads of the detection branch: shared fully connected layers, two-stream head, refinement heads (Sec. 3.2)."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,15 +17,23 @@ from pdsl.model.pooling import pool_boxes
 
 LEAST_OBJECTNESS = 1e-4
 """What the logarithm of an objectness of 0 (whole-image boxes, padding, files without scores) stands for."""
+Dropout = torch.Generator | Tensor | None
+"""Where dropout comes from: a generator on the features' device that is drawn from, what `BoxHead.draw` drew before, or
+None for no dropout."""
 
 
 @dataclass
-class Refinement:
-    """One refinement head's output. logit: (P, C + 1), S^r before the softmax, background last;
-    delta: (P, C, 4) weighted deltas that give B^r, or None without regression."""
+class Refinements:
+    """What the n^r refinement heads say. logit: (n^r, P, C + 1) float32, S^r before the softmax, background last;
+    delta: (n^r, P, C, 4) float32 weighted deltas that give B^r, or None without regression."""
 
     logit: Tensor
     delta: Tensor | None
+
+    @property
+    def n_r(self) -> int:
+        """Number of heads, n^r."""
+        return self.logit.shape[0]
 
 
 class BoxHead(nn.Module):
@@ -43,28 +52,28 @@ class BoxHead(nn.Module):
                 nn.init.kaiming_uniform_(layer.weight, a=1)
                 nn.init.zeros_(layer.bias)
 
-    def forward(
-        self, features: FeatureMap, box: Tensor, objectness: Tensor, generator: torch.Generator | None
-    ) -> Tensor:
-        """box: (P, 4), clipped here for pooling; objectness: (P,). Returns (P, hidden[-1]).
+    def draw(self, rows: int, generator: torch.Generator, device: torch.device | str) -> Tensor | None:
+        """Dropout of all layers for `rows` proposals, drawn at once: (rows, sum of widths) bool, False where an output
+        is left out. None in eval mode and for a rate of 0."""
+        if not self.training or self.config.dropout == 0:
+            return None
+        keep = torch.empty((rows, sum(self.config.hidden)), dtype=torch.bool, device=device)
+        return keep.bernoulli_(1 - self.config.dropout, generator=generator)
 
-        generator: source of dropout, on the features' device; None or eval mode: no dropout.
-        """
-        rows, rate = box.shape[0], self.config.dropout
-        keep: list[Tensor | None] = [None for _ in self.config.hidden]
-        if self.training and generator is not None and rate > 0:
-            keep = [_bernoulli((rows, width), 1 - rate, generator) for width in self.config.hidden]
+    def forward(self, features: FeatureMap, box: Tensor, objectness: Tensor, dropout: Dropout) -> Tensor:
+        """box: (P, 4), clipped here for pooling; objectness: (P,). Returns (P, hidden[-1])."""
+        rows = box.shape[0]
+        keep = self.draw(rows, dropout, box.device) if isinstance(dropout, torch.Generator) else dropout
         if self.config.chunk is None or not torch.is_grad_enabled():
-            return self._features(features, box, objectness, *keep)
+            return self._features(features, box, objectness, keep)
         parts = []
         for start in range(0, rows, self.config.chunk):
             part = slice(start, start + self.config.chunk)
-            masks = [None if k is None else k[part] for k in keep]
-            arguments = (features, box[part], objectness[part], *masks)
+            arguments = (features, box[part], objectness[part], None if keep is None else keep[part])
             parts.append(checkpoint(self._features, *arguments, use_reentrant=False, preserve_rng_state=False))
         return torch.cat(parts)
 
-    def _features(self, features: FeatureMap, box: Tensor, objectness: Tensor, *keep: Tensor | None) -> Tensor:
+    def _features(self, features: FeatureMap, box: Tensor, objectness: Tensor, keep: Tensor | None) -> Tensor:
         pooled = pool_boxes(features, box, self.config.pool)
         if self.config.objectness:
             # (s x) W + b = s (x W) + b: the factor is applied behind the layer, so the pooled features are not copied
@@ -72,15 +81,16 @@ class BoxHead(nn.Module):
             x = x * (objectness[:, None] + 1).to(x.dtype) + self.fc1.bias.to(x.dtype)
         else:
             x = self.fc1(pooled.flatten(1))
-        x = self._dropout(F.relu(x), keep[0])
-        return x if self.fc2 is None else self._dropout(F.relu(self.fc2(x)), keep[1])
-
-    def _dropout(self, x: Tensor, keep: Tensor | None) -> Tensor:
-        return x if keep is None else x * keep / (1 - self.config.dropout)
+        if keep is None:
+            x = F.relu(x)
+            return x if self.fc2 is None else F.relu(self.fc2(x))
+        first, *second = (keep.to(x.dtype) / (1 - self.config.dropout)).split(list(self.config.hidden), 1)
+        x = F.relu(x) * first
+        return x if self.fc2 is None else F.relu(self.fc2(x)) * second[0]
 
 
 class TwoStreamHead(nn.Module):
-    """WSDDN's classification and detection stream.
+    """WSDDN's classification and detection stream, two layers of C outputs.
 
     prior: exponent of the proposals' objectness in the softmax over proposals (`DetectionConfig.objectness_prior`).
     """
@@ -96,29 +106,41 @@ class TwoStreamHead(nn.Module):
             nn.init.xavier_uniform_(self.classification.weight)
             nn.init.xavier_uniform_(self.detection.weight)
 
-    def forward(self, x: Tensor, objectness: Tensor, valid: Tensor) -> Tensor:
-        """x: (P, d), objectness: (P,), valid: (P,) bool -> S^0 (P, C) float32."""
-        detection = at_least_float32(self.detection(x))
-        if self.prior:  # objectness^prior times the exponential, before the softmax sums
-            detection = detection + self.prior * objectness.clamp_min(LEAST_OBJECTNESS).log()[:, None]
-        return proposal_scores(self.classification(x), detection, valid)
+    def with_prior(self, detection: Tensor, objectness: Tensor) -> Tensor:
+        """Logits (P, C) of the detection stream, so that the softmax over proposals weighs them by objectness^prior."""
+        if not self.prior:
+            return detection
+        return detection + self.prior * objectness.clamp_min(LEAST_OBJECTNESS).log()[:, None]
 
 
 class RefinementHead(nn.Module):
-    """Proposal classification into C + 1 classes and class-specific box regression."""
+    """Proposal classification into C + 1 classes and class-specific box regression, C x 4 outputs (or none)."""
 
     def __init__(self, width: int, n_classes: int, regression: bool) -> None:
         super().__init__()
-        self.n_classes = n_classes
         self.classification = _linear(width, n_classes + 1, 0.01)
         self.regression = _linear(width, n_classes * 4, 0.001) if regression else None
 
-    def forward(self, x: Tensor) -> Refinement:
-        """x: (P, d)."""
-        delta = None
-        if self.regression is not None:
-            delta = at_least_float32(self.regression(x)).view(-1, self.n_classes, 4)
-        return Refinement(at_least_float32(self.classification(x)), delta)
+
+def detection_heads(
+    x: Tensor, objectness: Tensor, valid: Tensor, two_stream: TwoStreamHead, refinement: Sequence[RefinementHead]
+) -> tuple[Tensor, Refinements]:
+    """S^0 (P, C) float32, and what the refinement heads say, of proposal features x (P, d).
+
+    objectness: (P,); valid: (P,) bool. Every head is a linear layer of the same features: all of them are one product.
+    """
+    streams = [two_stream.classification, two_stream.detection]
+    classification = [head.classification for head in refinement]
+    regression = [head.regression for head in refinement if head.regression is not None]
+    layers = [*streams, *classification, *regression]
+    together = F.linear(x, torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers]))
+    n_r, rows, n_classes = len(refinement), x.shape[0], streams[0].out_features
+    widths = [n_classes, n_classes, n_r * (n_classes + 1), len(regression) * n_classes * 4]
+    first, second, logit, delta = at_least_float32(together).split(widths, 1)
+    return proposal_scores(first, two_stream.with_prior(second, objectness), valid), Refinements(
+        logit.view(rows, n_r, n_classes + 1).transpose(0, 1),
+        delta.view(rows, n_r, n_classes, 4).transpose(0, 1) if regression else None,
+    )
 
 
 def _linear(width: int, outputs: int, deviation: float) -> nn.Linear:
@@ -127,7 +149,3 @@ def _linear(width: int, outputs: int, deviation: float) -> nn.Linear:
     nn.init.normal_(layer.weight, std=deviation * math.sqrt(4096 / width))
     nn.init.zeros_(layer.bias)
     return layer
-
-
-def _bernoulli(shape: tuple[int, int], probability: float, generator: torch.Generator) -> Tensor:
-    return torch.empty(shape, dtype=torch.bool, device=generator.device).bernoulli_(probability, generator=generator)

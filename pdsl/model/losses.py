@@ -1,6 +1,5 @@
 """From the equations' sums to the loss terms of one image, normalised as configured, and to their total (Eq. 1)."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +17,7 @@ from pdsl.model.equations import (
     refinement_loss,
     segmentation_losses,
 )
-from pdsl.model.heads import Refinement
+from pdsl.model.heads import Refinements
 from pdsl.model.pseudo_labels import PseudoLabels
 from pdsl.structures import Sample
 
@@ -42,6 +41,10 @@ class LossTerms:
         """All terms by name, in the paper's order; the names are the same for every image."""
         return self.detection | self.segmentation | self.correlation
 
+    def values(self) -> Tensor:
+        """All terms in the order of `named`, (K,); their sum is Eq. 1."""
+        return torch.stack(list(self.named().values()))
+
     def total(self) -> Tensor:
         """Eq. 1, by way of Eq. 4, 5 and 6: what is learnt from."""
         mil, *refinements = self.detection.values()
@@ -54,8 +57,8 @@ class LossTerms:
 class MaskInputs:
     """What the losses of the mask branch need of its F proposals.
 
-    logit: (F, 1 + n^m, h, w); target: (F, h, w); taken, foreground: (F,) bool; image_score: (F,) y_{t_p};
-    own_score: (F,) S^{n^r}_{p t_p}; pseudo_score: (F,) the score of the pseudo box; n_proposals: () n^P.
+    logit: (F, 1 + n^m, h, w); target: (F, h, w); taken, foreground: (F,) bool; image_score: (F,) y_{t_p}; score: (F,)
+    what the activations have to agree with; n_proposals: () n^P, at least 1.
     """
 
     logit: Tensor
@@ -63,8 +66,7 @@ class MaskInputs:
     taken: Tensor
     foreground: Tensor
     image_score: Tensor
-    own_score: Tensor
-    pseudo_score: Tensor
+    score: Tensor
     n_proposals: Tensor
 
 
@@ -72,60 +74,59 @@ def detection_terms(
     config: ModelConfig,
     y: Tensor,
     sample: Sample,
-    refinements: Sequence[Refinement],
-    labels: Sequence[PseudoLabels],
+    refinements: Refinements,
+    labels: PseudoLabels,
+    n_proposals: Tensor,
 ) -> Terms:
-    """`mil` (Eq. 2) and, per refinement head r, `refine<r>.class` and `refine<r>.box` (Eq. 3) by labels[r - 1]."""
-    settings = config.detection
-    valid = sample.proposals.valid
-    mil = multiple_instance_loss(y, sample.label) * valid.any()
-    if settings.mil_reduction == "mean":
-        mil = mil / y.shape[0]
-    terms = {"mil": mil}
-    n_proposals = valid.sum().clamp(min=1)
-    for number, (refinement, (boxes, assignment)) in enumerate(zip(refinements, labels, strict=False), 1):
-        goal = encode(sample.proposals.box, boxes.box[assignment.nearest])
-        classification, regression = refinement_loss(
-            refinement.logit, assignment.label, assignment.weight, refinement.delta, goal, settings.smooth_l1_beta
-        )
-        if config.normalisation == "per_image":
-            classification = classification / n_proposals
-        elif config.normalisation == "release":
-            classification = classification / (assignment.weight > 1e-12).sum().clamp(min=1)
-        if config.normalisation != "as_printed":
-            regression = regression / n_proposals
-        terms[f"refine{number}.class"] = classification
-        if refinement.delta is not None:
-            terms[f"refine{number}.box"] = regression
+    """`mil` (Eq. 2) and, per refinement head r, `refine<r>.class` and `refine<r>.box` (Eq. 3) by entry r - 1 of the
+    labels. n_proposals: () n^P, at least 1."""
+    settings, valid = config.detection, sample.proposals.valid
+    share = valid.any() / (y.shape[0] if settings.mil_reduction == "mean" else 1)
+    terms = {"mil": multiple_instance_loss(y, sample.label) * share}
+    if not refinements.n_r:
+        return terms
+    boxes, assignment = labels[0].of(slice(refinements.n_r)), labels[1].of(slice(refinements.n_r))
+    nearest = assignment.nearest[..., None].expand(*assignment.nearest.shape, 4)
+    weight = assignment.weight if config.normalisation == "as_printed" else assignment.weight / n_proposals
+    classification, regression = refinement_loss(
+        refinements.logit,
+        assignment.label,
+        weight,
+        refinements.delta,
+        encode(sample.proposals.box, boxes.box.gather(-2, nearest)),
+        settings.smooth_l1_beta,
+    )
+    if config.normalisation == "release":
+        classification = classification * (n_proposals / (assignment.weight > 1e-12).sum(-1).clamp(min=1))
+    for number, (class_term, box_term) in enumerate(zip(classification.unbind(), regression.unbind(), strict=True), 1):
+        terms[f"refine{number}.class"] = class_term
+        if refinements.delta is not None:
+            terms[f"refine{number}.box"] = box_term
     return terms
 
 
 def mask_terms(config: ModelConfig, inputs: MaskInputs) -> tuple[Terms, Terms]:
     """Per mask head m, `mask<m>` (Eq. 5); and `correlation<m>` (Eq. 7 and 8) of the heads that take part in it."""
     settings = config.mask
-    foreground = inputs.foreground.to(inputs.logit.dtype)
-    specific = foreground * inputs.image_score if settings.weighting == "image_score" else foreground
-    sums = segmentation_losses(
-        inputs.logit, inputs.target, inputs.taken.to(inputs.logit.dtype), specific, settings.self_training
-    )
-    segmentation: Terms = {}
-    for m, value in enumerate(sums):
-        if config.normalisation != "as_printed":
-            count = (inputs.taken if m == 0 else inputs.foreground).sum().clamp(min=1)
-            value = value / (count * inputs.logit.shape[-1] * inputs.logit.shape[-2])
-        segmentation[f"mask{m}"] = value
-    return segmentation, _correlation_terms(config, inputs, foreground)
+    learning = torch.stack([inputs.taken, inputs.foreground])  # rows of head 0 and of the others
+    if config.normalisation == "as_printed":
+        weight = learning.to(inputs.logit.dtype)
+    else:
+        rows = learning.sum(1, keepdim=True, dtype=inputs.logit.dtype).clamp(min=1)
+        weight = learning / (rows * inputs.target[0].numel())
+    agnostic, specific = weight.unbind()
+    if settings.weighting == "image_score":
+        specific = specific * inputs.image_score
+    sums = segmentation_losses(inputs.logit, inputs.target, agnostic, specific, settings.self_training)
+    return {f"mask{m}": value for m, value in enumerate(sums.unbind())}, _correlation_terms(config, inputs)
 
 
-def _correlation_terms(config: ModelConfig, inputs: MaskInputs, foreground: Tensor) -> Terms:
-    if not config.correlation.enabled:
+def _correlation_terms(config: ModelConfig, inputs: MaskInputs) -> Terms:
+    first = 0 if config.correlation.class_agnostic else 1
+    if not config.correlation.enabled or first == inputs.logit.shape[1]:
         return {}
-    score = inputs.pseudo_score if config.correlation.target == "pseudo_box" else inputs.own_score
-    if not config.correlation.gradient:
-        score = score.detach()
+    score = inputs.score if config.correlation.gradient else inputs.score.detach()
     n_proposals = inputs.foreground.sum() if config.normalisation == "release" else inputs.n_proposals
-    activation = proposal_activation(inputs.logit, config.correlation.tau)
-    terms: Terms = {}
-    for m in range(0 if config.correlation.class_agnostic else 1, activation.shape[1]):
-        terms[f"correlation{m}"] = activation_correlation(activation[:, m], score, foreground, n_proposals)
-    return terms
+    activation = proposal_activation(inputs.logit[:, first:], config.correlation.tau)
+    values = activation_correlation(activation.T, score, inputs.foreground, n_proposals)
+    return {f"correlation{m}": value for m, value in enumerate(values.unbind(), first)}

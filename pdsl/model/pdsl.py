@@ -2,7 +2,7 @@
 
 What the rest of the project uses:
 
-    model.losses(samples, generators)        -> LossTerms of each image; their total is Eq. 1
+    model.losses(samples, dropout)           -> LossTerms of each image; their total is Eq. 1
     model.detect(image, proposals)           -> DetectOutput: scores (P, C), boxes (P, C, 4), the image's features
     model.segment(features, box, label)      -> (D, 28, 28) mask probabilities in the boxes' frames
     model.pseudo_ground_truth(sample)        -> the boxes and masks that it would learn an image's objects from now
@@ -11,6 +11,7 @@ What the rest of the project uses:
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +20,8 @@ from pdsl.config.model import ModelConfig
 from pdsl.model.backbone import Backbone, FeatureMap
 from pdsl.model.boxes import decode
 from pdsl.model.cascade import gradient_seeds
-from pdsl.model.equations import SCORE_MARGIN, image_scores
-from pdsl.model.heads import BoxHead, Refinement, RefinementHead, TwoStreamHead
+from pdsl.model.equations import SCORE_MARGIN, at_least_float32, image_scores
+from pdsl.model.heads import BoxHead, Dropout, RefinementHead, Refinements, TwoStreamHead, detection_heads
 from pdsl.model.losses import LossTerms, MaskInputs, detection_terms, mask_terms
 from pdsl.model.mask_head import MaskHead
 from pdsl.model.pseudo_labels import (
@@ -28,8 +29,8 @@ from pdsl.model.pseudo_labels import (
     PseudoBoxes,
     PseudoLabels,
     assign,
-    choose_seeds,
     mask_targets,
+    nearest_seeds,
     propagate,
     sample_foreground,
     top_proposals,
@@ -89,18 +90,22 @@ class PDSL(nn.Module):
         self.mask_head = mask_head
         self.register_buffer("dropped", torch.zeros((), dtype=torch.int64), persistent=False)
 
-    def losses(self, samples: Sequence[Sample], generators: Sequence[torch.Generator | None]) -> list[LossTerms]:
+    def losses(self, samples: Sequence[Sample], dropout: Sequence[Dropout]) -> list[LossTerms]:
         """Loss terms of each image, in the samples' order, normalised per image; their total is the image's Eq. 1.
 
-        generators: one per image, on the model's device, drawn from for dropout only; None: no dropout.
-        No value is read back from the device.
+        dropout: of each image, on the model's device (None: none); `torch.compile` wants it drawn before.
+        No value is read back from the device; on a CPU the mask branch takes as many rows as it needs.
         """
         samples = [_with_rows(sample) for sample in samples]
         maps = self._feature_maps([sample.image for sample in samples])
         return [
-            self._image_losses(features, sample, generator)
-            for features, sample, generator in zip(maps, samples, generators, strict=True)
+            self._image_losses(features, sample, drawn)
+            for features, sample, drawn in zip(maps, samples, dropout, strict=True)
         ]
+
+    def forward(self, samples: Sequence[Sample], dropout: Sequence[Dropout]) -> list[LossTerms]:
+        """`losses`, as what a module is called for."""
+        return self.losses(samples, dropout)
 
     def detect(self, image: Tensor, proposals: Proposals) -> DetectOutput:
         """image: (3, H, W) float RGB 0..255. The average output of all refinement heads: softmax scores and deltas.
@@ -108,22 +113,20 @@ class PDSL(nn.Module):
         Call in eval mode and under `torch.no_grad()`. With n^r = 0: S^0 on the proposals themselves.
         """
         features = self.backbone.features(image)
-        x = self.box_head(features, proposals.box, proposals.score, None)
+        score, refinements = self._scores(features, proposals, None)
         own_box = proposals.box[:, None].expand(-1, self.n_classes, -1)
-        if not self.refinement_heads:
-            return DetectOutput(self.two_stream_head(x, proposals.score, proposals.valid), own_box, features)
-        outputs: list[Refinement] = [head(x) for head in self.refinement_heads]
-        score = torch.stack([output.logit.softmax(1)[:, :-1] for output in outputs]).mean(0)
-        deltas = [output.delta for output in outputs if output.delta is not None]
-        box = decode(own_box, torch.stack(deltas).mean(0)) if deltas else own_box
-        return DetectOutput(score * proposals.valid[:, None], box, features)
+        if not refinements.n_r:
+            return DetectOutput(score, own_box, features)
+        score = refinements.logit.softmax(-1)[..., :-1].mean(0) * proposals.valid[:, None]
+        box = own_box if refinements.delta is None else decode(own_box, refinements.delta.mean(0))
+        return DetectOutput(score, box, features)
 
     def segment(self, features: FeatureMap, box: Tensor, label: Tensor) -> Tensor:
         """Masks of boxes (D, 4) of classes `label` (D,) int64, in the frames of the boxes clipped to the image.
 
         Returns (D, 28, 28) float32 probabilities, by the mean logit of the class-specific heads (head 0 for n^m = 0).
         """
-        logit = self.mask_head(features, box, label)
+        logit = self.mask_head(features, self.mask_head.frame(features, box), label)
         return (logit[:, 1:].mean(1) if self.config.mask.n_m > 0 else logit[:, 0]).sigmoid()
 
     @torch.no_grad()
@@ -131,9 +134,10 @@ class PDSL(nn.Module):
         """What the mask branch learns from in `sample`, as the model is now and without dropout."""
         sample = _with_rows(sample)
         features = self.backbone.features(sample.image)
-        score, refinements = self._scores(features, sample, None)
-        labels = self._pseudo_labels(score, self._weights(image_scores(score)), refinements, sample)
-        pseudo, assignment = self._mask_labels(labels)
+        score, refinements = self._scores(features, sample.proposals, None)
+        probability = refinements.logit.softmax(-1)
+        labels = self._pseudo_labels(score, probability, self._weights(image_scores(score)), refinements.delta, sample)
+        pseudo, assignment = self._mask_labels(labels, refinements.n_r)
         seed_box, seed_mask, chosen = self._seeds(sample, pseudo, assignment)
         seed, found = propagate(pseudo.box, seed_box, chosen)
         frame = self.mask_head.frame(features, pseudo.box)
@@ -144,11 +148,9 @@ class PDSL(nn.Module):
         """Scores (K,) of boxes (K, 4) for the classes `label` (K,), by the last refinement head or, without one, by the
         classification stream; without dropout, differentiable with respect to the image even through frozen layers."""
         x = self.box_head(self.backbone.features(image, through_frozen=True), box, objectness, None)
-        if self.refinement_heads:
-            probability = self.refinement_heads[-1](x).logit.softmax(1)
-        else:
-            probability = self.two_stream_head.classification(x).float().softmax(1)
-        return probability.gather(1, label[:, None])[:, 0]
+        layers = [self.two_stream_head.classification, *(head.classification for head in self._refinement_heads)]
+        probability = at_least_float32(layers[-1](x)).softmax(1)
+        return probability.gather(1, label[:, None]).squeeze(1)
 
     def _feature_maps(self, images: Sequence[Tensor]) -> list[FeatureMap]:
         """Images of equal size pass the backbone together; nothing is padded."""
@@ -157,32 +159,36 @@ class PDSL(nn.Module):
             groups.setdefault(tuple(image.shape), []).append(position)
         maps: dict[int, FeatureMap] = {}
         for (_, height, width), positions in groups.items():
-            batch = self.backbone(torch.stack([images[p] for p in positions]))
+            alike = [images[p] for p in positions]
+            batch = self.backbone(torch.stack(alike) if len(alike) > 1 else alike[0][None])
             for row, position in enumerate(positions):
                 maps[position] = FeatureMap(batch[row : row + 1], (height, width), 1 / self.backbone.stride)
         return [maps[position] for position in range(len(images))]
 
-    def _image_losses(self, features: FeatureMap, sample: Sample, generator: torch.Generator | None) -> LossTerms:
-        score, refinements = self._scores(features, sample, generator)
+    def _image_losses(self, features: FeatureMap, sample: Sample, dropout: Dropout) -> LossTerms:
+        n_proposals = sample.proposals.valid.sum().clamp(min=1)
+        score, refinements = self._scores(features, sample.proposals, dropout)
         y = image_scores(score)
-        labels = self._pseudo_labels(score, self._weights(y), refinements, sample)
-        detection = detection_terms(self.config, y, sample, refinements, labels)
-        own_score = refinements[-1].logit.softmax(1)[:, :-1] if refinements else score
-        inputs = self._mask_inputs(features, sample, own_score, *self._mask_labels(labels))
+        probability = refinements.logit.softmax(-1)
+        labels = self._pseudo_labels(score, probability, self._weights(y), refinements.delta, sample)
+        detection = detection_terms(self.config, y, sample, refinements, labels, n_proposals)
+        scores = probability if refinements.n_r else score[None]
+        inputs = self._mask_inputs(features, sample, scores, n_proposals, *self._mask_labels(labels, refinements.n_r))
         return LossTerms(detection, *mask_terms(self.config, inputs))
 
-    def _scores(
-        self, features: FeatureMap, sample: Sample, generator: torch.Generator | None
-    ) -> tuple[Tensor, list[Refinement]]:
-        """S^0 (P, C), and what every refinement head says."""
-        proposals = sample.proposals
-        x = self.box_head(features, proposals.box, proposals.score, generator)
-        score = self.two_stream_head(x, proposals.score, proposals.valid)
-        return score, [head(x) for head in self.refinement_heads]
+    def _scores(self, features: FeatureMap, proposals: Proposals, dropout: Dropout) -> tuple[Tensor, Refinements]:
+        """S^0 (P, C), and what the refinement heads say."""
+        x = self.box_head(features, proposals.box, proposals.score, dropout)
+        return detection_heads(x, proposals.score, proposals.valid, self.two_stream_head, self._refinement_heads)
 
-    def _mask_labels(self, labels: Sequence[PseudoLabels]) -> PseudoLabels:
+    @property
+    def _refinement_heads(self) -> Sequence[RefinementHead]:
+        return cast(Sequence[RefinementHead], self.refinement_heads)
+
+    def _mask_labels(self, labels: PseudoLabels, n_r: int) -> PseudoLabels:
         """Of the n^r + 1 pseudo labels those of the mask branch."""
-        return labels[-1 if self.config.mask.labels == "predictions" else max(len(labels) - 2, 0)]
+        entry = n_r if self.config.mask.labels == "predictions" else max(n_r - 1, 0)
+        return labels[0].of(entry), labels[1].of(entry)
 
     def _weights(self, y: Tensor) -> Tensor:
         """y_t of Eq. 3 and 5 by class (C,): the image scores; the release keeps them within Eq. 2's margin."""
@@ -190,50 +196,62 @@ class PDSL(nn.Module):
 
     @torch.no_grad()
     def _pseudo_labels(
-        self, score: Tensor, y: Tensor, refinements: Sequence[Refinement], sample: Sample
-    ) -> list[PseudoLabels]:
+        self, score: Tensor, probability: Tensor, y: Tensor, delta: Tensor | None, sample: Sample
+    ) -> PseudoLabels:
         """Pseudo boxes and assignments by the detections of S^0 and of every refinement head: n^r + 1 of them.
 
-        Entry r is what head r + 1 learns from. score: S^0 (P, C); y: (C,) what weighs the proposals of each class.
+        Entry r is what head r + 1 learns from. score: S^0 (P, C); probability: (n^r, P, C + 1), S^r; y: (C,) what
+        weighs the proposals of each class; delta: (n^r, P, C, 4) of the refinement heads.
         """
         config, proposals = self.config.detection, sample.proposals
-        pseudo = [top_proposals(score, proposals.box, proposals.valid, sample.label)]
-        for head in refinements:
-            top = top_proposals(head.logit.softmax(1)[:, :-1], proposals.box, proposals.valid, sample.label)
-            if head.delta is not None and config.pseudo_box == "regressed":
-                own_class = torch.arange(self.n_classes, device=score.device)
-                top.box = decode(top.box, head.delta[top.index, own_class])
-            pseudo.append(top)
+        scores = torch.cat([score[None], probability[..., :-1]])
+        pseudo = top_proposals(scores, proposals.box, proposals.valid, sample.label)
+        if delta is not None and config.pseudo_box == "regressed":
+            row = pseudo.index[1:, None, :, None].expand(-1, 1, -1, 4)
+            regressed = decode(pseudo.box[1:], delta.gather(1, row)[:, 0])
+            pseudo.box = torch.cat([pseudo.box[:1], regressed])
         bands = config.foreground_iou, config.background_iou
-        return [(boxes, assign(proposals.box, proposals.valid, boxes, y, *bands)) for boxes in pseudo]
+        return pseudo, assign(proposals.box, proposals.valid, pseudo, y, *bands)
 
     def _mask_inputs(
         self,
         features: FeatureMap,
         sample: Sample,
-        score: Tensor,
+        scores: Tensor,
+        n_proposals: Tensor,
         pseudo: PseudoBoxes,
         assignment: Assignment,
     ) -> MaskInputs:
-        """Logits, targets and weights of the mask branch for the image's F proposals. score: (P, C), S^{n^r}."""
+        """Logits, targets and weights of the mask branch for the image's F proposals. scores: of heads, the last of
+        them S^{n^r} (P, C or more); n_proposals: () n^P, at least 1."""
         config, proposals = self.config.mask, sample.proposals
         with torch.no_grad():
             picked = sample_foreground(assignment, proposals.valid, config.capacity, config.proposals == "all")
             self.dropped += picked.dropped
+            if picked.index.is_cpu and not torch.compiler.is_compiling():
+                picked = picked.without_padding()
             box, nearest = proposals.box[picked.index], assignment.nearest[picked.index]
             seed_box, seed_mask, chosen = self._seeds(sample, pseudo, assignment)
             seed, found = propagate(box, seed_box, chosen)
             frame = self.mask_head.frame(features, box)
             target = mask_targets(frame, seed_box, seed_mask, seed, self.mask_head.side)
+            taken = foreground = picked.taken & found
+            if config.proposals == "all":
+                foreground = taken & assignment.foreground[picked.index]
+        if self.config.correlation.target == "pseudo_box":
+            agreed = pseudo.score[nearest]
+        else:
+            *_, rows, columns = scores.shape
+            place = torch.add(nearest, picked.index, alpha=columns) + (len(scores) - 1) * rows * columns
+            agreed = scores.flatten().gather(0, place)
         return MaskInputs(
-            logit=self.mask_head(features, box, nearest),
+            logit=self.mask_head(features, frame, nearest),
             target=target,
-            taken=picked.taken & found,
-            foreground=assignment.foreground[picked.index] & found,
+            taken=taken,
+            foreground=foreground,
             image_score=assignment.weight[picked.index],
-            own_score=score[picked.index].gather(1, nearest[:, None])[:, 0],
-            pseudo_score=pseudo.score[nearest],
-            n_proposals=proposals.valid.sum(),
+            score=agreed,
+            n_proposals=n_proposals,
         )
 
     def _seeds(self, sample: Sample, pseudo: PseudoBoxes, assignment: Assignment) -> tuple[Tensor, Tensor, Tensor]:
@@ -244,7 +262,8 @@ class PDSL(nn.Module):
         seed_box, pool = proposals.box[sample.seeds.index], sample.seeds.valid
         if config.seed_pool == "foreground":
             pool = pool & assignment.foreground[sample.seeds.index]
-        return seed_box, sample.seeds.mask, choose_seeds(pseudo, seed_box, pool, config.n_seed)
+        chosen = nearest_seeds(assignment.overlap[sample.seeds.index], pool, config.n_seed)
+        return seed_box, sample.seeds.mask, chosen
 
 
 def _with_rows(sample: Sample) -> Sample:

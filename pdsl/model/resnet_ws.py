@@ -8,9 +8,9 @@ from collections import OrderedDict
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import FrozenBatchNorm2d
 
 from pdsl.model.backbone import Backbone
+from pdsl.model.frozen_norm import FrozenNorm
 
 _STEM_WIDTH = 64
 _DEPTHS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
@@ -42,14 +42,14 @@ class Stem(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1, self.bn1 = _conv(3, _STEM_WIDTH, 3, stride=2), FrozenBatchNorm2d(_STEM_WIDTH)
-        self.conv2, self.bn2 = _conv(_STEM_WIDTH, _STEM_WIDTH, 3), FrozenBatchNorm2d(_STEM_WIDTH)
-        self.conv3, self.bn3 = _conv(_STEM_WIDTH, _STEM_WIDTH, 3), FrozenBatchNorm2d(_STEM_WIDTH)
+        self.conv1, self.bn1 = _conv(3, _STEM_WIDTH, 3, stride=2), FrozenNorm(_STEM_WIDTH)
+        self.conv2, self.bn2 = _conv(_STEM_WIDTH, _STEM_WIDTH, 3), FrozenNorm(_STEM_WIDTH)
+        self.conv3, self.bn3 = _conv(_STEM_WIDTH, _STEM_WIDTH, 3), FrozenNorm(_STEM_WIDTH)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(self.bn1(self.conv1(x)))
-        x = F.relu(self.bn2(self.conv2(x)))
-        x = F.relu(self.bn3(self.conv3(x)))
+        x = F.relu(self.bn1.after(self.conv1, x))
+        x = F.relu(self.bn2.after(self.conv2, x))
+        x = F.relu(self.bn3.after(self.conv3, x))
         return F.max_pool2d(x, 2, 2)
 
 
@@ -66,13 +66,13 @@ class BasicBlock(nn.Module):
     def __init__(self, channels: int, width: int, dilation: int) -> None:
         super().__init__()
         self.channels = width
-        self.conv1, self.bn1 = _conv(channels, width, 3, dilation=dilation), FrozenBatchNorm2d(width)
-        self.conv2, self.bn2 = _conv(width, width, 3, dilation=dilation), FrozenBatchNorm2d(width)
+        self.conv1, self.bn1 = _conv(channels, width, 3, dilation=dilation), FrozenNorm(width)
+        self.conv2, self.bn2 = _conv(width, width, 3, dilation=dilation), FrozenNorm(width)
         self.shortcut = _shortcut(channels, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.bn1(self.conv1(x)))
-        return F.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
+        y = F.relu(self.bn1.after(self.conv1, x))
+        return F.relu(self.bn2.after(self.conv2, y) + self.shortcut(x))
 
 
 class Bottleneck(nn.Module):
@@ -81,21 +81,32 @@ class Bottleneck(nn.Module):
     def __init__(self, channels: int, width: int, dilation: int) -> None:
         super().__init__()
         self.channels = 4 * width
-        self.conv1, self.bn1 = _conv(channels, width, 1), FrozenBatchNorm2d(width)
-        self.conv2, self.bn2 = _conv(width, width, 3, dilation=dilation), FrozenBatchNorm2d(width)
-        self.conv3, self.bn3 = _conv(width, self.channels, 1), FrozenBatchNorm2d(self.channels)
+        self.conv1, self.bn1 = _conv(channels, width, 1), FrozenNorm(width)
+        self.conv2, self.bn2 = _conv(width, width, 3, dilation=dilation), FrozenNorm(width)
+        self.conv3, self.bn3 = _conv(width, self.channels, 1), FrozenNorm(self.channels)
         self.shortcut = _shortcut(channels, self.channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.bn1(self.conv1(x)))
-        y = F.relu(self.bn2(self.conv2(y)))
-        return F.relu(self.bn3(self.conv3(y)) + self.shortcut(x))
+        y = F.relu(self.bn1.after(self.conv1, x))
+        y = F.relu(self.bn2.after(self.conv2, y))
+        return F.relu(self.bn3.after(self.conv3, y) + self.shortcut(x))
 
 
 def _shortcut(channels: int, width: int) -> nn.Module:
     if channels == width:
         return nn.Identity()
-    return nn.Sequential(OrderedDict(conv=_conv(channels, width, 1), bn=FrozenBatchNorm2d(width)))
+    return _Projection(channels, width)
+
+
+class _Projection(nn.Module):
+    """A 1x1 convolution."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.conv, self.bn = _conv(channels, width, 1), FrozenNorm(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.bn.after(self.conv, x)
 
 
 def _conv(channels: int, width: int, side: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:

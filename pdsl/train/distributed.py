@@ -2,10 +2,11 @@
 
 Gradients are summed after the last accumulation step instead of by DistributedDataParallel: a step runs any number of
 backward passes, some parameters get no gradient from some images, and the flag that blocks an update travels along.
+The sum goes by a fixed tree (`tree_sum`), so 1, 2, 4 … processes come to the same bits.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -34,16 +35,22 @@ class World:
         return self.rank == 0
 
     def sum(self, tensors: Iterable[Tensor]) -> None:
-        """Add the tensors of all processes, in place and in a fixed order; all have one dtype."""
+        """Add the tensors of all processes, in place, as `tree_sum` of the processes in order; all have one dtype.
+
+        Each process gets its part of the tensors from all others, sums it and gives it to all: the traffic of a ring's
+        all-reduce, whose order of summation depends on the place.
+        """
         if self.size == 1:
             return
         for bucket in _buckets(tensors):
-            if len(bucket) == 1 and bucket[0].is_contiguous():
-                dist.all_reduce(bucket[0])
-                continue
-            flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
-            dist.all_reduce(flat)
-            for tensor, part in zip(bucket, flat.split([t.numel() for t in bucket]), strict=True):
+            lengths = [tensor.numel() for tensor in bucket]
+            own = -(-sum(lengths) // self.size)
+            padding = bucket[0].new_zeros(own * self.size - sum(lengths))
+            flat = torch.cat([*(tensor.reshape(-1) for tensor in bucket), padding])
+            parts = torch.empty_like(flat)
+            dist.all_to_all_single(parts, flat)
+            dist.all_gather_into_tensor(flat, tree_sum(parts.split(own)))
+            for tensor, part in zip(bucket, flat.split([*lengths, len(padding)]), strict=False):
                 tensor.copy_(part.view_as(tensor))
 
     def broadcast(self, tensors: Iterable[Tensor]) -> None:
@@ -63,6 +70,15 @@ class World:
         values: list[Any] = [None] * self.size
         dist.all_gather_object(values, value)
         return values
+
+
+def tree_sum(parts: Sequence[Tensor]) -> Tensor:
+    """The sum of both halves' sums; of an odd number of parts, one after the other. With a number of images that 2^k
+    divides, 2^k processes hold whole branches of the tree that a single one sums (`pdsl.train.gradients`)."""
+    if len(parts) % 2 == 0:
+        half = len(parts) // 2
+        return tree_sum(parts[:half]) + tree_sum(parts[half:])
+    return sum(parts[1:], parts[0])
 
 
 @contextmanager
@@ -97,7 +113,7 @@ def _choose_device(device: str, local_rank: int) -> torch.device:
 
 
 def _buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
-    """Group small tensors so that each transfer is worth its start; large ones travel alone, uncopied."""
+    """Group small tensors so that each transfer is worth its start; large ones travel alone."""
     small: list[Tensor] = []
     filled = 0
     for tensor in tensors:

@@ -63,12 +63,12 @@ class Meters:
             self.total = torch.zeros(len(names), dtype=torch.float64, device=self.device)
         elif names != self.names:
             raise RuntimeError(f"the model's loss terms changed between steps: {self.names} and then {names}")
-        values = torch.stack([terms[name] for name in names]).double()  # (K, A)
+        values = torch.stack([terms[name] for name in names])  # (K, A)
         counts = blocked == 0
-        self.total += torch.where(counts, values.sum(1), 0)
+        self.total += torch.where(counts, values.sum(1, dtype=torch.float64), 0)
         self.grad_norm += torch.where(counts, grad_norm, 0)
         self.blocked += blocked
-        self.suspects.append((step, list(image_ids), ~torch.isfinite(values)))
+        self.suspects.append((step, list(image_ids), values - values != 0))  # not finite
         self.steps += 1
 
     def read(self, world: World, images_per_step: int) -> Averages:

@@ -1,19 +1,23 @@
 """One update: augmentation, forward and backward passes, summed gradients, a step that the device may block.
 
 Nothing in here waits for the device. How a step's images are split over processes and passes changes memory and speed
-only: each image draws from its own generators, and losses are averaged over all images of the step.
+only: each image draws from its own generators, losses are averaged over all images of the step, and gradients are
+summed in an order of their own, in float32.
 """
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.func import functional_call
 
 from pdsl.augment import apply, draw
 from pdsl.cache import RawSample
 from pdsl.config.tree import Config
+from pdsl.model.losses import LossTerms
 from pdsl.model.pdsl import PDSL
 from pdsl.train.distributed import World
+from pdsl.train.gradients import GradientSum, WorkingWeights
 from pdsl.train.meters import Meters
 from pdsl.train.optimizer import gradient_norm, learning_rate, trainable, update
 from pdsl.train.randomness import Purpose, generator_for
@@ -24,26 +28,32 @@ class Stepper:
 
     def __init__(self, model: PDSL, optimizer: torch.optim.Optimizer, config: Config, world: World, meters: Meters):
         self.model, self.optimizer, self.config, self.world, self.meters = model, optimizer, config, world, meters
-        self.gradients = [p.grad for p in trainable(optimizer) if p.grad is not None]
+        self.gradients = GradientSum([p.grad for p in trainable(optimizer) if p.grad is not None])
         self.bf16 = use_bfloat16(config.precision, world.device)
+        self.weights = WorkingWeights(model, optimizer, bf16=self.bf16)
+        # the images of a pass share their gradients' sum, which bf16 would round: there each passes alone
+        self.images_per_pass = 1 if self.bf16 else config.optimizer.images_per_pass
+        self.share = torch.full((), 1 / config.optimizer.images_per_step, device=world.device)
 
     def run(self, step: int, images: Sequence[RawSample]) -> None:
         """Update `step` (0-based) with this process's share of the step's images."""
-        torch._foreach_zero_(self.gradients)
-        size = self.config.optimizer.images_per_pass
-        losses = []
-        for start in range(0, len(images), size):
-            losses += self._forward_backward(step, images[start : start + size])
-        terms = {name: torch.stack([image[name] for image in losses]) for name in losses[0]}
-        bad = (~torch.isfinite(torch.stack(list(terms.values())))).any().float()
-        self.world.sum([*self.gradients, bad])
+        size = self.images_per_pass
+        starts = range(0, len(images), size)
+        self.weights.refresh()
+        self.gradients.begin(len(starts))
+        passes = [self._forward_backward(step, images[start : start + size]) for start in starts]
+        names = passes[0][0]
+        values = torch.stack([value for _, image_values in passes for value in image_values], 1)
+        bad = (values * 0).sum()  # not 0, but NaN, as soon as one of them is not finite
+        self.world.sum([*self.gradients.total, bad])
         norm = gradient_norm(self.optimizer)
-        blocked = ((bad > 0) | ~torch.isfinite(norm)).float()
+        blocked = (bad + norm * 0 != 0).float()
         update(self.optimizer, learning_rate(step, self.config.optimizer.lr, self.config.schedule), blocked)
+        terms = dict(zip(names, values.unbind(), strict=True))
         self.meters.add(step + 1, [image.image_id for image in images], terms, norm, blocked)
 
-    def _forward_backward(self, step: int, images: Sequence[RawSample]) -> list[dict[str, Tensor]]:
-        """Add the images' share of the gradients; their detached loss terms."""
+    def _forward_backward(self, step: int, images: Sequence[RawSample]) -> tuple[list[str], list[Tensor]]:
+        """Add the images' share of the gradients; the names of the loss terms, and their values of each image."""
         device, seed = self.world.device, self.config.seed
         samples, generators = [], []
         for image in images:
@@ -52,12 +62,17 @@ class Stepper:
             samples.append(apply(transform, sample))
             generators.append(generator_for(Purpose.MODEL, seed, step, image.index, device))
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
-            losses = self.model.losses(samples, generators)
-        total = torch.stack([image.total() for image in losses]).sum()  # Eq. 1
-        (total / self.config.optimizer.images_per_step).backward()
-        return [{name: term.detach() for name, term in image.named().items()} for image in losses]
+            losses: list[LossTerms] = functional_call(self.model, self.weights.by_name, (samples, generators))
+        values = [image.values() for image in losses]  # their sum is what is learnt from, Eq. 1
+        share = [self.share.expand_as(value) for value in values]
+        self.gradients.add(
+            torch.autograd.grad(values, self.weights.leaves, share, allow_unused=True, materialize_grads=True)
+        )
+        return list(losses[0].named()), [value.detach() for value in values]
 
 
 def use_bfloat16(precision: str, device: torch.device) -> bool:
-    """Whether passes run under bf16 autocast: as asked, or by default on CUDA."""
-    return precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
+    """Whether passes run under bf16 autocast: as asked, or by default on a CUDA device that computes in it."""
+    if precision == "auto":
+        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return precision == "bfloat16"

@@ -100,6 +100,17 @@ class _Oracle:
         return mask
 
 
+def test_each_view_passes_the_backbone_once(model: PDSL, monkeypatch: pytest.MonkeyPatch) -> None:
+    passed: list[int] = []
+    forward = model.backbone.forward
+    monkeypatch.setattr(
+        model.backbone, "forward", lambda image, *rest: (passed.append(image.shape[-2]), forward(image, *rest))[1]
+    )
+    image = torch.randint(0, 256, (3, 40, 50), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    assert len(detect_image(model, image, _proposals(), CONFIG, views(CONFIG, True)).box)
+    assert passed == [40, 40, 56, 56]
+
+
 def test_views_are_averaged_in_the_frame_of_the_image() -> None:
     """Boxes come back to where they were, scores are means, and a bright left half stays on the left."""
     image = torch.zeros(3, 40, 80)

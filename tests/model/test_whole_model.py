@@ -70,7 +70,11 @@ def small_model(preset: str, *, loud: bool) -> PDSL:
 
 
 def differences(preset: str, sample: Sample, *, loud: bool) -> tuple[float, float]:
-    """Largest difference of a term, of its size or 1; and of a gradient, of the parameter's largest."""
+    """Largest difference of a term, of its size or 1; and of a gradient, of the parameter's largest.
+
+    The detection stream's bias has a gradient of 0 but for rounding, which the softmax over proposals cancels: below a
+    millionth of the model's largest gradient, that is the scale.
+    """
     model, sample = small_model(preset, loud=loud), double(sample)
     ours = model.losses([sample], [None])[0].named()
     theirs = losses(model, sample, PRESETS[preset])
@@ -83,8 +87,9 @@ def differences(preset: str, sample: Sample, *, loud: bool) -> tuple[float, floa
         torch.autograd.grad(torch.stack(list(t.values())).sum(), parameters, allow_unused=True, materialize_grads=True)
         for t in (ours, theirs)
     )
+    least = 1e-6 * max(1, *(float(b.abs().max()) for b in other))
     pairs = zip(one, other, strict=True)
-    gradients = max(float((a - b).abs().max()) / max(float(b.abs().max()), 1e-6) for a, b in pairs)
+    gradients = max(float((a - b).abs().max()) / max(float(b.abs().max()), least) for a, b in pairs)
     return values, gradients
 
 
