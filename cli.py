@@ -8,7 +8,7 @@ import click
 
 from commands.terminal import guarded
 from commands.workspace import Workspace
-from data.errors import InputError, is_out_of_memory, system_advice
+from data.errors import InputError, is_out_of_memory, system_advice, system_cause, with_cure
 from pdsl import __version__
 
 MEMORY_CURE = "take smaller images, scales or layers, fewer images, loaders or workers at a time, or end other programs"
@@ -31,17 +31,16 @@ class Program(click.Group):
         try:
             return super().invoke(ctx)
         except InputError as error:
-            self._end(ctx, error, "error", str(error), 2)
+            self._end(ctx, error, "error", with_cure(error), 2)
         except KeyboardInterrupt:
             click.echo("interrupted; the same command continues where this one stopped", err=True)
             ctx.exit(130)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
-        except OSError as error:
-            if (advice := system_advice(error)) is None:
-                self._unexpected(ctx, error)
-            self._end(ctx, error, "error", f"{os.fsdecode(error.filename or 'the disk')}: {advice}", 2)
         except Exception as error:
+            if cause := system_cause(error):
+                place = f"{os.fsdecode(cause.filename)}: " if cause.filename else ""
+                self._end(ctx, error, "error", f"{place}{system_advice(cause)}", 2)
             if not is_out_of_memory(error):
                 self._unexpected(ctx, error)
             reason = next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -50,6 +50,12 @@ def _shared() -> str:
     return "" if (SHARED / "data").is_dir() else f"{SHARED / 'data'} does not exist"
 
 
+def _limits() -> str:
+    from benchmarks.engine.memory import can_limit_memory
+
+    return "" if can_limit_memory() else "no control group with a limit can be made"
+
+
 def _cuda() -> str:
     import torch
 
@@ -59,11 +65,12 @@ def _cuda() -> str:
 SLURM = Need("SLURM", _programs("slurmctld", "slurmd", "munged", "squeue", "scancel"))
 SSH_SERVER = Need("SSH server", _programs("sshd", "ssh-keygen"))
 NETWORK_NAMESPACES = Need("network namespaces", _programs("ip", "unshare", "hostname"))
+MEMORY_LIMIT = Need("memory limits", _limits, "run as root, where control groups may be made")
 SMALL_DISK = Need("a disk of 1 MiB", _programs("mount", "umount"), "run as root, where mounting is allowed")
 REAL_IMAGES = Need("real images", _shared, "put data/ and weights/ into that folder beside the project")
 CUDA = Need("CUDA device", _cuda, "run `make test-gpu` on a machine with one")
 GIT = Need("git", _programs("git", root=False), "install git")
-ALL = (SLURM, SSH_SERVER, NETWORK_NAMESPACES, SMALL_DISK, REAL_IMAGES, GIT, CUDA)
+ALL = (SLURM, SSH_SERVER, NETWORK_NAMESPACES, SMALL_DISK, MEMORY_LIMIT, REAL_IMAGES, GIT, CUDA)
 
 
 if __name__ == "__main__":
