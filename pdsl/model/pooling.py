@@ -16,7 +16,7 @@ from pdsl.model.roi_pool import roi_pool_values
 def pool_boxes(features: FeatureMap, box: Tensor, side: int) -> Tensor:
     """RoIPool: boxes (P, 4) -> (P, D, side, side). On a CPU, where nothing learns through it, by table look-up."""
     clipped = clip(box, features.size).to(torch.promote_types(features.map.dtype, torch.float32))
-    if not features.map.is_cuda and not (features.map.requires_grad and torch.is_grad_enabled()):
+    if features.map.device.type == "cpu" and not (features.map.requires_grad and torch.is_grad_enabled()):
         return roi_pool_values(features.map, clipped, side, features.scale)
     pooled: Tensor = roi_pool(at_least_float32(features.map), [clipped], side, features.scale)
     return pooled.to(features.map.dtype)
