@@ -43,6 +43,8 @@ _ADVICE = {
     errno.EMFILE: "too many open files; raise the limit (ulimit -n) or take fewer workers and loaders",
     errno.ENFILE: "the system has too many open files; end other programs, then run again to continue",
     errno.EIO: "the device reported an input/output error; check the disk, and `verify` stores on it",
+    errno.ENXIO: "it is a pipe, a socket or a device; name a regular file",
+    errno.ELOOP: "links lead in a circle; name a file",
     errno.ENAMETOOLONG: "the name is too long for the file system; choose a shorter one",
     errno.EISDIR: "it is a folder; name a file",
     errno.ENOTDIR: "part of the path is a file; name a folder",

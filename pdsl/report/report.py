@@ -12,6 +12,7 @@ from data.errors import InputError
 from data.json_file import read_json
 from data.parameters import read_mapping
 from data.records import ImageList
+from data.regular import read_regular
 from data.whole_file import write_whole
 from pdsl.config.model import SCRATCH
 from pdsl.evaluate.evaluation import COMPARED, Evaluation
@@ -53,7 +54,7 @@ def write_report(run: Path, out: Path, evaluation: Evaluation) -> None:
         _failures(evaluation),
         _training_examples(config),
         _classes(evaluation.metrics),
-        _configuration((run / CONFIG).read_text(errors="replace") if config else ""),
+        _configuration(read_regular(run / CONFIG).decode(errors="replace") if config else ""),
     ]
     write_whole(out, html.page(title, [part for part in parts if part]))
 
