@@ -32,7 +32,9 @@ FILES = (
     Attack(1, "demo --out data"),
     Attack(1, "init --data voc:data", REFUSED, wrote("pdsl.yaml", "data: voc:data\n")),
     Attack(1, f"eval --results results.json {SPLIT} --out photo.jpg"),
-    Attack(1, f"eval --results results.json {SPLIT} --out new", EITHER, linked("new", "data")),
+    Attack(
+        1, f"eval --results results.json {SPLIT} --out new", EITHER, linked("new", "data"), ("new", "data/metrics.json")
+    ),
 )
 STORES = (
     Attack(
@@ -162,15 +164,15 @@ PARSED = (
     Attack(
         9,
         "predict --run run --proposals selective-search new.png --out new",
-        REFUSED,
+        EITHER,
         wrote("new.png", png(60_000, 60_000)),
     ),
     Attack(
         9, "predict --run run --proposals selective-search new.png --out new", EITHER, wrote("new.png", png(64, 64))
     ),
-    Attack(9, "predict --run run --proposals selective-search new.svg --out new", REFUSED, wrote("new.svg", "<svg/>")),
-    Attack(9, "predict --run run --proposals selective-search /dev/zero --out new"),
-    Attack(9, "predict --run run --proposals selective-search new.png --out new", REFUSED, piped("new.png")),
+    Attack(9, "predict --run run --proposals selective-search new.svg --out new", EITHER, wrote("new.svg", "<svg/>")),
+    Attack(9, "predict --run run --proposals selective-search /dev/zero --out new", EITHER),
+    Attack(9, "predict --run run --proposals selective-search new.png --out new", EITHER, piped("new.png")),
     Attack(
         9, "predict --run run --proposals selective-search list.txt --out new", EITHER, wrote("list.txt", "list.txt\n")
     ),

@@ -185,6 +185,6 @@ def _fault(attack: Attack, status: int, said: str, before: dict[str, str], after
         return "left behind, or foreign code ran"
     if any(ord(letter) < 32 and letter not in "\n\r\t" for letter in said):
         return "control characters"
-    if status == 2 and "rror" not in said:
+    if status == 2 and not said.strip():
         return "no reason was given"
     return ""

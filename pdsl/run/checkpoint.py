@@ -179,5 +179,9 @@ def _point_last_to(path: Path) -> None:
         with path.open("rb") as source, whole_file(last) as copy:
             shutil.copyfileobj(source, copy)
         return
-    temporary.replace(last)
+    try:
+        temporary.replace(last)
+    except OSError:  # what bears the name is a folder
+        temporary.unlink()
+        raise
     settle(path.parent)
