@@ -69,6 +69,19 @@ def cli(debug: bool) -> None:
     """
 
 
+class Probability(click.FloatRange):
+    """A number from 0 to 1; NaN, which compares with nothing, is none."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if number != number:
+            self.fail(f"{value} is not in the range 0<=x<=1.", param, ctx)
+        return number
+
+
 def finish(status: int) -> None:
     """Leave with the command's exit status: 0 all done, 2 wrong input, 3 some images failed."""
     click.get_current_context().exit(status)
@@ -294,7 +307,7 @@ def evaluate(**options: Any) -> None:
 @click.option("--store", metavar="URL", help="With --split: the store with its proposals.")
 @click.option(
     "--score",
-    type=click.FloatRange(0, 1),
+    type=Probability(),
     help="Least score that is drawn and written.  [default: drawn from 0.3 on, all written]",
 )
 @click.option("--top", type=click.IntRange(1), help="Detections of an image at most.  [default: 12 drawn, all written]")

@@ -68,7 +68,7 @@ NUMBERS = (
             "--cluster data",
             "--images 5:2",
             "--images=-1:3",
-            "--images 0:99999999999999999999",
+            "--workers 0 --images 9:99999999999999999999",
             "--images /dev/zero",
             "--workers 0 --set store.shard=0",
             "--workers 0 --set store.shard=-4",
