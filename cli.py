@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from commands.program import Program, finish
+from commands.program import Probability, Program, finish
 from commands.workspace import Workspace
 from pdsl import __version__
 
@@ -242,7 +242,7 @@ def evaluate(**options: Any) -> None:
 @click.option("--store", metavar="URL", help="With --split: the store with its proposals.")
 @click.option(
     "--score",
-    type=click.FloatRange(0, 1),
+    type=Probability(),
     help="Least score that is drawn and written.  [default: drawn from 0.3 on, all written]",
 )
 @click.option("--top", type=click.IntRange(1), help="Detections of an image at most.  [default: 12 drawn, all written]")

@@ -1,12 +1,13 @@
 """Faults inflicted on purpose: how many are survived or refused, and whether any gives a wrong result.
 
-    python -m benchmarks.faults [--flips 40]
+    python -m benchmarks.faults [--flips 40] [--only attacks]
 
 Damage: single bits flipped, files cut off and removed, over every file of a small store; `verify` has to find each.
 Kills: a store's creation, extension, overwriting and relabelling, and a stage's recomputation, retry and repair, ended
 after each of their writes and deletions in turn; then the same command again. In between a reader finds what was there
 before or will be after, or a refusal; in the end the bytes are those of an undisturbed run.
 Checkpoints: bits flipped over the whole file, cut, removed: refused, and a run goes on from the newest whole one.
+Attacks: commands on files, options, limits and signals that mean them harm (`benchmarks.engine.attack_table`).
 The last line has the faults injected, refused (or found), survived and wrong. Exit status 1 if any is wrong.
 """
 
@@ -19,6 +20,8 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.engine.attack_table import ATTACKS, POINTS
+from benchmarks.engine.attacks import attempt, make_world
 from benchmarks.engine.damage import table
 from benchmarks.engine.mutations import MUTATIONS, kill_everywhere
 from benchmarks.engine.toy import first_stage, image_list, second_stage
@@ -34,13 +37,32 @@ OUTCOMES = ("refused", "survived", "wrong")
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--flips", type=int, default=40, help="bits flipped in every file (in small ones: every byte)")
-    flips = parser.parse_args().flips
+    parser.add_argument("--only", choices=["attacks"], help="leave the others out")
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        outcomes = print_damage(Path(folder), flips)
-        outcomes += print_kills(Path(folder))
-        outcomes += print_checkpoints(Path(folder) / "run", 50 * flips)
+        outcomes = print_attacks(Path(folder) / "attacks")
+        if not given.only:
+            outcomes += print_damage(Path(folder), given.flips)
+            outcomes += print_kills(Path(folder))
+            outcomes += print_checkpoints(Path(folder) / "run", 50 * given.flips)
     print(f"injected {outcomes.total()}: " + ", ".join(f"{name} {outcomes[name]}" for name in OUTCOMES))
     return int(outcomes["wrong"] > 0)
+
+
+def print_attacks(folder: Path) -> Counter[str]:
+    """A table of attacks by what they aim at, and those that went wrong; the outcomes."""
+    world = make_world(folder / "world")
+    rows: dict[int, Counter[str]] = defaultdict(Counter)
+    for number, attack in enumerate(ATTACKS):
+        outcome = attempt(attack, world, folder / str(number))
+        rows[attack.point][outcome.kind] += 1
+        if outcome.fault:
+            print(f"WRONG ({outcome.fault}): pdsl {attack.line} [{outcome.said}]", flush=True)
+    print(f"{'attacks on':<24}{'tried':>7}" + "".join(f"{name:>10}" for name in OUTCOMES))
+    for point, outcomes in sorted(rows.items()):
+        counts = "".join(f"{outcomes[name]:>10}" for name in OUTCOMES)
+        print(f"{POINTS[point]:<24}{outcomes.total():>7}{counts}", flush=True)
+    return sum(rows.values(), Counter())
 
 
 def print_damage(folder: Path, flips: int) -> Counter[str]:

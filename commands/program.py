@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 import click
 
 from commands.terminal import guarded
-from data.errors import InputError, is_out_of_memory, system_advice
+from data.errors import InputError, is_out_of_memory, system_advice, system_cause, with_cure
 from data.loudness import speaking
 
 QUIET = click.Option(["-q", "--quiet"], is_flag=True, help="Errors and the last lines only.")
@@ -31,6 +31,19 @@ class Command(click.Command):
             return super().invoke(ctx)
 
 
+class Probability(click.FloatRange):
+    """A number from 0 to 1; NaN, which compares with nothing, is none."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if number != number:
+            self.fail(f"{value} is not in the range 0<=x<=1.", param, ctx)
+        return number
+
+
 class Program(click.Group):
     """Turns errors into one line and an honest exit status: 2 wrong input, 130 Ctrl-C, 1 a fault of ours."""
 
@@ -50,17 +63,16 @@ class Program(click.Group):
         try:
             return super().invoke(ctx)
         except InputError as error:
-            self._end(ctx, error, "error", str(error), 2)
+            self._end(ctx, error, "error", with_cure(error), 2)
         except KeyboardInterrupt:
             click.echo("interrupted; the same command continues where this one stopped", err=True)
             ctx.exit(130)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
-        except OSError as error:
-            if (advice := system_advice(error)) is None:
-                self._unexpected(ctx, error)
-            self._end(ctx, error, "error", f"{os.fsdecode(error.filename or 'the disk')}: {advice}", 2)
         except Exception as error:
+            if cause := system_cause(error):
+                place = f"{os.fsdecode(cause.filename)}: " if cause.filename else ""
+                self._end(ctx, error, "error", f"{place}{system_advice(cause)}", 2)
             if not is_out_of_memory(error):
                 self._unexpected(ctx, error)
             reason = next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -2,8 +2,9 @@
 
 import difflib
 import errno
+import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 LINE_BREAKS = re.compile(r"\s*\n\s*")
 
@@ -42,6 +43,8 @@ _ADVICE = {
     errno.EMFILE: "too many open files; raise the limit (ulimit -n) or take fewer workers and loaders",
     errno.ENFILE: "the system has too many open files; end other programs, then run again to continue",
     errno.EIO: "the device reported an input/output error; check the disk, and `verify` stores on it",
+    errno.ENXIO: "it is a pipe, a socket or a device; name a regular file",
+    errno.ELOOP: "links lead in a circle; name a file",
     errno.ENAMETOOLONG: "the name is too long for the file system; choose a shorter one",
     errno.EISDIR: "it is a folder; name a file",
     errno.ENOTDIR: "part of the path is a file; name a folder",
@@ -61,3 +64,41 @@ def is_out_of_memory(error: BaseException) -> bool:
 def system_advice(error: OSError) -> str | None:
     """What to do about an error of the operating system that a user can mend; None for others."""
     return _ADVICE.get(error.errno or 0)
+
+
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""What the machine lacks, whoever runs into it: never the fault of an image, a checkpoint or a peer."""
+
+
+def system_cause(error: BaseException) -> OSError | None:
+    """The error of the operating system that a user can mend and that `error` is, or comes from: libraries wrap a
+    shortage in types of their own, or tell it in words only. None if it is none."""
+    if isinstance(error, OSError) and system_advice(error):
+        return error
+    for link in _chain(error):
+        if isinstance(link, OSError) and link.errno in SHORTAGES:
+            return link
+    for link in _chain(error):
+        for number in SHORTAGES:
+            if os.strerror(number).lower() in str(link).lower():
+                return OSError(number, os.strerror(number))
+    return None
+
+
+def with_cure(error: Exception) -> str:
+    """The message of `error`, and what to do about what the machine lacks if that is behind it and not said."""
+    cause = system_cause(error)
+    advice = None if cause is None else system_advice(cause)
+    return str(error) if advice is None or advice in str(error) else f"{error}; {advice}"
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and all those it came from or was raised in the handling of; members of groups as well."""
+    waiting, seen = [error], set()
+    while waiting:
+        link = waiting.pop(0)
+        if id(link) not in seen:
+            seen.add(id(link))
+            yield link
+            members = link.exceptions if isinstance(link, BaseExceptionGroup) else ()
+            waiting += [other for other in (link.__cause__, link.__context__, *members) if other is not None]

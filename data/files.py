@@ -1,6 +1,5 @@
 """Files below a folder that is local or an fsspec URL (s3://, gs://, memory://), and the one way to open such a URL."""
 
-import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from typing import IO, Any
 
 from data.errors import InputError
 from data.parameters import read_mapping
+from data.regular import open_regular
 from data.retry import UnreachableError, retried
 
 OPTIONS_VARIABLE = "PDSL_STORAGE_OPTIONS"
@@ -34,7 +34,7 @@ def open_binary(path: str | Path) -> IO[bytes]:
     Raises OSError as `open` does, InputError for an unknown protocol or one whose package is not installed.
     """
     if not is_url(path):
-        return open_regular(Path(path))
+        return _open_noted(Path(path))
     with asking(str(path)):
         filesystem, inner = open_filesystem(str(path))
         stream: IO[bytes] = filesystem.open(inner, "rb")
@@ -60,14 +60,12 @@ def asking(place: str) -> Iterator[None]:
         ) from error
 
 
-def open_regular(path: Path) -> IO[bytes]:
-    """A local file opened for reading; what is no regular file (a named pipe, a device) is an OSError: it could block
-    for ever, or never end."""
-    if irregular_kind(path):
-        raise OSError(errno.EINVAL, "no regular file", str(path))
+def _open_noted(path: Path) -> IO[bytes]:
+    """As `open_regular`, for `opened_files`."""
+    stream = open_regular(path)
     for noted in _notebooks:
         noted.append(str(path))
-    return path.open("rb")
+    return stream
 
 
 _notebooks: list[list[str]] = []

@@ -9,6 +9,7 @@ from pathlib import Path
 from data.errors import InputError, system_advice
 from data.files import is_url
 from data.names import SUFFIXES, is_image, stem
+from data.regular import read_regular
 
 LIST_SUFFIXES = (".txt", ".lst")
 STANDARD_INPUT = "-"
@@ -75,7 +76,7 @@ def _meant(argument: str, origin: Path | None = None) -> Iterator[tuple[str, str
 
 def _lines(argument: str) -> list[str]:
     try:
-        text = sys.stdin.read() if argument == STANDARD_INPUT else Path(argument).read_text(encoding="utf-8-sig")
+        text = sys.stdin.read() if argument == STANDARD_INPUT else read_regular(argument).decode("utf-8-sig")
     except OSError as error:
         raise InputError(f"{argument}: {system_advice(error) or error.strerror}; name a list of image files") from error
     except UnicodeDecodeError as error:

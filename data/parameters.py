@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from data.errors import InputError, nearest
+from data.regular import open_regular
 from data.yaml_text import decode_text, parse_yaml
 
 T = TypeVar("T")
@@ -27,7 +28,7 @@ def read_mapping(path: str | Path, where: str, what: str, *, may_be_empty: bool 
     Raises InputError: `where` names the file, `what` what it maps.
     """
     try:
-        with Path(path).open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(LARGEST_FILE + 1)
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
         raise InputError(f"{where}: can not be read ({getattr(error, 'strerror', None) or error})") from error

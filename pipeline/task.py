@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from data.decode import DecodeError, decode_record
-from data.errors import InputError, is_out_of_memory
+from data.errors import SHORTAGES, InputError, is_out_of_memory, system_advice, system_cause
 from data.records import Decoding, ImageRecord, image_digest
 from pipeline.spec import ImageFailure, Stage, StageInput, stage_layouts
 from store.completion import UPSTREAM, Completion, ImageOutcome, WrittenObject, record_key, recorded_shards
@@ -188,6 +188,9 @@ def _compute(
     except Exception as error:
         if is_out_of_memory(error):
             raise InputError(f"{record.id}: {MEMORY_CURE} ({str(error) or type(error).__name__})") from error
+        lack = system_cause(error)
+        if lack is not None and lack.errno in SHORTAGES:
+            raise InputError(f"{record.id}: {system_advice(lack)}; finished shards are kept") from error
         return failed(f"{type(error).__name__}: {error}")
     _check(stage, record, rows)
     return ImageOutcome(record.id, DONE, "", round(time.perf_counter() - started, 6)), rows

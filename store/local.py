@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import system_advice
+from data.regular import open_regular
 from data.whole_file import write_whole
 from store.objects import Objects, StorageError
 
@@ -21,9 +22,9 @@ class LocalObjects(Objects):
 
     def read(self, key: str, start: int | None = None, stop: int | None = None) -> bytes:
         try:
-            with (self.root / key).open("rb", buffering=0) as file:
+            with open_regular(self.root / key, buffering=0) as file:
                 if start is None:
-                    return file.readall()
+                    return _read_from(file, 0)
                 offset = start if start >= 0 else max(0, os.fstat(file.fileno()).st_size + start)
                 length = -1 if stop is None else stop - offset
                 return os.pread(file.fileno(), length, offset) if 0 <= length < 2**30 else _read_from(file, offset)

@@ -80,6 +80,12 @@ def _browser() -> str:
     return "" if browser() else "no chromium here"
 
 
+def _limits() -> str:
+    from benchmarks.engine.memory import can_limit_memory
+
+    return "" if can_limit_memory() else "no control group with a limit can be made"
+
+
 def _cuda() -> str:
     import torch
 
@@ -89,6 +95,7 @@ def _cuda() -> str:
 SLURM = Need("SLURM", _programs("slurmctld", "slurmd", "munged", "squeue", "scancel"))
 SSH_SERVER = Need("SSH server", _programs("sshd", "ssh-keygen"))
 NETWORK_NAMESPACES = Need("network namespaces", _programs("ip", "unshare", "hostname"))
+MEMORY_LIMIT = Need("memory limits", _limits, "run as root, where control groups may be made")
 SMALL_DISK = Need("a disk of 1 MiB", _programs("mount", "umount"), "run as root, where mounting is allowed")
 REAL_IMAGES = Need("real images", _shared, "put data/ and weights/ into that folder beside the project")
 CUDA = Need("CUDA device", _cuda, "run `make test-gpu` on a machine with one")
@@ -103,7 +110,7 @@ FRESH_ROOT = Need("a Debian to build an image in", _fresh_root, "install deboots
 FASTER_COCO_EVAL = Need("faster-coco-eval", _faster, "install pdsl[faster-eval]")
 GIT = Need("git", _programs("git", root=False), "install git")
 ALL = (
-    *(SLURM, SSH_SERVER, NETWORK_NAMESPACES, SMALL_DISK, REAL_IMAGES),
+    *(SLURM, SSH_SERVER, NETWORK_NAMESPACES, SMALL_DISK, MEMORY_LIMIT, REAL_IMAGES),
     *(LINTERS, SCHEMAS, FRESH_ROOT, BROWSER, FASTER_COCO_EVAL, GIT, CUDA),
 )
 

@@ -61,3 +61,9 @@ def test_a_fault_of_ours_is_status_1_in_one_line(monkeypatch: pytest.MonkeyPatch
     assert result.exit_code == 1
     assert "KeyError" in result.output
     assert "--debug" in result.output
+
+
+@pytest.mark.parametrize("score", ["nan", "NaN", "-0.1", "1.5", "inf"])
+def test_a_score_is_a_probability(score: str) -> None:
+    done = CliRunner().invoke(program.cli, ["predict", "--run", "nowhere", "a.png", f"--score={score}"])
+    assert done.exit_code == 2 and "0<=x<=1" in done.output + done.stderr

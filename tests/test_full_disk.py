@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -204,19 +205,48 @@ def test_too_few_open_files(world: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     """No image is blamed for it, and no older checkpoint taken."""
     monkeypatch.chdir(world)
     image = world / "data/JPEGImages/train_000001.jpg"
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    free = os.open(image, os.O_RDONLY)
-    os.close(free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
-    try:
+    with open_files(0):
         with pytest.raises(InputError, match=r"train_000001\.jpg: too many open files; raise the limit"):
             decode_image(image, exif=False)
         with pytest.raises(OSError, match="Too many open files"):
             resumable_checkpoint(world / "run", lambda text: None)
         with pytest.raises(InputError, match="too many open files; raise"), run_lock(world / "new"):
             pass
+
+
+@contextmanager
+def open_files(more: int) -> Iterator[None]:
+    """Within the block this process may open `more` files beside those it has."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest, holes = max(int(path.name) for path in Path("/proc/self/fd").iterdir()), []
+    while (free := os.open(os.devnull, os.O_RDONLY)) < highest:
+        holes.append(free)  # those below the limit would count as well
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + more, limits[1]))
+    try:
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for number in holes:
+            os.close(number)
+
+
+@pytest.mark.parametrize("more", [0, 1, 3])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_with_too_few_open_files(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, more: int
+) -> None:
+    """It says so and leaves nothing half written, or it needs no more."""
+    monkeypatch.chdir(world)
+    line = command_line(name, world, tmp_path)
+    before = contents(tmp_path)
+    with open_files(more):
+        done = CliRunner().invoke(program.cli, line)
+    if done.exit_code != (3 if name in ("eval", "export") else 0):  # one image of the world has no proposals
+        assert_refused(done, "raise the limit (ulimit -n)")
+        assert not list(tmp_path.rglob(f"*{PARTIAL}"))
+    if more == 0:
+        assert done.exit_code == 2 and (contents(tmp_path) == before or name == "demo")
 
 
 def test_a_decoder_that_finds_no_memory(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,9 @@ class Host:
 
 
 @contextmanager
-def cluster(folder: Path, hosts: Sequence[Host] = (Host("one"), Host("two"))) -> Iterator[str]:
+def cluster(
+    folder: Path, hosts: Sequence[Host] = (Host("one"), Host("two")), worker_options: str = ""
+) -> Iterator[str]:
     """The address of a scheduler with a worker on each of `hosts`, each in a working folder of its own."""
     file = folder / "scheduler.json"
     file.unlink(missing_ok=True)
@@ -39,7 +41,7 @@ def cluster(folder: Path, hosts: Sequence[Host] = (Host("one"), Host("two"))) ->
         for host in hosts:
             place = folder / host.name
             place.mkdir(exist_ok=True)
-            worker = f"{dask} worker tcp://{host.gateway}:{port} --nthreads 1 --no-dashboard".split()
+            worker = f"{dask} worker tcp://{host.gateway}:{port} --nthreads 1 --no-dashboard {worker_options}".split()
             processes.append(subprocess.Popen([*host.prefix, *worker], cwd=place, **quiet))  # type: ignore[call-overload]
         yield f"tcp://127.0.0.1:{port}"
     finally:

@@ -11,6 +11,8 @@ SCRATCH = "scratch"
 """`backbone.weights` of a network that is trained from random weights on purpose."""
 
 BackboneName = Literal["resnet18_ws", "resnet50_ws", "resnet101_ws", "vgg16", "tiny"]
+MOST_SAMPLES = 64
+"""RoIAlign's samples per bin and axis; no bin has as many cells of a feature map."""
 Normalisation = Literal["as_printed", "per_image", "release"]
 
 
@@ -77,6 +79,8 @@ class BoxHeadConfig:
     chunk: int | None = None
 
     def __post_init__(self) -> None:
+        if min(self.pool, *self.hidden) < 1:
+            raise ValueError(f"pool and hidden: {self.pool}, {self.hidden} have to be positive")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout: {self.dropout} is not in [0, 1)")
         if len(self.hidden) not in (1, 2):
@@ -119,6 +123,8 @@ class DetectionConfig:
             raise ValueError(f"n_r: {self.n_r} is negative")
         if self.objectness_prior < 0:
             raise ValueError(f"objectness_prior: {self.objectness_prior} is negative")
+        if self.smooth_l1_beta < 0:
+            raise ValueError(f"smooth_l1_beta: {self.smooth_l1_beta} is negative")
         if not 0 < self.foreground_iou <= 1:
             raise ValueError(f"foreground_iou: {self.foreground_iou} is not in (0, 1]")
         low, high = self.background_iou
@@ -138,6 +144,12 @@ class CascadeConfig:
     classes: int = 4
     sigma: float = 8.0
     threshold: float = 0.3
+
+    def __post_init__(self) -> None:
+        if self.classes < 1 or self.sigma <= 0:
+            raise ValueError(f"classes and sigma: {self.classes}, {self.sigma} have to be positive")
+        if not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold: {self.threshold} is not within 0..1")
 
 
 @dataclass(frozen=True)
@@ -184,8 +196,12 @@ class MaskConfig:
     cascade: CascadeConfig = field(default_factory=CascadeConfig)
 
     def __post_init__(self) -> None:
-        if self.n_m < 0:
-            raise ValueError(f"n_m: {self.n_m} is negative")
+        if min(self.n_m, self.convs) < 0:
+            raise ValueError(f"n_m and convs: {self.n_m}, {self.convs} must not be negative")
+        if min(self.pool, self.channels) < 1:
+            raise ValueError(f"pool and channels: {self.pool}, {self.channels} have to be positive")
+        if not 0 <= self.sampling <= MOST_SAMPLES:
+            raise ValueError(f"sampling: {self.sampling} is not within 0..{MOST_SAMPLES}")
         if self.n_seed < 1:
             raise ValueError(f"n_seed: {self.n_seed} is less than 1")
         if self.capacity is not None and self.capacity < 1:
@@ -211,8 +227,8 @@ class CorrelationConfig:
     class_agnostic: bool = False
 
     def __post_init__(self) -> None:
-        if self.tau <= 0:
-            raise ValueError(f"tau: {self.tau} is not positive")
+        if not 0 < self.tau <= 1000:
+            raise ValueError(f"tau: {self.tau} is not within (0, 1000]")
 
 
 @dataclass(frozen=True)

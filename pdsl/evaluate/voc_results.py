@@ -13,6 +13,7 @@ import numpy as np
 
 from data.errors import InputError, nearest
 from data.records import ImageList
+from data.regular import read_regular
 from data.whole_file import write_whole
 from pdsl.evaluate.predictions import Prediction
 
@@ -79,7 +80,7 @@ def _class_id(file: Path, rest: str, images: ImageList) -> int:
 
 def _read(file: Path, class_id: int, known: set[str]) -> list[Prediction]:
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_regular(file).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: can not be read ({error})") from error
     predictions = []

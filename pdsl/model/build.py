@@ -1,5 +1,6 @@
 """The only place where a model is put together."""
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -7,6 +8,7 @@ import torch
 from pdsl.config.model import BackboneName, ModelConfig
 from pdsl.config.tree import Config
 from pdsl.model.backbone import Backbone
+from pdsl.model.footprint import refuse_large_weights
 from pdsl.model.heads import BoxHead, RefinementHead, TwoStreamHead
 from pdsl.model.mask_head import MaskHead
 from pdsl.model.pdsl import PDSL
@@ -21,26 +23,33 @@ def build_model(config: ModelConfig, n_classes: int, seed: int = 0) -> PDSL:
 
     Weights come afterwards: `pdsl.model.weights.load_backbone_weights(model, config.backbone.weights)` to begin a
     training (it settles what `freeze: auto` means), `load_state_dict` for a checkpoint (it carries the pixel format
-    too).
+    too). Raises InputError, before anything is built, if the weights do not fit into this machine's memory.
     """
     with torch.random.fork_rng(devices=[]):
+        refuse_large_weights(config, partial(assemble, n_classes=n_classes))
         torch.manual_seed(seed)
-        backbone = build_backbone(config.backbone.name)
-        width = config.box_head.hidden[-1]
-        model = PDSL(
-            config,
-            n_classes,
-            backbone=backbone,
-            box_head=BoxHead(backbone.channels, config.box_head),
-            two_stream_head=TwoStreamHead(
-                width, n_classes, config.detection.two_stream_start, config.detection.objectness_prior
-            ),
-            refinement_heads=[
-                RefinementHead(width, n_classes, config.detection.regression) for _ in range(config.detection.n_r)
-            ],
-            mask_head=MaskHead(backbone.channels, n_classes, config.mask),
-        )
-    backbone.pixels.set(CAFFE if config.backbone.pixels == "caffe" else TORCHVISION)
+        model = assemble(config, n_classes)
+    model.backbone.pixels.set(CAFFE if config.backbone.pixels == "caffe" else TORCHVISION)
+    return model
+
+
+def assemble(config: ModelConfig, n_classes: int) -> PDSL:
+    """PDSL with weights from torch's global generator, on torch's default device."""
+    backbone = build_backbone(config.backbone.name)
+    width = config.box_head.hidden[-1]
+    model = PDSL(
+        config,
+        n_classes,
+        backbone=backbone,
+        box_head=BoxHead(backbone.channels, config.box_head),
+        two_stream_head=TwoStreamHead(
+            width, n_classes, config.detection.two_stream_start, config.detection.objectness_prior
+        ),
+        refinement_heads=[
+            RefinementHead(width, n_classes, config.detection.regression) for _ in range(config.detection.n_r)
+        ],
+        mask_head=MaskHead(backbone.channels, n_classes, config.mask),
+    )
     backbone.freeze(config.backbone.frozen_at_first)
     return model
 

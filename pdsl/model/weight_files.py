@@ -11,6 +11,7 @@ import torchvision
 from torch import Tensor
 
 from data.errors import InputError
+from data.regular import read_regular
 from data.unpickle import load_plain
 
 TORCHVISION_NAMES = {
@@ -31,7 +32,7 @@ def read_weights(source: str, backbone: str) -> dict[str, Tensor]:
         return _by_name(source, backbone)
     path = Path(source)
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError as error:
         raise InputError(f"{source}: can not be read ({error.strerror}); 'backbone.weights' names a file") from error
     pickled = path.suffix in (".pkl", ".pickle")

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from data.json_file import read_json
 from data.parameters import read_mapping
+from data.regular import read_regular
 from data.whole_file import write_whole
 from pdsl.evaluate.evaluation import COMPARED, Evaluation
 from pdsl.evaluate.image_level import COLUMNS as IMAGE_COLUMNS
@@ -67,7 +68,7 @@ def _configuration(run: Path | None) -> tuple[Mapping[str, Any], str]:
     """The run's configuration and the text of its file; ({}, "") if there is none."""
     if run is None or not (run / CONFIG).exists():
         return {}, ""
-    return read_mapping(run / CONFIG, str(run / CONFIG), "of keys"), (run / CONFIG).read_text(errors="replace")
+    return read_mapping(run / CONFIG, str(run / CONFIG), "of keys"), read_regular(run / CONFIG).decode(errors="replace")
 
 
 def _about(evaluation: Evaluation) -> str:

@@ -76,6 +76,10 @@ def resumable_checkpoint(run: Path, tell: Callable[[str], None]) -> Path | None:
     return None
 
 
+OF_THE_FILE = (errno.EIO, errno.ENXIO, errno.EISDIR, errno.ELOOP)
+"""Errors of the system that say that a file is no checkpoint; others say nothing of it."""
+
+
 def check_whole(path: Path) -> None:
     """Read a checkpoint against the checksum that it holds. Raises InputError if it is damaged or missing, OSError if
     the system refuses to read it."""
@@ -84,7 +88,7 @@ def check_whole(path: Path) -> None:
     except FileNotFoundError as error:
         raise InputError(f"{path}: does not exist; give a run folder or a checkpoint file") from error
     except (OSError, DamagedFileError) as error:
-        if isinstance(error, OSError) and error.errno != errno.EIO:
+        if isinstance(error, OSError) and error.errno not in OF_THE_FILE:
             raise  # no permission, too many open files: that says nothing of the file
         raise InputError(f"{path}: is not a readable checkpoint ({_first_line(error)}){_others(path)}") from error
 
@@ -175,5 +179,9 @@ def _point_last_to(path: Path) -> None:
         with path.open("rb") as source, whole_file(last) as copy:
             shutil.copyfileobj(source, copy)
         return
-    temporary.replace(last)
+    try:
+        temporary.replace(last)
+    except OSError:  # what bears the name is a folder
+        temporary.unlink()
+        raise
     settle(path.parent)

@@ -8,6 +8,7 @@ from typing import Any
 
 from data.errors import InputError
 from data.parameters import nest, read_mapping, replace, to_plain
+from data.regular import read_regular
 from data.whole_file import PARTIAL, write_whole
 from pdsl.config.load import config_from_plain, load_config, save_config
 from pdsl.config.tree import Config
@@ -93,7 +94,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     entries = []
-    for line in path.read_text(errors="replace").splitlines():
+    for line in read_regular(path).decode(errors="replace").splitlines():
         with contextlib.suppress(ValueError, RecursionError):
             entry = json.loads(line)
             if isinstance(entry, dict) and isinstance(entry.get("step"), int):

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from data.regular import open_regular
+
 _END = 22
 """Bytes of a zip archive's end record without a comment; the length of the comment is its last field."""
 _NO_COMMENT = b"PK\x05\x06"
@@ -41,7 +43,7 @@ def check_seal(path: Path) -> None:
 
     A file without a seal (torch.save alone) has the checksums of its zip entries compared.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - _END))
         tail = file.read()

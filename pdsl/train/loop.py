@@ -81,7 +81,7 @@ def train(
             stack.enter_context(run_lock(run))
         stop = stack.enter_context(catch_signals(tell=world.is_first, at_once=partial(remove_partial, run)))
         cache = open_cache(config.data, config.classes)
-        refuse_beyond_machine(config, cache, world.size)
+        refuse_beyond_machine(config, cache, world.size, world.device)
         if config.threads:
             torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)  # nothing draws from it; if something ever does, it is resumed exactly too

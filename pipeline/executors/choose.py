@@ -100,7 +100,7 @@ class DeferredExecutor:
         from pipeline.executors import dask
 
         if self._scheduler:
-            executor = dask.scheduler_executor(self._scheduler)
+            executor = dask.scheduler_executor(self._scheduler, self._announce)
         elif self._cluster:
             from pipeline.executors.cluster import cluster_executor
 

@@ -87,7 +87,7 @@ def cluster_executor(path: str, workers: int | None, announce: Callable[[str], N
     except BaseException:
         shut_down()
         raise
-    return DaskExecutor(client, owned=shut_down, patience=wanted.wait_seconds)
+    return DaskExecutor(client, owned=shut_down, patience=wanted.wait_seconds, announce=announce)
 
 
 def start_cluster(wanted: ClusterFile, path: str) -> Any:

@@ -13,9 +13,10 @@ from functools import lru_cache
 from time import monotonic
 from typing import Any
 
-from distributed import Client, Future, KilledWorker, WorkerPlugin, get_worker
+from distributed import Client, Future, KilledWorker, WorkerPlugin, get_worker, wait
 
 from data.errors import InputError
+from pipeline.executors.ends import MEMORY, End, WorkerEnds
 from pipeline.listener import AtWork
 from pipeline.task import Job, ShardTask, limit_threads, probe_image, run_shard
 from pipeline.versions import Versions, versions_here
@@ -25,10 +26,11 @@ from store.tally import Tally
 IN_FLIGHT_PER_WORKER = 3
 """Tasks handed out for each worker: one at work, the others so that it never waits."""
 OUT_OF_MEMORY = (
-    "the system ended a worker twice at the same images because memory ran out; no image is blamed and finished shards "
-    "are kept: run the same command again with fewer --workers, or end other programs"
+    "workers ended each time at {images}, on {end.host}: {end.words}; no image is blamed and finished shards are kept: "
+    "run the same command again with fewer --workers or more memory for each, end other programs, or leave larger "
+    "images out (--data 'SPEC?max_pixels=N')"
 )
-KILLED = "killed its worker each time (a crash of native code, or out of memory)"
+KILLED = "its worker ended each time, also at this image alone: {end.words}"
 CONNECT_SECONDS = 30.0
 TLS_CURE = "name certificates in Dask's configuration (distributed.comm.tls, see docs/engine.md)"
 TELL_SECONDS = 0.5
@@ -47,8 +49,7 @@ class DaskExecutor:
 
     owned: what to call to shut down a cluster that was started for this run; None for a cluster of others.
     patience: seconds without any worker after which the run gives up. local: workers are processes of this very
-    installation, so that their versions need no check. memory_died: how many workers the system has ended
-    because memory ran out, as far as that is known.
+    installation, so that their versions need no check. announce: told of workers that memory ended.
     """
 
     needs_shared_storage = True
@@ -60,13 +61,13 @@ class DaskExecutor:
         owned: Callable[[], None] | None = None,
         patience: float = 300.0,
         local: bool = False,
-        memory_died: Callable[[], int] = lambda: 0,
+        announce: Callable[[str], None] = lambda message: None,
     ) -> None:
         self._client = client
         self._local = local
         self._owned = owned
         self._patience = patience
-        self._memory_died = memory_died
+        self._ends = WorkerEnds(client, announce)
         self._workers = 0
         self._counted = -_COUNT_SECONDS
         self._last_seen = monotonic()
@@ -118,12 +119,13 @@ class DaskExecutor:
         try:
             return future.result()
         except KilledWorker as error:
-            condemned = {} if task.probed or self._memory_died() else wave.find_killers(task)
-            if self._memory_died():  # also while the killers were looked for
-                raise WorkersLostError(OUT_OF_MEMORY) from error
+            end = self._explained(error, f"images {task.first} to {task.stop - 1}")
             if task.probed:
-                raise
-            wave.submit(replace(task, condemned=condemned, probed=True), self.workers)
+                raise WorkersLostError(
+                    f"workers end at images {task.first} to {task.stop - 1}, at none of them alone: {end.words}; "
+                    "finished shards are kept, run the same command again to continue"
+                ) from error
+            wave.submit(replace(task, condemned=self._find_killers(wave, task), probed=True), self.workers)
             return None
         except (CancelledError, asyncio.CancelledError) as error:
             raise WorkersLostError(
@@ -131,6 +133,26 @@ class DaskExecutor:
             ) from error
         except ModuleNotFoundError as error:
             raise InputError(f"a worker can not import {error.name}; install this program where it runs") from error
+
+    def _explained(self, error: KilledWorker, images: str) -> End:
+        """Why the last worker of a task ended. Raises WorkersLostError if memory did it: no image is to blame."""
+        end = self._ends.of(error.last_worker.address)
+        if end.kind == MEMORY:
+            raise WorkersLostError(OUT_OF_MEMORY.format(images=images, end=end)) from error
+        return end
+
+    def _find_killers(self, wave: "_Wave", task: ShardTask) -> dict[int, str]:
+        """Compute the images of a shard that lost its worker repeatedly one by one, with nothing else at work; those
+        that end their worker again, by row, with what is known of it."""
+        condemned = {}
+        wave.settle()
+        for row in range(task.first, task.stop):
+            if task.rows is None or row in task.rows:
+                try:
+                    wave.probe(task, row)
+                except KilledWorker as error:
+                    condemned[row] = KILLED.format(end=self._explained(error, task.records[row - task.first].id))
+        return condemned
 
     def _count_workers(self) -> None:
         if monotonic() - self._counted < _COUNT_SECONDS:
@@ -202,17 +224,14 @@ class _Wave:
         self.running[future] = task
         future.add_done_callback(self.finished.put)
 
-    def find_killers(self, task: ShardTask) -> dict[int, str]:
-        """Compute the images of a shard that lost its worker repeatedly one by one; those that kill again, by row."""
-        condemned = {}
-        for row in range(task.first, task.stop):
-            if task.rows is None or row in task.rows:
-                probe = self._client.submit(_probe, self._payload, task, row, pure=False)
-                try:
-                    probe.result()
-                except KilledWorker:
-                    condemned[row] = KILLED
-        return condemned
+    def settle(self) -> None:
+        """Wait until all that was handed out is done, well or not."""
+        if self.running:
+            wait(list(self.running))
+
+    def probe(self, task: ShardTask, row: int) -> None:
+        """Compute one image and drop the result. Raises what became of it."""
+        self._client.submit(_probe, self._payload, task, row, pure=False).result()
 
 
 class _OneThread(WorkerPlugin):
@@ -274,7 +293,7 @@ def _check_versions(expected: Versions, found: Versions) -> None:
         raise InputError(f"a worker on {socket.gethostname()} has {', '.join(differing)}; install the same versions")
 
 
-def scheduler_executor(address: str) -> DaskExecutor:
+def scheduler_executor(address: str, announce: Callable[[str], None] = lambda message: None) -> DaskExecutor:
     """The workers of a running scheduler: tcp://host:8786, or tls:// with the certificates of Dask's settings."""
     try:
         client = Client(address, timeout=CONNECT_SECONDS)
@@ -282,4 +301,4 @@ def scheduler_executor(address: str) -> DaskExecutor:
         raise InputError(f"--scheduler {address}: {error}; {TLS_CURE}") from error
     except (OSError, TimeoutError, ValueError) as error:
         raise InputError(f"--scheduler {address}: can not be reached ({error}); is it running?") from error
-    return DaskExecutor(client)
+    return DaskExecutor(client, announce=announce)

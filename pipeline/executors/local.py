@@ -4,24 +4,33 @@ import contextlib
 import logging
 import multiprocessing
 import os
-import signal
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from multiprocessing import forkserver
-from pathlib import Path
 
 import dask
-from distributed import Client, LocalCluster, Nanny
+from distributed import Client, LocalCluster
 from distributed.security import Security
 from distributed.utils import get_mp_context
 
 from data.loudness import is_verbose
+from pipeline.executors.capacity import allow_files
 from pipeline.executors.dask import DaskExecutor
 from pipeline.task import THREAD_LIMITS
 
 MEMORY = "distributed.worker.memory"
+QUIET = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "5s",
+    "distributed.admin.system-monitor.gil.enabled": False,
+}
+"""Dask's processes look at themselves 150 times a second, idle ones too: with many workers that takes all cores, and
+those that are still starting get nothing. `python -m benchmarks.worker_start` measures it."""
 SETTINGS = {
+    **QUIET,
+    "distributed.comm.timeouts.connect": "100s",  # of a machine with other work; a dead worker refuses at once
     "distributed.scheduler.worker-ttl": None,
     "distributed.scheduler.allowed-failures": 1,
     "distributed.worker.multiprocessing-method": "forkserver",
@@ -42,71 +51,31 @@ def local_executor(workers: int, announce: Callable[[str], None] = lambda messag
     port of the loopback interface, and a Dask scheduler runs what it is sent.
     """
     dask.config.set(SETTINGS)
+    allow_files(workers)
     _start_forkserver()
-    deaths = MemoryDeaths(announce)
-    scratch = tempfile.TemporaryDirectory(prefix="pdsl-dask-")
-    cluster = LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        processes=True,
-        host="tls://127.0.0.1",
-        protocol="tls",
-        security=Security.temporary(),
-        dashboard_address="127.0.0.1:0",
-        local_directory=scratch.name,
-        silence_logs=logging.INFO if is_verbose() else logging.CRITICAL,
-        env={**os.environ, **THREAD_LIMITS},  # the process they are forked from may be older than a variable
-        worker_class=_watched_nanny(deaths),
-    )
-
-    def shut_down() -> None:
-        with contextlib.suppress(Exception):
-            cluster.close(timeout=10)
-        scratch.cleanup()
-
-    client = Client(cluster, timeout=START_SECONDS)
-    return DaskExecutor(client, owned=shut_down, patience=60.0, local=True, memory_died=lambda: deaths.count)
+    with ExitStack() as started:
+        scratch = started.enter_context(tempfile.TemporaryDirectory(prefix="pdsl-dask-"))
+        cluster = LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="tls://127.0.0.1",
+            protocol="tls",
+            security=Security.temporary(),
+            dashboard_address="127.0.0.1:0",
+            local_directory=scratch,
+            silence_logs=logging.INFO if is_verbose() else logging.CRITICAL,
+            env={**os.environ, **THREAD_LIMITS},  # the process they are forked from may be older than a variable
+        )
+        started.callback(_close, cluster)
+        client = Client(cluster, timeout=START_SECONDS)
+        shut_down = started.pop_all().close
+    return DaskExecutor(client, owned=shut_down, patience=60.0, local=True, announce=announce)
 
 
-class MemoryDeaths:
-    """Counts local workers that the system ended because memory ran out.
-
-    A worker that was killed (SIGKILL) while the kernel's count of such ends rose died of memory; one that was killed
-    while it did not was killed by somebody.
-    """
-
-    def __init__(self, announce: Callable[[str], None] = lambda message: None) -> None:
-        self.count = 0
-        self._announce = announce
-        self._kills = kernel_kills()
-
-    def ended(self, exit_code: int) -> None:
-        """A worker process ended; exit_code: negative is the number of a signal."""
-        if exit_code != -signal.SIGKILL or kernel_kills() <= self._kills:
-            return
-        self._kills = kernel_kills()
-        self.count += 1
-        self._announce("the system ended a worker because memory ran out; no image is blamed, its shard is tried again")
-
-
-def kernel_kills() -> int:
-    """How many processes the kernel has ended for lack of memory since it started; 0 where it does not say."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/vmstat").read_text().splitlines():
-            if line.startswith("oom_kill "):
-                return int(line.split()[1])
-    return 0
-
-
-def _watched_nanny(deaths: MemoryDeaths) -> type[Nanny]:
-    class WatchedNanny(Nanny):
-        """Tells how its worker process ended."""
-
-        def _on_worker_exit_sync(self, exitcode: int) -> None:
-            deaths.ended(exitcode)
-            super()._on_worker_exit_sync(exitcode)
-
-    return WatchedNanny
+def _close(cluster: LocalCluster) -> None:
+    with contextlib.suppress(Exception):
+        cluster.close(timeout=10)
 
 
 def _start_forkserver() -> None:

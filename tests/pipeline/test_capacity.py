@@ -1,6 +1,7 @@
 """No more workers than the machine carries; what is said when memory runs out all the same."""
 
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -9,11 +10,11 @@ import pytest
 
 from benchmarks.engine.toy import chunk_bytes, first_stage, image_list
 from data.errors import InputError
-from pipeline.executors import choose, local
-from pipeline.executors.capacity import carried, free_memory
+from pipeline.executors import choose, ends, local
+from pipeline.executors.capacity import allow_files, carried, free_memory
 from pipeline.executors.choose import DeferredExecutor
 from pipeline.executors.dask import WorkersLostError
-from pipeline.executors.local import MemoryDeaths
+from pipeline.executors.ends import CRASH, MEMORY, OTHER, explain
 from pipeline.executors.serial import SerialExecutor
 from pipeline.listener import AtWork
 from pipeline.runner import run_stage
@@ -24,17 +25,32 @@ GB = 10**9
 
 
 @pytest.mark.parametrize(
-    ("wanted", "cores", "memory", "started", "why"),
+    ("wanted", "cores", "memory", "files", "started", "why"),
     [
-        (2, 2, 24 * GB, 2, ""),
-        (64, 2, 24 * GB, 2, "there are 2 cores"),
-        (64, 64, 16 * GB, 20, "16.0 GB of memory carry 20 of 0.8 GB each"),
-        (8, 64, 100 * GB, 8, ""),
-        (4, 8, GB // 10, 1, "0.1 GB of memory carry 1 of 0.8 GB each"),
+        (2, 2, 24 * GB, 1024, 2, ""),
+        (64, 2, 24 * GB, 1024, 2, "there are 2 cores"),
+        (64, 64, 16 * GB, 1024, 20, "16.0 GB of memory carry 20 of 0.8 GB each"),
+        (8, 64, 100 * GB, 1024, 8, ""),
+        (4, 8, GB // 10, 1024, 1, "0.1 GB of memory carry 1 of 0.8 GB each"),
+        (64, 64, 100 * GB, 256, 18, "256 open files (ulimit -n) carry 18"),
+        (64, 64, 100 * GB, resource.RLIM_INFINITY, 64, ""),
+        (2, 2, 24 * GB, 30, 1, "30 open files (ulimit -n) carry 1"),
     ],
 )
-def test_cores_and_memory_are_the_limit(wanted: int, cores: int, memory: int, started: int, why: str) -> None:
-    assert carried(wanted, 800_000_000, cores, memory) == (started, why)
+def test_cores_memory_and_files_are_the_limit(
+    wanted: int, cores: int, memory: int, files: int, started: int, why: str
+) -> None:
+    assert carried(wanted, 800_000_000, cores, memory, files) == (started, why)
+
+
+def test_the_limit_of_open_files_is_raised_as_far_as_workers_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    soft, hard = 256, 700
+    for workers, expected in ((4, []), (32, [(424, hard)]), (64, [(hard, hard)])):
+        raised: list[tuple[int, int]] = []
+        monkeypatch.setattr(resource, "getrlimit", lambda what: (soft, hard))
+        monkeypatch.setattr(resource, "setrlimit", lambda what, limits, raised=raised: raised.append(limits))
+        allow_files(workers)
+        assert raised == expected
 
 
 def test_the_limit_of_a_container_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -99,38 +115,41 @@ def test_workers_without_a_shard_are_not_started(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_worker_that_memory_ended_blames_no_image(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel's count rises with every kill; the images that killed are recorded once it does not."""
-    kills = iter(range(1, 100))
-    monkeypatch.setattr(local, "kernel_kills", lambda: next(kills))
+    """The kernel's count rises with every kill (a worker that memory really ended: test_memory.py)."""
+    kills = iter(range(1, 10_000))
+    monkeypatch.setattr(ends, "kernel_kills", lambda: next(kills))
     images, said = image_list(8), []
     store = create_or_open(url, images, shard=4)
     executor = local.local_executor(1, said.append)
     with pytest.raises(WorkersLostError, match=r"memory ran out; no image is blamed .* fewer --workers"):
         run_stage(store, images, first_stage(kill=("im00005",)), executor)
-    assert said[0].startswith("the system ended a worker because memory ran out") and len(said) == 2
+    assert len(said) == 2 and "the system ended it because memory ran out; no image is blamed" in said[0]
     assert store.completion("toy", 1) is None
     summary = run_stage(store, images, first_stage(), SerialExecutor())
     assert summary.tally.done == 8 and not list(Path(url).rglob("*.partial")) and chunk_bytes(Path(url))
 
 
 @pytest.mark.parametrize(
-    ("exit_codes", "kills", "deaths"),
+    ("exit_code", "kills", "limit", "kind", "words"),
     [
-        ([-signal.SIGKILL], [0, 1, 1], 1),
-        ([-signal.SIGKILL, -signal.SIGKILL], [3, 4, 4, 5, 5], 2),
-        ([-signal.SIGKILL, -signal.SIGKILL], [3, 4, 4, 4], 1),  # the second by somebody
-        ([-signal.SIGSEGV, 0, 1], [0], 0),
+        (-signal.SIGKILL, 1, None, MEMORY, "the system ended it because memory ran out"),
+        (-signal.SIGKILL, 0, None, OTHER, "it was killed from outside, SIGKILL; of memory the kernel says nothing"),
+        (-signal.SIGTERM, 0, 4 * GB, MEMORY, "it went beyond its memory limit of 4.0 GB and Dask ended it"),
+        (-signal.SIGKILL, 0, 4 * GB, MEMORY, "it went beyond its memory limit of 4.0 GB and Dask ended it"),
+        (-signal.SIGTERM, 0, None, OTHER, "it was ended from outside, SIGTERM"),
+        (-signal.SIGSEGV, 0, None, CRASH, "a crash of native code, SIGSEGV"),
+        (-signal.SIGSEGV, 3, None, CRASH, "a crash of native code, SIGSEGV"),
+        (-signal.SIGABRT, 0, None, CRASH, "a crash of native code, SIGABRT"),
+        (1, 2, None, OTHER, "it ended by itself with status 1"),
+        (255, 0, None, OTHER, "why is not known: a crash of native code, or out of memory"),
+        (None, 0, None, OTHER, "why is not known: a crash of native code, or out of memory"),
     ],
 )
-def test_what_counts_as_memory(
-    exit_codes: list[int], kills: list[int], deaths: int, monkeypatch: pytest.MonkeyPatch
+def test_what_the_end_of_a_worker_means(
+    exit_code: int | None, kills: int, limit: int | None, kind: str, words: str
 ) -> None:
-    counts = iter(kills)
-    monkeypatch.setattr(local, "kernel_kills", lambda: next(counts))
-    watched = MemoryDeaths()
-    for code in exit_codes:
-        watched.ended(code)
-    assert watched.count == deaths
+    end = explain(exit_code, kills, limit)
+    assert (end.kind, end.words) == (kind, words)
 
 
 @pytest.mark.parametrize("error", [MemoryError("can not allocate 9 GB"), RuntimeError("std::bad_alloc: out of memory")])

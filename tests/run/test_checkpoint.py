@@ -16,6 +16,13 @@ def content(step: int) -> module.Checkpoint:
     return {"model": {"w": torch.full((2,), float(step))}, "step": step, "config": {}, "class_names": ["cat"]}
 
 
+def test_a_folder_of_that_name_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints/last.pt").mkdir(parents=True)
+    with pytest.raises((OSError, InputError)):
+        save_checkpoint(tmp_path, {"model": {}, "step": 1, "config": {}, "class_names": ["cat"]})
+    assert not list(tmp_path.rglob("*.partial"))
+
+
 def test_last_is_the_newest_and_older_ones_stay(tmp_path: Path) -> None:
     for step in (5, 10):
         save_checkpoint(tmp_path, content(step))

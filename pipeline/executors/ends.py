@@ -1,0 +1,144 @@
+"""Why a worker process ended: its nanny sees how, on its own machine, and tells the client.
+
+A Dask scheduler knows only that a worker is gone. Whether memory ran out there, native code crashed or somebody killed
+it decides what is to be done: no image is to blame for memory.
+"""
+
+import contextlib
+import signal
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from distributed import Client, Nanny, NannyPlugin
+from tornado.ioloop import PeriodicCallback
+
+TOPIC = "pdsl-worker-ends"
+MEMORY = "memory"
+CRASH = "crash"
+OTHER = "other"
+_CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGSYS, signal.SIGTRAP}
+_SAMPLES, _SAMPLE_SECONDS = 3, 2.0
+_POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class End:
+    """kind: `memory`, `crash` or `other`; words: what is known, as a clause; host: the machine."""
+
+    kind: str
+    words: str
+    host: str
+
+
+UNKNOWN = End(OTHER, "why is not known: a crash of native code, or out of memory", "")
+"""No nanny told: there is none, or it went with its worker."""
+
+
+def explain(exit_code: int | None, kernel_kills: int, limit: int | None = None) -> End:
+    """What the end of a process means.
+
+    exit_code: negative is the number of a signal; None: not known. kernel_kills: processes that the kernel ended for
+    lack of memory in the last seconds. limit: bytes beyond which Dask ended this one, if it did.
+    """
+    host = socket.gethostname()
+    if limit is not None:
+        return End(MEMORY, f"it went beyond its memory limit of {limit / 1e9:.1f} GB and Dask ended it", host)
+    if exit_code is None or exit_code == 255:
+        return End(OTHER, UNKNOWN.words, host)
+    if exit_code >= 0:
+        return End(OTHER, f"it ended by itself with status {exit_code}", host)
+    name = _name(-exit_code)
+    if exit_code == -signal.SIGKILL and kernel_kills > 0:
+        return End(MEMORY, "the system ended it because memory ran out", host)
+    if -exit_code in _CRASHES:
+        return End(CRASH, f"a crash of native code, {name}", host)
+    if exit_code == -signal.SIGKILL:
+        return End(OTHER, f"it was killed from outside, {name}; of memory the kernel says nothing", host)
+    return End(OTHER, f"it was ended from outside, {name}", host)
+
+
+def _name(number: int) -> str:
+    with contextlib.suppress(ValueError):
+        return signal.Signals(number).name
+    return f"signal {number}"
+
+
+def kernel_kills() -> int:
+    """How many processes the kernel has ended for lack of memory since it started; 0 where it does not say."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
+
+
+class TellEnds(NannyPlugin):
+    """On every nanny: tells how its worker process ended."""
+
+    idempotent = True
+
+    def setup(self, nanny: Nanny) -> None:
+        """Watch its present process and those it starts later."""
+        counts: deque[int] = deque([kernel_kills()], maxlen=_SAMPLES)
+        sampling = PeriodicCallback(lambda: counts.append(kernel_kills()), _SAMPLE_SECONDS * 1000)
+        nanny.periodic_callbacks["pdsl-memory"] = sampling
+        sampling.start()
+        before, terminated = nanny._on_worker_exit_sync, -1
+
+        def ended(exit_code: int) -> None:
+            nonlocal terminated
+            manager, limit = nanny.memory_manager, None
+            last = getattr(manager, "_last_terminated_pid", -1)
+            if last != terminated and manager is not None:
+                terminated, limit = last, manager.memory_limit
+            count = kernel_kills()
+            end = explain(exit_code, count - counts[0], limit)
+            counts.clear()
+            counts.append(count)
+            told = {"worker": str(nanny.worker_address), "kind": end.kind, "words": end.words, "host": end.host}
+            if exit_code != 0:
+                nanny.log_event(TOPIC, told)
+            before(exit_code)
+
+        nanny._on_worker_exit_sync = ended  # type: ignore[method-assign]
+        if nanny.process is not None:
+            nanny.process.on_exit = ended
+
+
+class WorkerEnds:
+    """What the nannies of a client's scheduler tell.
+
+    announce: told at once of each worker that memory ended.
+    """
+
+    def __init__(self, client: Client, announce: Callable[[str], None] = lambda message: None) -> None:
+        self._announce = announce
+        self._ends: dict[str, End] = {}
+        self._lock = threading.Lock()
+        client.subscribe_topic(TOPIC, self._told)
+        client.register_plugin(TellEnds(), name=TOPIC)
+
+    def _told(self, event: tuple[float, Any]) -> None:
+        told = event[1]
+        end = End(told["kind"], told["words"], told["host"])
+        with self._lock:
+            self._ends[told["worker"]] = end
+        if end.kind == MEMORY:
+            self._announce(f"a worker on {end.host} ended: {end.words}; no image is blamed, its shard is tried again")
+
+    def of(self, address: str, patience: float = 5.0) -> End:
+        """Why the worker at `address` ended; its nanny is given `patience` seconds to tell."""
+        until = monotonic() + patience
+        while True:
+            with self._lock:
+                if address in self._ends:
+                    return self._ends[address]
+            if monotonic() > until:
+                return UNKNOWN
+            threading.Event().wait(_POLL_SECONDS)
