@@ -9,7 +9,7 @@ from commands.weights import run as list_weights
 from data.errors import InputError
 from pdsl.config.model import BackboneName
 from pdsl.model.weight_sources import without_weights
-from pdsl.report.report import _beginning
+from pdsl.report.provenance import _beginning
 from pdsl.run.folder import read_run_config
 from tests.train.makers import CONFIG
 
@@ -54,15 +54,15 @@ def test_from_scratch_on_purpose_trains(store: str, tmp_path: Path) -> None:
         ({}, ""),
         (
             {"model": {"backbone": {"name": "vgg16", "weights": "v.pth", "freeze": "stem"}}},
-            "the weights v.pth; frozen: stem",
+            "with v.pth; frozen: stem",
         ),
         (
             {"model": {"backbone": {"name": "tiny", "weights": "scratch", "freeze": "none"}}},
-            "tiny, began with random weights",
+            "training began with tiny with random weights",
         ),
         (
             {"init": "runs/a", "model": {"backbone": {"name": "tiny", "weights": None, "freeze": "none"}}},
-            "Training began with the model of runs/a",
+            "training began with the model of runs/a",
         ),
     ],
 )
