@@ -26,6 +26,8 @@ def spoil(monkeypatch: pytest.MonkeyPatch, image_id: str | None) -> list[str]:
 
     def losses(self: PDSL, samples: list[Sample], generators: Any) -> Any:
         terms = original(self, samples, generators)
+        if samples[0].image.is_meta:  # the trial that tells the memory of an update
+            return terms
         for sample, image in zip(samples, terms, strict=True):
             seen.append(sample.image_id)
             if image_id in (None, sample.image_id):
