@@ -108,10 +108,11 @@ SCHEMAS = Need(
 )
 FRESH_ROOT = Need("a Debian to build an image in", _fresh_root, "install debootstrap, as root, with 14 GB free in /tmp")
 FASTER_COCO_EVAL = Need("faster-coco-eval", _faster, "install pdsl[faster-eval]")
+BASH = Need("bash", _programs("bash", root=False), "install bash")
 GIT = Need("git", _programs("git", root=False), "install git")
 ALL = (
     *(SLURM, SSH_SERVER, NETWORK_NAMESPACES, SMALL_DISK, MEMORY_LIMIT, REAL_IMAGES),
-    *(LINTERS, SCHEMAS, FRESH_ROOT, BROWSER, FASTER_COCO_EVAL, GIT, CUDA),
+    *(LINTERS, SCHEMAS, FRESH_ROOT, BROWSER, FASTER_COCO_EVAL, BASH, GIT, CUDA),
 )
 
 

@@ -24,6 +24,7 @@ USER = "10001"
 
 
 def test_shell_scripts_can_be_read() -> None:
+    needs.BASH.or_skip()
     assert len(SCRIPTS) >= 4
     for script in SCRIPTS:
         shell = "bash" if "bash" in script.read_text().splitlines()[0] else "sh"
