@@ -9,10 +9,40 @@ from pathlib import Path
 from PIL import Image
 
 from data.catalog import load_images
+from data.parameters import to_plain
+from data.records import ImageList
 from data.scenes import write_scenes
+from pdsl.config.load import load_config
+from pdsl.model.build import build_model
+from pdsl.run.checkpoint import save_checkpoint
+from pipeline.executors.serial import SerialExecutor
+from pipeline.runner import run_stage
+from stages import STAGE_NAMES, build_stage
+from store.create import create_or_open
+from tests.train.makers import CONFIG
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
+SETTINGS = {
+    "proposals": {"mode": "fast", "contours": "gradient", "max_proposals": 30},
+    "grabcut": {"colour_cut": {"contours": "gradient"}},
+}
+
+
+def write_workspace(*, train: int, side: int) -> ImageList:
+    """Into the working folder: scenes in data/, their store with all stages in stores/train.zarr, tiny.yaml, and in
+    runs/default the checkpoint of a model before its first update. Returns the images."""
+    write_scenes("data", train=train, val=0, side=side)
+    images = load_images("voc:data", "train")
+    store = create_or_open("stores/train.zarr", images)
+    for name in STAGE_NAMES:
+        run_stage(store, images, build_stage(name, SETTINGS.get(name), capacity=30), SerialExecutor())
+    Path("tiny.yaml").write_text(CONFIG)
+    config, names = load_config("tiny.yaml"), list(images.class_names)
+    model = build_model(config.model, len(names))
+    content = {"model": model.state_dict(), "step": 0, "config": to_plain(config), "class_names": names}
+    save_checkpoint(Path("runs/default"), content)
+    return images
 
 
 def write_photos(folder: Path, scenes: Path, count: int) -> None:

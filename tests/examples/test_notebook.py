@@ -7,24 +7,9 @@ from typing import Any
 import matplotlib
 import pytest
 
-from data.catalog import load_images
-from data.parameters import to_plain
-from data.scenes import write_scenes
-from pdsl.config.load import load_config
-from pdsl.model.build import build_model
-from pdsl.run.checkpoint import save_checkpoint
-from pipeline.executors.serial import SerialExecutor
-from pipeline.runner import run_stage
-from stages import STAGE_NAMES, build_stage
-from store.create import create_or_open
-from tests.examples.makers import EXAMPLES
-from tests.train.makers import CONFIG
+from tests.examples.makers import EXAMPLES, write_workspace
 
 NOTEBOOK = json.loads((EXAMPLES / "notebook" / "explore.ipynb").read_text())
-SETTINGS = {
-    "proposals": {"mode": "fast", "contours": "gradient", "max_proposals": 30},
-    "grabcut": {"colour_cut": {"contours": "gradient"}},
-}
 
 
 def test_it_is_a_notebook_without_outputs() -> None:
@@ -37,15 +22,7 @@ def test_it_is_a_notebook_without_outputs() -> None:
 def test_its_cells_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     matplotlib.use("agg")
-    write_scenes("data", train=3, val=0, side=64)
-    images = load_images("voc:data", "train")
-    store = create_or_open("stores/train.zarr", images)
-    for name in STAGE_NAMES:
-        run_stage(store, images, build_stage(name, SETTINGS.get(name), capacity=30), SerialExecutor())
-    Path("tiny.yaml").write_text(CONFIG)
-    config, names = load_config("tiny.yaml"), list(images.class_names)
-    content = {"model": build_model(config.model, len(names)).state_dict(), "step": 0, "class_names": names}
-    save_checkpoint(Path("runs/default"), {**content, "config": to_plain(config)})
+    images = write_workspace(train=3, side=64)
     entries = [{"step": step, "loss": 2.0 / step, "terms": {"mil": 1.0 / step, "mask": 1.0 / step}} for step in (1, 2)]
     Path("runs/default/log.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
     known: dict[str, Any] = {}
