@@ -76,6 +76,11 @@ class ShardTask:
     condemned: Mapping[int, str] = field(default_factory=dict)
     probed: bool = False
 
+    @property
+    def images(self) -> str:
+        """What a message calls them."""
+        return f"images {self.first} to {self.stop - 1}"
+
 
 def limit_threads() -> None:
     """One thread for the numerical libraries of this process, those already loaded included."""

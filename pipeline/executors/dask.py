@@ -119,10 +119,11 @@ class DaskExecutor:
         try:
             return future.result()
         except KilledWorker as error:
-            end = self._explained(error, f"images {task.first} to {task.stop - 1}")
+            end = self._ends.of(error.last_worker)
+            _refuse_shortage(end, wave.at_work_with(task, error).images, error)
             if task.probed:
                 raise WorkersLostError(
-                    f"workers end at images {task.first} to {task.stop - 1}, at none of them alone: {end.words}; "
+                    f"workers end at {task.images}, at none of them alone: {end.words}; "
                     "finished shards are kept, run the same command again to continue"
                 ) from error
             wave.submit(replace(task, condemned=self._find_killers(wave, task), probed=True), self.workers)
@@ -134,13 +135,6 @@ class DaskExecutor:
         except ModuleNotFoundError as error:
             raise InputError(f"a worker can not import {error.name}; install this program where it runs") from error
 
-    def _explained(self, error: KilledWorker, images: str) -> End:
-        """Why the last worker of a task ended. Raises WorkersLostError if memory did it: no image is to blame."""
-        end = self._ends.of(error.last_worker.address)
-        if end.kind == MEMORY:
-            raise WorkersLostError(OUT_OF_MEMORY.format(images=images, end=end)) from error
-        return end
-
     def _find_killers(self, wave: "_Wave", task: ShardTask) -> dict[int, str]:
         """Compute the images of a shard that lost its worker repeatedly one by one, with nothing else at work; those
         that end their worker again, by row, with what is known of it."""
@@ -151,7 +145,9 @@ class DaskExecutor:
                 try:
                     wave.probe(task, row)
                 except KilledWorker as error:
-                    condemned[row] = KILLED.format(end=self._explained(error, task.records[row - task.first].id))
+                    end = self._ends.of(error.last_worker)
+                    _refuse_shortage(end, task.records[row - task.first].id, error)
+                    condemned[row] = KILLED.format(end=end)
         return condemned
 
     def _count_workers(self) -> None:
@@ -186,6 +182,12 @@ class DaskExecutor:
         if self._owned is not None:
             self._owned()
             self._owned = None
+
+
+def _refuse_shortage(end: End, images: str, error: KilledWorker) -> None:
+    """Raises WorkersLostError if memory ended the worker that was at these images: none of them is to blame."""
+    if end.kind == MEMORY:
+        raise WorkersLostError(OUT_OF_MEMORY.format(images=images, end=end)) from error
 
 
 class _Wave:
@@ -223,6 +225,16 @@ class _Wave:
         future = self._client.submit(_run, self._payload, task, told, key=key, pure=False)
         self.running[future] = task
         future.add_done_callback(self.finished.put)
+
+    def at_work_with(self, task: ShardTask, error: KilledWorker) -> ShardTask:
+        """What the last worker of a lost task was at: of those that were lost with it the one handed out first. The
+        others only waited there."""
+        lost = [task]
+        for future, other in self.running.items():
+            reason = future.exception() if future.status == "error" else None
+            if isinstance(reason, KilledWorker) and reason.last_worker.address == error.last_worker.address:
+                lost.append(other)
+        return min(lost, key=lambda one: (one.probed, one.first))
 
     def settle(self) -> None:
         """Wait until all that was handed out is done, well or not."""

@@ -16,6 +16,7 @@ from time import monotonic
 from typing import Any
 
 from distributed import Client, Nanny, NannyPlugin
+from distributed.scheduler import WorkerState
 from tornado.ioloop import PeriodicCallback
 
 TOPIC = "pdsl-worker-ends"
@@ -89,10 +90,10 @@ class TellEnds(NannyPlugin):
         sampling = PeriodicCallback(lambda: counts.append(kernel_kills()), _SAMPLE_SECONDS * 1000)
         nanny.periodic_callbacks["pdsl-memory"] = sampling
         sampling.start()
-        before, terminated = nanny._on_worker_exit_sync, -1
+        before, terminated, told_of = nanny._on_worker_exit_sync, -1, ""
 
         def ended(exit_code: int) -> None:
-            nonlocal terminated
+            nonlocal terminated, told_of
             manager, limit = nanny.memory_manager, None
             last = getattr(manager, "_last_terminated_pid", -1)
             if last != terminated and manager is not None:
@@ -101,7 +102,10 @@ class TellEnds(NannyPlugin):
             end = explain(exit_code, count - counts[0], limit)
             counts.clear()
             counts.append(count)
-            told = {"worker": str(nanny.worker_address), "kind": end.kind, "words": end.words, "host": end.host}
+            # a worker may end before its nanny has heard its address: until then it has that of the worker before
+            named = nanny.worker_address if nanny.worker_address != told_of else None
+            told_of = named or told_of
+            told = {"worker": named or nanny.address, "kind": end.kind, "words": end.words, "host": end.host}
             if exit_code != 0:
                 nanny.log_event(TOPIC, told)
             before(exit_code)
@@ -132,13 +136,15 @@ class WorkerEnds:
         if end.kind == MEMORY:
             self._announce(f"a worker on {end.host} ended: {end.words}; no image is blamed, its shard is tried again")
 
-    def of(self, address: str, patience: float = 5.0) -> End:
-        """Why the worker at `address` ended; its nanny is given `patience` seconds to tell."""
+    def of(self, worker: WorkerState, patience: float = 5.0) -> End:
+        """Why a worker ended; its nanny is given `patience` seconds to tell."""
         until = monotonic() + patience
         while True:
             with self._lock:
-                if address in self._ends:
-                    return self._ends[address]
+                if worker.address in self._ends:
+                    return self._ends[worker.address]
+                if worker.nanny in self._ends:  # of a worker whose address it had not heard yet, for this once
+                    return self._ends.pop(worker.nanny)
             if monotonic() > until:
                 return UNKNOWN
             threading.Event().wait(_POLL_SECONDS)
