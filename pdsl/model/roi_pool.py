@@ -7,8 +7,8 @@ for a map (a sparse table, as for range minimum queries); any bin is the maximum
 import torch
 from torch import Tensor
 
-CHUNK = 16
-"""Boxes that are looked up at a time: their bins stay within a core's cache."""
+CHANNELS = 32
+"""Channels that are looked up at a time: their table stays within a core's cache, its memory is used again."""
 
 
 def roi_pool_values(features: Tensor, box: Tensor, side: int, scale: float) -> Tensor:
@@ -23,18 +23,18 @@ def roi_pool_values(features: Tensor, box: Tensor, side: int, scale: float) -> T
     top, bottom = _bins(corner[:, 1], corner[:, 3], height, side)
     across, down = _exponent(right - left), _exponent(bottom - top)
     shape = (_levels(down), _levels(across))
-    table = _window_maxima(features.detach()[0].permute(1, 2, 0).contiguous(), *shape).view(-1, channels)
     level = (down[:, :, None] * shape[1] + across[:, None, :]) * (height * width)
     rows = top.clamp(max=height - 1), (bottom - 2**down).clamp(min=0)
     columns = left.clamp(max=width - 1), (right - 2**across).clamp(min=0)
-    place = torch.stack([level + y[:, :, None] * width + x[:, None, :] for y in rows for x in columns])
+    first, *others = ((level + y[:, :, None] * width + x[:, None, :]).flatten() for y in rows for x in columns)
     pooled = features.new_empty(len(box), channels, side * side)
-    for start in range(0, len(box), CHUNK):
-        window = place[:, start : start + CHUNK].reshape(4, -1)
-        value = table.index_select(0, window[0])
-        for other in window[1:]:
-            torch.maximum(value, table.index_select(0, other), out=value)
-        pooled[start : start + CHUNK] = value.view(-1, side * side, channels).transpose(1, 2)
+    for some in range(0, channels, CHANNELS):
+        cells = features.detach()[0, some : some + CHANNELS].permute(1, 2, 0).contiguous()
+        table = _window_maxima(cells, *shape).view(-1, cells.shape[-1])
+        value = table.index_select(0, first)
+        for window in others:
+            torch.maximum(value, table.index_select(0, window), out=value)
+        pooled[:, some : some + CHANNELS] = value.view(-1, side * side, cells.shape[-1]).transpose(1, 2)
     empty = (right <= left)[:, None, :] | (bottom <= top)[:, :, None]
     pooled = pooled.view(-1, channels, side, side)
     return pooled.masked_fill_(empty[:, None], 0) if empty.any() else pooled
@@ -71,16 +71,17 @@ def _levels(exponent: Tensor) -> int:
 def _window_maxima(cells: Tensor, down: int, across: int) -> Tensor:
     """(h, w, D) -> (down, across, h, w, D): at [i, j, y, x] the maximum of the 2^i x 2^j cells from (y, x) on.
 
-    Windows that pass the map's edge hold something else and are never asked for.
+    Windows that pass the map's edge hold anything and are never asked for.
     """
+    height, width, _ = cells.shape
     table = cells.new_empty(down, across, *cells.shape)
     table[0, 0] = cells
     for j in range(1, across):
-        shift = 2 ** (j - 1)
-        table[0, j] = table[0, j - 1]
-        torch.maximum(table[0, j - 1, :, :-shift], table[0, j - 1, :, shift:], out=table[0, j, :, :-shift])
+        half, count = 2 ** (j - 1), width - 2**j + 1
+        narrow = table[0, j - 1]
+        torch.maximum(narrow[:, :count], narrow[:, half : half + count], out=table[0, j, :, :count])
     for i in range(1, down):
-        shift = 2 ** (i - 1)
-        table[i] = table[i - 1]
-        torch.maximum(table[i - 1, :, :-shift], table[i - 1, :, shift:], out=table[i, :, :-shift])
+        half, count = 2 ** (i - 1), height - 2**i + 1
+        low = table[i - 1]
+        torch.maximum(low[:, :count], low[:, half : half + count], out=table[i, :, :count])
     return table

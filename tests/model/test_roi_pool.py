@@ -8,7 +8,7 @@ from torchvision.ops import roi_pool
 
 from pdsl.model.backbone import FeatureMap
 from pdsl.model.pooling import pool_boxes
-from pdsl.model.roi_pool import CHUNK, roi_pool_values
+from pdsl.model.roi_pool import CHANNELS, roi_pool_values
 
 
 def _boxes(count: int, height: float, width: float, generator: torch.Generator) -> torch.Tensor:
@@ -25,13 +25,16 @@ def _boxes(count: int, height: float, width: float, generator: torch.Generator) 
     height=st.integers(1, 23),
     width=st.integers(1, 31),
     side=st.integers(1, 8),
-    count=st.integers(0, 3 * CHUNK),
+    count=st.integers(0, 40),
+    channels=st.sampled_from([1, 5, CHANNELS, CHANNELS + 1]),
     dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
     seed=st.integers(0, 99),
 )
-def test_equals_torchvision(height: int, width: int, side: int, count: int, dtype: torch.dtype, seed: int) -> None:
+def test_equals_torchvision(
+    height: int, width: int, side: int, count: int, channels: int, dtype: torch.dtype, seed: int
+) -> None:
     generator = torch.Generator().manual_seed(seed)
-    features = torch.randn(1, 5, height, width, generator=generator).to(dtype)
+    features = torch.randn(1, channels, height, width, generator=generator).to(dtype)
     box = _boxes(count, 8.0 * height, 8.0 * width, generator)
     kernel_type = torch.float64 if dtype == torch.float64 else torch.float32
     expected = roi_pool(features.to(kernel_type), [box.to(kernel_type)], side, 1 / 8)
