@@ -14,7 +14,7 @@ ContourDetector = Callable[[np.ndarray], np.ndarray]
 
 
 def detector_by_name(name: str) -> ContourDetector:
-    """The detector `name`; torch is imported when `net` first runs."""
+    """The detector `name`."""
     if name == "net":
         from stages.contours.detector import net_contours
 

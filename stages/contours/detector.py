@@ -2,13 +2,15 @@
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-if TYPE_CHECKING:
-    from stages.contours.net import ContourNet
+from stages.contours.onnx_model import PACKAGED, onnx_model, read_weights
+from stages.networks.run import Network
+
+STRIDE = 8
+"""The network's sides are multiples of it."""
 
 
 def lab_planes(image: np.ndarray) -> np.ndarray:
@@ -18,28 +20,16 @@ def lab_planes(image: np.ndarray) -> np.ndarray:
 
 
 @cache
-def _net(path: Path | None) -> "ContourNet":
-    import torch
-
-    from stages.contours.weights import PACKAGED, load_net
-
-    net = load_net(path or PACKAGED)
-    for parameter in net.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    return net
+def _net(path: Path) -> Network:
+    return Network(onnx_model(read_weights(path)))
 
 
-def net_contours(image: np.ndarray, weights: Path | None = None) -> np.ndarray:
+def net_contours(image: np.ndarray, weights: Path = PACKAGED) -> np.ndarray:
     """Boundary probability of every pixel: (H, W, 3) uint8 RGB -> (H, W) float32 in [0, 1]."""
-    import torch
-
-    net = _net(weights)
-    x = torch.from_numpy(lab_planes(image)).permute(2, 0, 1)[None]
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.inference_mode():
-            return net(x).sigmoid()[0, 0].numpy()
-    finally:
-        torch.set_num_threads(threads)
+    height, width = image.shape[:2]
+    planes = np.pad(lab_planes(image), ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)), mode="edge")
+    logit = _net(weights)(planes.transpose(2, 0, 1)[None])[0]
+    rows, columns = logit.shape[1:]
+    pixels = logit.reshape(2, 2, rows, columns).transpose(2, 0, 3, 1).reshape(2 * rows, 2 * columns)
+    with np.errstate(over="ignore"):  # a logit far below zero is a probability of 0
+        return np.asarray(1 / (1 + np.exp(-pixels[:height, :width])))

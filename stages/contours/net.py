@@ -3,7 +3,8 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-STRIDE = 8
+from stages.contours.detector import STRIDE
+from stages.contours.onnx_model import DILATIONS
 
 
 class ConvBlock(nn.Sequential):
@@ -29,7 +30,7 @@ class ContourNet(nn.Module):
     logits predicted at stride 4, upsampled, which steady the training.
     """
 
-    def __init__(self, widths: tuple[int, int, int] = (16, 32, 64), dilations: tuple[int, ...] = (2, 4, 8, 4)) -> None:
+    def __init__(self, widths: tuple[int, int, int] = (16, 32, 64), dilations: tuple[int, ...] = DILATIONS) -> None:
         super().__init__()
         fine, middle, coarse = widths
         self.encode2 = nn.Sequential(ConvBlock(3, fine, kernel=5, stride=2), ConvBlock(fine, fine))

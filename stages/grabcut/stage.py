@@ -16,7 +16,8 @@ from store import contents
 STAGE = "grabcut"
 PROPOSAL_MASKS = "proposal-masks"
 """The method that takes the masks of the proposals as they are; an empty one becomes the whole box."""
-VERSION = 1
+VERSION = 2
+"""2: OpenCV runs the contour net, no longer torch."""
 
 MEASURED_BOXES = 40
 """Boxes of an image that tell what method `opencv` costs: it takes some 0.3 s for each, whatever the others are."""
@@ -120,6 +121,6 @@ def grabcut_stage(settings: Mapping[str, Any], capacity: int) -> Stage:
         reads=(*reads, contents.PROPOSAL_MASK) if by_others else reads,
         needs_image=not by_others,
         packages=("numpy", "numba") if by_others else ("numpy", "numba", "opencv-contrib-python-headless"),
-        memory=900_000_000,
+        memory=600_000_000,
         part=ComputeGrabcut(params, MEASURED_BOXES) if params.method == "opencv" else None,
     )

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from stages.proposals.stored import ProposalStore
 
 STAGE = "proposals"
-VERSIONS = {"mcg": 2}
-"""Of the methods; 1 where none is named. 2: scores of `mcg` are probabilities, before they were gains."""
+VERSIONS = {"mcg": 3}
+"""Of the methods; 1 where none is named. `mcg`: 2 has scores that are probabilities, 3 a contour net run by OpenCV."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,7 @@ def proposals_stage(settings: Mapping[str, Any], proposals_from: str | None = No
     """
     params = proposals_params(settings, proposals_from)
     if isinstance(params, McgParams):
-        packages: tuple[str, ...] = ("numpy", "numba", "opencv-contrib-python-headless")
-        packages += ("torch",) if params.contours == "net" else ()
-        return _stage(params, ComputeMcg(params), packages)
+        return _stage(params, ComputeMcg(params), ("numpy", "numba", "opencv-contrib-python-headless"))
     if isinstance(params, SelectiveSearchParams):
         return _stage(params, ComputeSelectiveSearch(params), ("numpy", "opencv-contrib-python-headless"))
     from stages.proposals.mask_files import MaskFiles
@@ -141,7 +139,7 @@ def _stage(
         packages=packages,
         source=source,
         source_path=source_path,
-        memory=1_000_000_000,
+        memory=700_000_000,
     )
 
 
