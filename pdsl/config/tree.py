@@ -206,7 +206,8 @@ class Config:
     checkpoints_kept: the newest so many stay beside last.pt, older ones are removed; 0 keeps all.
     log_every: updates from one line of log.jsonl to the next.
     device: "auto" takes CUDA where there is one.
-    precision: "auto" is bf16 autocast on CUDA devices that have it (not by emulation), else float32.
+    precision: of training and inference; "auto" is bf16 autocast on CUDA devices that have it (not by emulation), else
+        float32.
     threads: of the CPU's arithmetic; 0 = all cores.
     init: run folder or checkpoint whose weights are the start (command line: --init).
     classes: name in a store -> name in this run, to join data sets (null drops a class; "*": null drops the

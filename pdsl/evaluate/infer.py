@@ -22,6 +22,7 @@ from pdsl.evaluate.predictions import Prediction, paste_probability
 from pdsl.evaluate.seed_masks import ImageSeeds, blend, require_seeds, seeds_of
 from pdsl.evaluate.tta import View, ViewFrame, views
 from pdsl.model.pdsl import PDSL
+from pdsl.model.precision import use_bfloat16
 from pdsl.run.trained import TrainedModel
 from pdsl.structures import Detections, Proposals
 from store.contents import PROPOSALS, is_done, read_proposals
@@ -38,6 +39,8 @@ def detect_image(
     looks: Sequence[View],
     present: Tensor | None = None,
     seeds: ImageSeeds | None = None,
+    *,
+    bf16: bool = False,
 ) -> Detections:
     """Final detections of one image.
 
@@ -45,13 +48,17 @@ def detect_image(
     Scores and boxes are averaged per proposal over the views; then NMS; then the masks of the final boxes are averaged
     over the views, whose features are kept until then: 16 views of a photograph are half a gigabyte with 512 channels.
     present: (C,) bool, restricts the classes (`final_boxes`). seeds: what `config.seed_weight` blends the masks with.
+    bf16: the network computes under bf16 autocast; scores, boxes and all that follows are float32 either way.
     """
     model.eval()
+    precision = torch.autocast(image.device.type, torch.bfloat16, enabled=bf16)
     size = (int(image.shape[1]), int(image.shape[2]))
     frames = [ViewFrame.of(view, size, config.max_side) for view in looks]
     scores, boxes, maps = [], [], []
     for frame in frames:
-        found = model.detect(frame.image(image), frame.proposals(proposals))
+        pixels, moved = frame.image(image), frame.proposals(proposals)
+        with precision:
+            found = model.detect(pixels, moved)
         scores.append(found.score)
         boxes.append(frame.boxes_back(found.box))
         maps.append(found.features)
@@ -61,7 +68,8 @@ def detect_image(
         return Detections(final.box, final.score, final.label, final.box.new_zeros(0, side, side))
     masks = []
     for frame, features in zip(frames, maps, strict=True):
-        mask = model.segment(features, frame.boxes(final.box), final.label)
+        with precision:
+            mask = model.segment(features, frame.boxes(final.box), final.label)
         masks.append(frame.masks_back(mask))
     mask = _mean(masks)
     if seeds is not None:
@@ -185,6 +193,7 @@ class _Detector:
             self.looks,
             None if present is None else present.to(device),
             seeds,
+            bf16=use_bfloat16(self.config.precision, device),
         )
 
     def told(self, found: Detections | None, image_id: str, size: tuple[int, int]) -> list[Prediction]:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.ops import batched_nms
 
 from pdsl.config.inference import InferenceConfig
+from pdsl.evaluate.suppression import suppress
 from pdsl.model.boxes import area, clip
 
 
@@ -34,17 +34,20 @@ def final_boxes(
         best = torch.where(area(box) > 0, score, -1.0).argmax(0)
         alive[best, torch.arange(score.shape[1], device=score.device)] |= area(box).amax(0) > 0
         alive &= present
-    row, label = alive.nonzero(as_tuple=True)
-    score, box = score[row, label], box[row, label]
-    kept = batched_nms(box, score, label, config.nms)
+    kept = suppress(score, box, alive, config.nms, config.detections)
     if present is not None:
-        kept = _best_of_each_first(kept, label[kept])
+        kept = _with_best_of_each(kept, score, alive)
     kept = kept[: config.detections]
-    kept = kept[score[kept].argsort(descending=True, stable=True)]
-    return FinalBoxes(box[kept], score[kept], label[kept])
+    score = score.flatten()[kept]
+    ranked = score.argsort(descending=True, stable=True)
+    kept = kept[ranked]
+    return FinalBoxes(box.reshape(-1, 4)[kept], score[ranked], kept % alive.shape[1])
 
 
-def _best_of_each_first(kept: Tensor, label: Tensor) -> Tensor:
-    """`kept` (best first) with the first of each class moved to the front."""
-    same_before = (label[:, None] == label[None]).tril(-1).any(1)
-    return torch.cat([kept[~same_before], kept[same_before]])
+def _with_best_of_each(kept: Tensor, score: Tensor, alive: Tensor) -> Tensor:
+    """The best box of each class, best first, and then the others of `kept`: places in `score.flatten()`."""
+    best_score, row = torch.where(alive, score, -1.0).max(0)
+    best = row * alive.shape[1] + torch.arange(alive.shape[1], device=row.device)
+    best = best[best_score.argsort(descending=True, stable=True)]
+    best = best[alive.flatten()[best]]
+    return torch.cat([best, kept[~torch.isin(kept, best)]])

@@ -16,6 +16,7 @@ from pdsl.cache import RawSample
 from pdsl.config.tree import Config
 from pdsl.model.losses import LossTerms
 from pdsl.model.pdsl import PDSL
+from pdsl.model.precision import use_bfloat16
 from pdsl.train.distributed import World
 from pdsl.train.gradients import GradientSum, WorkingWeights
 from pdsl.train.meters import Meters
@@ -69,10 +70,3 @@ class Stepper:
             torch.autograd.grad(values, self.weights.leaves, share, allow_unused=True, materialize_grads=True)
         )
         return list(losses[0].named()), [value.detach() for value in values]
-
-
-def use_bfloat16(precision: str, device: torch.device) -> bool:
-    """Whether passes run under bf16 autocast: as asked, or by default on a CUDA device that computes in it."""
-    if precision == "auto":
-        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return precision == "bfloat16"

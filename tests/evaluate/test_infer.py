@@ -20,6 +20,7 @@ from pdsl.config.tree import Config, DataConfig
 from pdsl.evaluate.infer import as_proposals, detect_image, detect_images, predict_image
 from pdsl.evaluate.predictions import Prediction
 from pdsl.evaluate.tta import View, ViewFrame, views
+from pdsl.model import mask_head
 from pdsl.model.build import build_model
 from pdsl.model.pdsl import PDSL
 from pdsl.run.trained import TrainedModel
@@ -134,6 +135,29 @@ def test_from_image_to_detections(model: PDSL, tta: bool) -> None:
     assert (found.box[:, 2] <= 50).all() and (found.box[:, 3] <= 40).all() and (found.box >= 0).all()
     assert (found.score.diff() <= 0).all()
     assert torch.equal(found.mask, again.mask)
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("bfloat16", torch.bfloat16), ("auto", torch.float32)])
+def test_detects_in_the_precision_of_training(
+    model: PDSL, monkeypatch: pytest.MonkeyPatch, precision: Any, dtype: torch.dtype
+) -> None:
+    """On a CPU `auto` is float32. What comes out is float32 either way, and about the same."""
+    seen: list[torch.dtype] = []
+    align = mask_head.align_boxes
+    monkeypatch.setattr(mask_head, "align_boxes", lambda *given: _seen(align(*given), seen))
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8)
+    config = Config(model=TINY, inference=CONFIG, precision=precision)
+    found = predict_image(TrainedModel(model, config, ("a", "b"), 1), image, BOX, SCORE)
+    assert seen == [dtype]
+    exact = predict_image(TrainedModel(model, WHOLE, ("a", "b"), 1), image, BOX, SCORE)
+    assert [p.class_id for p in found] == [p.class_id for p in exact]
+    assert [p.score for p in found] == pytest.approx([p.score for p in exact], rel=0.02)
+    np.testing.assert_allclose([p.box for p in found], [p.box for p in exact], atol=0.5)
+
+
+def _seen(x: Tensor, types: list[torch.dtype]) -> Tensor:
+    types.append(x.dtype)
+    return x
 
 
 def test_no_box_is_sure_enough(model: PDSL) -> None:
