@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from data.catalog import absolute_spec, load_images
+from data.columns import Texts
 from data.errors import InputError, nearest, some
 from data.files import Folder
 from data.records import ImageList
@@ -54,7 +57,7 @@ class ImageChoice:
         told = f"; of these {self.part.split}, {len(self.part)} images" if self.part is not None else ""
         return f"{self.images.spec} {self.images.split}, {len(self.images)} images{told}"
 
-    def ranges(self, ids: Sequence[str], shard: int) -> dict[str, tuple[int, int]]:
+    def ranges(self, ids: Texts, shard: int) -> dict[str, tuple[int, int]]:
         """Images [a, b) of a store that holds `ids`, `shard` of them a shard, by the stage that is to run on them; of a
         stage that is not named, all. Parts are widened to whole shards."""
         given = self.image_range or (self.part and _span(ids, shard, self.part))
@@ -65,15 +68,15 @@ class ImageChoice:
 
 def _is_part(images: ImageList, store: Store) -> bool:
     """Whether these are some of the images of a store that was made from another split."""
-    known = set(store.listed().ids)
-    return images.split != store.attributes["split"] and all(record.id in known for record in images.records)
+    return images.split != store.attributes["split"] and not (store.listed().ids.places(images.ids) < 0).any()
 
 
-def _span(ids: Sequence[str], shard: int, part: ImageList) -> tuple[int, int]:
+def _span(ids: Texts, shard: int, part: ImageList) -> tuple[int, int]:
     """From the shard of the first to behind that of the last of `ids` that belong to a part; all if none does."""
-    wanted = {record.id for record in part.records}
-    rows = [row for row, image_id in enumerate(ids) if image_id in wanted]
-    return (rows[0] // shard * shard, min(len(ids), (rows[-1] // shard + 1) * shard)) if rows else (0, len(ids))
+    rows = np.flatnonzero(part.ids.places(ids) >= 0)
+    if not len(rows):
+        return 0, len(ids)
+    return int(rows[0]) // shard * shard, min(len(ids), (int(rows[-1]) // shard + 1) * shard)
 
 
 def parse_range(text: str, n: int) -> tuple[int, int]:
@@ -107,12 +110,14 @@ def read_listed(path: str) -> list[str]:
 
 def rows_by_shard(store: Store, ids: Sequence[str], path: str) -> dict[int, frozenset[int]]:
     """Shard -> rows of images by id. Raises InputError for an id that the store does not have."""
-    row_of = {image_id: row for row, image_id in enumerate(store.listed().ids)}
-    if unknown := [image_id for image_id in ids if image_id not in row_of]:
-        raise InputError(f"--images {path}: {store.url} has no image {some(unknown)}{nearest(unknown[0], row_of)}")
-    rows = [row_of[image_id] for image_id in ids]
-    shards = sorted({row // store.shard for row in rows})
-    return {index: frozenset(row for row in rows if row // store.shard == index) for index in shards}
+    stored = store.listed().ids
+    rows = stored.places(Texts.of(ids))
+    if unknown := [ids[k] for k in np.flatnonzero(rows < 0).tolist()]:
+        raise InputError(f"--images {path}: {store.url} has no image {some(unknown)}{nearest(unknown[0], stored)}")
+    found: dict[int, set[int]] = {}
+    for row in sorted(rows.tolist()):
+        found.setdefault(row // store.shard, set()).add(row)
+    return {index: frozenset(chosen) for index, chosen in found.items()}
 
 
 def load_image_list(data: str | None, split: str | None, store: Store | None) -> ImageList:

@@ -157,7 +157,7 @@ def _tell_costs(
 ) -> None:
     images, names = choice.images, (*request.upstream(), *request.stages)
     shard = existing.shard if existing else request.store_settings.shard or DEFAULT_SHARD
-    ids = existing.listed().ids if existing else [record.id for record in images.records]
+    ids = existing.listed().ids if existing else images.ids
     found = estimates(existing, images, names, request.build, choice.ranges(ids, shard))
     print_costs(f"{url}: {images.spec} {images.split}, {len(images)} images", found, workers, shard)
     if SEEDS in names and is_authors_setting(request.settings) and found[-1].cost:

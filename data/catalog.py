@@ -16,7 +16,7 @@ from data.coco_layout import CocoLayout
 from data.decode import allow_pixels
 from data.errors import InputError, nearest
 from data.files import absolute
-from data.records import GREY_BITS, MAX_PIXELS, ImageList
+from data.records import GREY_BITS, MAX_PIXELS, ImageList, Records
 
 OPTIONS = re.compile(r"\?(?=\w+=)")
 """Where the options begin; any other `?` belongs to a folder's name."""
@@ -136,10 +136,11 @@ def _joined(parts: Sequence[ImageList], split: str) -> ImageList:
                 f"{first.spec}: splits {first.split} and {other.split} name other classes, so they can not be joined; "
                 "give each a store of its own"
             )
-    records = {record.id: record for images in reversed(parts) for record in images.records}
-    order = dict.fromkeys(record.id for images in parts for record in images.records)
+    if len(parts) == 1:
+        return replace(first, split=split)
+    records = Records.joined(*(images.columns for images in parts))
     notes = tuple(dict.fromkeys(note for images in parts for note in images.notes))
-    return replace(first, split=split, records=tuple(records[i] for i in order), notes=notes)
+    return replace(first, split=split, records=records.take(records.ids.firsts()), notes=notes)
 
 
 def splits_of(spec: str) -> list[str]:

@@ -17,7 +17,7 @@ from data.image_files import header_sizes
 from data.json_stream import top_level
 from data.names import usual_split
 from data.numbers import identifier, image_size, whole
-from data.records import ImageList, ImageRecord
+from data.records import ImageList, ImageRecord, Records
 
 KINDS = {"images": "image", "annotations": "annotation", "categories": "category"}
 
@@ -51,7 +51,7 @@ def load_images(layout: CocoLayout, spec: str, split: str) -> ImageList:
             raise InputError(f"{where}: no '{key}' in it; a file of COCO has both, 'images' and 'categories'")
     class_of = {category: class_id for class_id, category in enumerate(sorted(content.names))}
     labels = _labels(content, class_of, where)
-    records = tuple(_records(layout, layout.image_finder(split), content.images, labels, where))
+    records = Records.of(_records(layout, layout.image_finder(split), content.images, labels, where))
     return ImageList(spec, split, _class_names(content.names), tuple(class_of), records)
 
 

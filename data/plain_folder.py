@@ -25,7 +25,7 @@ from data.files import Folder
 from data.image_files import FileIndex, header_sizes
 from data.labels_csv import ALL, LABELS, Row, read_labels, read_rows
 from data.names import is_image, relative, stem, usual_split
-from data.records import ImageList, ImageRecord
+from data.records import ImageList, ImageRecord, Records
 
 IMAGES = "images"
 SHARE = re.compile(r"[0-9]*\.?[0-9]+$|[0-9]+\.$")
@@ -52,7 +52,7 @@ def load_images(place: str, spec: str, split: str, *, exif: bool = True, val: st
     chosen = [k for k, row in enumerate(rows) if split in (ALL, row.split)]
     paths = [index.folder.path(files[k]) for k in chosen]
     sizes = header_sizes(paths, exif=exif)
-    records = tuple(
+    records = Records.of(
         ImageRecord(stem(files[k]), path, size, labels.rows[k])
         for k, path, size in zip(chosen, paths, sizes, strict=True)
     )

@@ -30,7 +30,7 @@ from data.files import Folder
 from data.image_files import header_sizes
 from data.names import SUFFIXES, class_name, is_image, name_key, relative, stem
 from data.numbers import LARGEST_AREA
-from data.records import ImageList, ImageRecord
+from data.records import ImageList, ImageRecord, Records
 
 CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -210,7 +210,7 @@ def load_images(layout: VocLayout, spec: str, split: str) -> ImageList:
             f"{some([f'{i}.xml' for i in missing])}; add the files or take the images out of the list"
         )
     category_ids = tuple(range(1, len(layout.class_names) + 1))
-    return ImageList(spec, split, layout.class_names, category_ids, tuple(_records(layout, ids, in_sbd)))
+    return ImageList(spec, split, layout.class_names, category_ids, Records.of(_records(layout, ids, in_sbd)))
 
 
 def default_splits(layout: VocLayout) -> tuple[str, str]:

@@ -4,7 +4,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -71,7 +71,7 @@ class ShardTask:
 
     first: int
     stop: int
-    records: tuple[ImageRecord, ...]
+    records: Sequence[ImageRecord]
     rows: frozenset[int] | None = None
     condemned: Mapping[int, str] = field(default_factory=dict)
     probed: bool = False
@@ -123,7 +123,7 @@ def run_shard(job: Job, task: ShardTask, store: Store | None = None, tell: Tell 
     written = _write(store, layouts, columns, index)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     host = f"{socket.gethostname()}:{os.getpid()}"
-    digest = image_digest((record.id, *record.size) for record in task.records)
+    digest = image_digest([record.id for record in task.records], np.array([record.size for record in task.records]))
     completion = Completion(
         job.fingerprint, task.first, task.stop, tuple(outcomes), written, job.run, host, now, digest
     )

@@ -8,10 +8,12 @@ from datetime import datetime
 import numpy as np
 
 from store.documents import CHECKSUM, check_seal, parse_object, seal
-from store.layout import DONE, FORMAT
+from store.layout import DONE
 from store.objects import Objects
 from store.shards import checksum
 
+FORMAT = 1
+"""Version of the records' format."""
 UPSTREAM = "upstream"
 """Reason of an image whose upstream stage failed; alone it does not change the exit status."""
 

@@ -7,16 +7,29 @@ from typing import Any
 import numpy as np
 
 from data.errors import InputError
-from data.records import GREY_BITS, MAX_PIXELS, ImageList, ImageRecord
+from data.records import GREY_BITS, MAX_PIXELS, ImageList, Records
 from store.documents import group_document
 from store.identity import DOCUMENTS, stage_documents
-from store.images import label_digest
+from store.images import listed_label_digest, only_listed
 from store.labels import label_changes
-from store.layout import FORMAT, IMAGE_ARRAYS, ArrayLayout, array_documents, image_layouts, is_own_key, parse_array
+from store.layout import (
+    FORMAT,
+    IMAGE_ARRAYS,
+    IMAGE_ID,
+    IMAGE_LABEL,
+    IMAGE_SIZE,
+    ArrayLayout,
+    array_documents,
+    image_layouts,
+    image_shard,
+    is_own_key,
+    parse_array,
+)
 from store.lock import live_lock
 from store.objects import Objects
 from store.root import (
     COPY,
+    IMAGE_SHARD,
     KIND,
     LABELS,
     LARGEST_SHARD,
@@ -65,7 +78,7 @@ def create_or_open(
         added, differences = _compare(store, images, shard)
         if not differences:
             store = relabel(store, only_stored(store, images), tell)
-            return _extend(store, images, added) if added else store
+            return _extend(store, images, added) if len(added) else store
         if not overwrite:
             if all(difference.startswith(("class_names", "category_ids")) for difference in differences):
                 raise InputError(
@@ -91,20 +104,21 @@ def _refuse_occupied(objects: Objects) -> None:
 
 def _create(objects: Objects, images: ImageList, shard: int) -> Store:
     """Make a store, or make it anew. As long as that lasts its root says so: whatever is killed begins again."""
-    ids = [record.id for record in images.records]
-    if len(set(ids)) != len(ids):
-        twice = next(i for place, i in enumerate(ids) if i in ids[:place])
+    if len(firsts := images.ids.firsts()) < len(images):
+        twice = images.ids[int(np.setdiff1d(np.arange(len(images)), firsts)[0])]
         raise InputError(f"{images.spec} {images.split}: image '{twice}' is listed twice")
     objects.write(ROOT, group_document(unfinished_root()))
     objects.delete_many([key for key, _ in objects.entries("") if is_own_key(key) and key != ROOT])
-    write_image_shards(objects, images, shard, range(-(-len(images) // shard)))
-    attributes = {"format": FORMAT, "kind": KIND, **_image_attributes(images), "shard": shard}
+    wide = image_shard(len(images.class_names))
+    write_image_shards(objects, images, wide, range(-(-len(images) // wide)))
+    attributes = {"format": FORMAT, "kind": KIND, **_image_attributes(images), "shard": shard, IMAGE_SHARD: wide}
     return write_root(objects, attributes)
 
 
 def write_root(objects: Objects, attributes: dict[str, Any]) -> Store:
     """Documents of arrays, the copy of the root, the root last: only then is the store what it says."""
-    layouts = image_layouts(attributes["n_images"], len(attributes["class_names"]), attributes["shard"])
+    wide = attributes.get(IMAGE_SHARD, attributes["shard"])
+    layouts = image_layouts(attributes["n_images"], len(attributes["class_names"]), wide)
     documents = array_documents(layouts)
     images = {key: checksum(document) for key, document in documents.items() if key.startswith("images/")}
     attributes = {**attributes, DOCUMENTS: images}
@@ -123,7 +137,7 @@ def _image_attributes(images: ImageList) -> dict[str, Any]:
         "category_ids": list(images.category_ids),
         "n_images": len(images),
         "digest": images.digest(),
-        "label_digest": label_digest(images.label_matrix()),
+        "label_digest": listed_label_digest(images),
         **{name: value for name, (value, default) in others.items() if value != default},
     }
 
@@ -132,27 +146,27 @@ def write_image_shards(
     objects: Objects, images: ImageList, shard: int, indexes: Sequence[int], names: Sequence[str] = IMAGE_ARRAYS
 ) -> None:
     """Write the given shards of the arrays `names` of the image list, of `shard` images each."""
-    layouts = image_layouts(len(images), len(images.class_names), shard)
-    ids = np.array([record.id for record in images.records], object)
-    sizes, labels = images.size_matrix(), images.label_matrix()
-    columns = list(zip(layouts, (ids, sizes, labels), strict=True))
+    columns: dict[str, Callable[[int, int], Any]] = {
+        IMAGE_ID: lambda first, stop: list(images.ids[first:stop]),
+        IMAGE_SIZE: lambda first, stop: images.size_matrix()[first:stop],
+        IMAGE_LABEL: images.label_matrix,
+    }
     objects.write_many(
-        (layout.key(index), encode_shard([encode_chunk(padded(layout, values, index))]))
-        for layout, values in columns
+        (layout.key(k), _encoded(layout, columns[layout.name](k * shard, (k + 1) * shard)))
+        for layout in image_layouts(len(images), len(images.class_names), shard)
         if layout.name in names
-        for index in indexes
+        for k in indexes
     )
 
 
-def padded(layout: ArrayLayout, values: np.ndarray, index: int) -> np.ndarray:
-    """Shard `index` of `values` as a full inner chunk of a packed array, filled up with the fill value."""
-    part = values[index * layout.shard : (index + 1) * layout.shard]
+def _encoded(layout: ArrayLayout, values: Any) -> bytes:
+    """The bytes of a shard of a packed array from the values of its images, filled up with the fill value."""
     chunk = np.full(layout.chunk_shape, "" if layout.dtype == "str" else 0, layout.numpy_dtype)
-    chunk[: len(part)] = part
-    return chunk
+    chunk[: len(values)] = values
+    return encode_shard([encode_chunk(chunk)])
 
 
-def _compare(store: Store, images: ImageList, shard: int | None) -> tuple[list[ImageRecord], list[str]]:
+def _compare(store: Store, images: ImageList, shard: int | None) -> tuple[Records, list[str]]:
     """(images the store lacks, fields that differ so that the store can not be continued)."""
     stored = store.listed()
     differences = []
@@ -166,25 +180,24 @@ def _compare(store: Store, images: ImageList, shard: int | None) -> tuple[list[I
         "grey_bits": images.grey_bits,
     }
     differences += [f"{name}: {was[name]} stored, {value} now" for name, value in now.items() if was[name] != value]
-    by_id = {record.id: record for record in images.records}
-    gone = [i for i in stored.ids if i not in by_id]
-    if gone:
-        differences.append(f"images: {len(gone)} of {len(stored)} are gone ('{gone[0]}' first)")
-    sizes = zip(stored.ids, stored.sizes.tolist(), strict=True)
-    resized = [i for i, size in sizes if i in by_id and list(by_id[i].size) != size]
-    if resized:
-        differences.append(f"images: {len(resized)} have another size ('{resized[0]}' first)")
-    known = set(stored.ids)
-    return [record for record in images.records if record.id not in known], differences
+    places = images.ids.places(stored.ids)
+    there = np.flatnonzero(places >= 0)
+    if len(gone := np.flatnonzero(places < 0)):
+        differences.append(f"images: {len(gone)} of {len(stored)} are gone ('{stored.ids[gone[0]]}' first)")
+    resized = there[(images.size_matrix()[places[there]] != stored.sizes[there]).any(1)]
+    if len(resized):
+        differences.append(f"images: {len(resized)} have another size ('{stored.ids[resized[0]]}' first)")
+    added = np.flatnonzero(stored.ids.places(images.ids) < 0)
+    return images.columns.take(added), differences
 
 
-def _extend(store: Store, images: ImageList, added: Sequence[ImageRecord]) -> Store:
+def _extend(store: Store, images: ImageList, added: Records) -> Store:
     """Append images: their shards first, array shapes next, the root last. An interrupted extension is begun again."""
     refuse_if_running(store)
-    old = store.align(only_stored(store, images)).records
-    longer = replace(images, records=(*old, *added))
-    touched = range(len(old) // store.shard, -(-len(longer) // store.shard))
-    write_image_shards(store.objects, longer, store.shard, touched)
+    old = store.align(only_stored(store, images)).columns
+    longer = replace(images, records=Records.joined(old, added))
+    touched = range(len(old) // store.image_shard, -(-len(longer) // store.image_shard))
+    write_image_shards(store.objects, longer, store.image_shard, touched)
     for group in store.groups():
         _lengthen(store, group, len(longer))
     attributes = {**store.attributes, **_image_attributes(longer), "extended": True}
@@ -203,8 +216,7 @@ def _lengthen(store: Store, group: str, n: int) -> None:
 
 def only_stored(store: Store, images: ImageList) -> ImageList:
     """`images` without those that the store does not have yet."""
-    known = set(store.listed().ids)
-    return replace(images, records=tuple(record for record in images.records if record.id in known))
+    return only_listed(images, store.listed())
 
 
 def relabel(store: Store, images: ImageList, tell: Callable[[str], None] = lambda message: None) -> Store:
@@ -223,7 +235,7 @@ def relabel(store: Store, images: ImageList, tell: Callable[[str], None] = lambd
         tell(f"{store.url}: {change}; the store gets the new labels")
     if changes:
         store.objects.write(ROOT, group_document({**store.attributes, LABELS: UNFINISHED}))
-        write_image_shards(store.objects, aligned, store.shard, range(store.n_shards))
+        write_image_shards(store.objects, aligned, store.image_shard, store.image_shards)
     return write_root(store.objects, attributes)
 
 

@@ -1,10 +1,12 @@
 """The image list of a store."""
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from data.columns import TOGETHER, Texts
 from data.errors import InputError, some
 from data.records import ImageList, image_digest
 
@@ -17,7 +19,20 @@ HOW_TOLD_APART = (
 
 def label_digest(labels: np.ndarray) -> str:
     """SHA-256 (hex) of image-level labels (N, C) bool."""
-    return hashlib.sha256(np.packbits(labels, axis=1).tobytes()).hexdigest()
+    return digest_of_parts([labels])
+
+
+def digest_of_parts(parts: Iterable[np.ndarray]) -> str:
+    """As `label_digest`, of labels (N, C) that come some images at a time."""
+    digest = hashlib.sha256()
+    for labels in parts:
+        digest.update(np.packbits(labels, axis=1).tobytes())
+    return digest.hexdigest()
+
+
+def listed_label_digest(images: ImageList) -> str:
+    """`label_digest` of an image list, without the matrix of all its labels."""
+    return digest_of_parts(images.label_matrix(k, k + TOGETHER) for k in range(0, len(images), TOGETHER))
 
 
 @dataclass(frozen=True)
@@ -27,55 +42,73 @@ class ListedImages:
     ids: N image ids. sizes: (N, 2) int32 height, width.
     """
 
-    ids: tuple[str, ...]
+    ids: Texts
     sizes: np.ndarray
+
+    @classmethod
+    def joined(cls, parts: Sequence["ListedImages"]) -> "ListedImages":
+        """One behind the other."""
+        return ListedImages(Texts.joined(part.ids for part in parts), np.concatenate([part.sizes for part in parts]))
 
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __getitem__(self, rows: slice) -> "ListedImages":
+        return ListedImages(self.ids[rows], self.sizes[rows])
+
     def digest(self) -> str:
         """As `data.records.ImageList.digest`."""
-        return image_digest((i, int(h), int(w)) for i, (h, w) in zip(self.ids, self.sizes, strict=True))
+        return image_digest(self.ids, self.sizes)
 
     def align(self, images: ImageList, url: str) -> ImageList:
         """`images` in this order. Raises InputError, with the store's `url`, if an id or a size differs."""
-        by_id = {record.id: record for record in images.records}
-        missing = [i for i in self.ids if i not in by_id]
-        if missing or len(by_id) > len(self):
-            if not missing:
-                added = next(i for i in by_id if i not in set(self.ids))
-                raise InputError(
-                    f"{images.spec} {images.split}: has {len(by_id) - len(self)} images the store {url} has not "
-                    f"('{added}' first); precompute adds them"
-                )
-            what = f"lacks '{missing[0]}' and {len(missing) - 1} more"
+        places = images.ids.places(self.ids)
+        missing = np.flatnonzero(places < 0)
+        if len(missing):
+            what = f"lacks '{self.ids[missing[0]]}' and {len(missing) - 1} more"
             raise InputError(f"{images.spec} {images.split}: {what}; {url} holds another image list")
-        aligned = replace(images, records=tuple(by_id[i] for i in self.ids))
+        added = np.flatnonzero(self.ids.places(images.ids) < 0) if len(images) > len(self) else missing
+        if len(added):
+            raise InputError(
+                f"{images.spec} {images.split}: has {len(added)} images the store {url} has not "
+                f"('{images.ids[added[0]]}' first); precompute adds them"
+            )
+        aligned = _taken(images, places)
         _refuse_other_sizes(aligned, self.sizes, url)
         return aligned
 
     def part(self, images: ImageList, url: str) -> tuple[ImageList, np.ndarray]:
         """`images`, which may be some of these, in this order, and their places (n,) int64. Raises InputError, with
         the store's `url`, for those that are not here or have another size."""
-        by_id = {record.id: record for record in images.records}
-        places = np.array([place for place, i in enumerate(self.ids) if i in by_id], np.int64)
-        if len(places) < len(by_id):
-            known = set(self.ids)
-            missing = [i for i in by_id if i not in known]
+        missing = images.ids.take(np.flatnonzero(self.ids.places(images.ids) < 0))
+        if len(missing):
             raise InputError(
-                f"{images.spec} {images.split}: {len(missing)} of {len(by_id)} images are not in the store {url}: "
+                f"{images.spec} {images.split}: {len(missing)} of {len(images)} images are not in the store {url}: "
                 f"{some(missing)}; name a store that holds them, or `precompute` a split of all (two are joined by +)"
             )
-        found = replace(images, records=tuple(by_id[self.ids[place]] for place in places))
+        there = images.ids.places(self.ids)
+        places = np.flatnonzero(there >= 0)
+        found = _taken(images, there[places])
         _refuse_other_sizes(found, self.sizes[places], url)
         return found, places
 
 
+def only_listed(images: ImageList, listed: ListedImages) -> ImageList:
+    """`images` without those that are not `listed`."""
+    return _taken(images, np.flatnonzero(listed.ids.places(images.ids) >= 0))
+
+
+def _taken(images: ImageList, rows: np.ndarray) -> ImageList:
+    """The images at `rows` of a list, in that order."""
+    same = len(rows) == len(images) and bool((rows == np.arange(len(rows))).all())
+    return images if same else replace(images, records=images.columns.take(rows))
+
+
 def _refuse_other_sizes(images: ImageList, sizes: np.ndarray, url: str) -> None:
     """Raises InputError where an image is not of the size (n, 2) that the store at `url` has of it."""
-    for record, size in zip(images.records, sizes.tolist(), strict=True):
-        if list(record.size) != size:
-            raise InputError(f"{record.path}: is {record.size[0]} x {record.size[1]} but {url} has {tuple(size)}")
+    for place in np.flatnonzero((images.size_matrix() != sizes).any(1)).tolist():
+        record, size = images.records[place], tuple(sizes[place].tolist())
+        raise InputError(f"{record.path}: is {record.size[0]} x {record.size[1]} but {url} has {size}")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import numpy as np
 
 from data.errors import InputError, some
 from data.records import ImageList
+from store.images import listed_label_digest
 from store.root import LABELS, UNFINISHED
 from store.store import Store
 
@@ -20,8 +21,7 @@ def label_changes(store: Store, images: ImageList, rows: np.ndarray | None = Non
         return ["new labels were written only in part"]
     if not store.has_whole_labels():
         return ["the labels are damaged"]
-    stored = store.images()
-    was, now = stored.class_names, images.class_names
+    was, now = tuple(store.attributes["class_names"]), images.class_names
     changes = []
     if gone := [name for name in was if name not in now]:
         changes.append(f"classes are gone: {some(gone)}")
@@ -30,11 +30,14 @@ def label_changes(store: Store, images: ImageList, rows: np.ndarray | None = Non
     categories = tuple(store.attributes["category_ids"])
     if not changes and (was, categories) != (now, images.category_ids):
         changes.append("classes have other numbers")
+    if rows is None and not changes and store.attributes.get("label_digest") == listed_label_digest(images):
+        return []
     names = list(dict.fromkeys([*was, *now]))
+    stored = store.images()
     labels = stored.labels if rows is None else stored.labels[rows]
     before, after = _by_name(labels, was, names), _by_name(images.label_matrix(), now, names)
     if len(other := np.flatnonzero((before != after).any(1))):
-        ids = [images.records[place].id for place in other]
+        ids = images.ids.take(other)
         changes.append(f"{len(other)} of {len(images)} images have other labels: {some(ids)}")
     return changes
 

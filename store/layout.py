@@ -12,8 +12,10 @@ from data.errors import InputError
 from store.described import IMAGE, describe
 from store.shards import ZSTD_LEVEL
 
-FORMAT = 1
+FORMAT = 2
 """Version of the store's format; raised when an older reader could misread a newer store."""
+READABLE = (1, FORMAT)
+"""Those that this program reads and continues. 1: the image list in shards of the stages' size, no summaries."""
 
 _OWN_KEY = re.compile(
     r"(?:zarr\.json|[^/]+/(?:zarr\.json|lock\.json|records/\d+-\d+\.json|[^/]+/(?:zarr\.json|c(?:/\d+)+)))"
@@ -71,8 +73,20 @@ class ArrayLayout:
         return int(parts[0]) if key.startswith(f"{self.name}/c/") and parts[0].isdecimal() else None
 
 
+IMAGES_A_SHARD = 16_384
+"""Of the image list, which a client writes and reads as a whole: a few objects for a list of any length."""
+LARGEST_LABELS = 2**24
+"""Bytes of a chunk of labels, before compression."""
+
+
+def image_shard(classes: int) -> int:
+    """Images a shard of the arrays of a new image list with so many classes, whatever its length and the stages'
+    shards: a list that grew is stored as one that was long from the beginning."""
+    return max(1, min(IMAGES_A_SHARD, LARGEST_LABELS // max(1, classes)))
+
+
 def image_layouts(n: int, classes: int, shard: int) -> tuple[ArrayLayout, ...]:
-    """images/id, images/size, images/label."""
+    """images/id, images/size, images/label, in shards of `shard` images."""
     return (
         ArrayLayout(IMAGE_ID, (), "str", n, shard, packed=True),
         ArrayLayout(IMAGE_SIZE, (2,), "int32", n, shard, packed=True),

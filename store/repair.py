@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from data.columns import Texts
 from data.errors import InputError
 from data.records import ImageList
 from store.create import write_image_shards, write_root
 from store.errors import DamagedStoreError
-from store.images import label_digest
+from store.images import listed_label_digest
 from store.layout import IMAGE_ID, IMAGE_LABEL
 from store.root import LABELS, UNFINISHED
 from store.store import Store
@@ -41,7 +42,7 @@ def repair_images(store: Store, images: ImageList, damage: Iterable[Damage]) -> 
             indexes["/".join(found.key.split("/")[:2])].add(found.index)
     images = _in_order(store, images)
     for name in sorted(indexes.keys() - {IMAGE_LABEL}):
-        write_image_shards(store.objects, images, store.shard, sorted(indexes[name]), [name])
+        write_image_shards(store.objects, images, store.image_shard, sorted(indexes[name]), [name])
     if IMAGE_LABEL in indexes:
         damaged = sorted(indexes[IMAGE_LABEL])
         if not _has_same_labels(store, images, damaged):
@@ -49,17 +50,18 @@ def repair_images(store: Store, images: ImageList, damage: Iterable[Damage]) -> 
                 f"{store.url}: its labels are damaged, and those of {images.spec} {images.split} changed since it was "
                 "made; run `relabel` to bring them in, then verify again"
             )
-        write_image_shards(store.objects, images, store.shard, damaged, [IMAGE_LABEL])
-        write_root(store.objects, {**store.attributes, "label_digest": label_digest(images.label_matrix())})
+        write_image_shards(store.objects, images, store.image_shard, damaged, [IMAGE_LABEL])
+        write_root(store.objects, {**store.attributes, "label_digest": listed_label_digest(images)})
 
 
 def _in_order(store: Store, images: ImageList) -> ImageList:
     """`images` in the store's order, without those the store has not; InputError if it is not the store's list."""
     try:
-        by_id = {record.id: record for record in images.records}
-        images = replace(images, records=tuple(by_id[i] for i in store.read(IMAGE_ID, slice(None)).tolist()))
-    except (DamagedStoreError, KeyError):  # of damaged ids the digest says whether the data set's own order is theirs
-        images = replace(images, records=images.records[: len(store)])
+        places = images.ids.places(Texts.of(store.read(IMAGE_ID, slice(None)).tolist()))
+    except DamagedStoreError:  # the digest says whether the data set's own order is theirs
+        places = np.array([-1])
+    found = images.columns[: len(store)] if (places < 0).any() else images.columns.take(places)
+    images = replace(images, records=found)
     if images.digest() != store.digest:
         raise InputError(f"{images.spec} {images.split}: not the image list of {store.url}; name the right --data")
     return images
@@ -67,12 +69,12 @@ def _in_order(store: Store, images: ImageList) -> ImageList:
 
 def _has_same_labels(store: Store, images: ImageList, damaged: Sequence[int]) -> bool:
     """Whether labels and classes are what they were: by the root's digest, or else by the shards that are whole."""
-    a, labels = store.attributes, images.label_matrix()
+    a = store.attributes
     if a.get(LABELS) == UNFINISHED:
         return False
     if (a["class_names"], a["category_ids"]) != (list(images.class_names), list(images.category_ids)):
         return False
     if "label_digest" in a:
-        return bool(a["label_digest"] == label_digest(labels))
-    rows = [row for k in range(store.n_shards) if k not in damaged for row in range(*store.bounds(k))]
-    return np.array_equal(store.read(IMAGE_LABEL, rows), labels[rows])
+        return bool(a["label_digest"] == listed_label_digest(images))
+    rows = [row for k in store.image_shards if k not in damaged for row in range(*store.image_bounds(k))]
+    return np.array_equal(store.read(IMAGE_LABEL, rows), images.label_matrix()[rows])

@@ -7,7 +7,7 @@ from data.errors import InputError
 from data.records import GREY_BITS, MAX_PIXELS, Decoding
 from store.documents import DocumentError, group_attributes, parse_object
 from store.errors import IncompleteStoreError
-from store.layout import FORMAT
+from store.layout import FORMAT, READABLE
 from store.objects import Objects
 
 ROOT = "zarr.json"
@@ -18,6 +18,8 @@ UNFINISHED = "unfinished"
 """Attribute of a root whose store is being made, or made anew: what the store has is worth nothing yet."""
 LABELS = "labels"
 """Attribute, with the value UNFINISHED, while labels are rewritten: those that lie there are half old, half new."""
+IMAGE_SHARD = "image_shard"
+"""Attribute: images a shard of the arrays of the image list; those of `shard` in stores of format 1."""
 LARGEST_SHARD = 65_536
 LARGEST_STORE = 2**31
 _TYPES: dict[str, type | tuple[type, ...]] = {
@@ -56,7 +58,7 @@ def _refuse_others(attributes: Mapping[str, Any], objects: Objects) -> None:
     if attributes.get("kind") != KIND:
         raise InputError(f"{objects.url}: a Zarr group, but no store of this program; choose another path")
     found = attributes.get("format")
-    if found != FORMAT:
+    if found not in READABLE:
         newer = isinstance(found, int) and found > FORMAT
         age, advice = ("newer", "update this program") if newer else ("older", "compute it anew elsewhere")
         raise InputError(f"{objects.url}: store format {found!r} is {age} than this program's ({FORMAT}); {advice}")
@@ -115,9 +117,10 @@ def _check(attributes: Mapping[str, Any], objects: Objects, key: str) -> None:
     names, numbers = attributes["class_names"], attributes["category_ids"]
     if len(names) != len(numbers) or not all(isinstance(n, str) for n in names):
         raise DamagedRootError(f"{objects.url}/{key}: class_names and category_ids do not fit; {_cure(objects, key)}")
-    bounds = {"n_images": LARGEST_STORE, "shard": LARGEST_SHARD}
+    bounds = {"n_images": LARGEST_STORE, "shard": LARGEST_SHARD, IMAGE_SHARD: LARGEST_SHARD}
     for name, largest in bounds.items():
-        if not 1 <= attributes[name] <= largest:
+        value = attributes.get(name, attributes["shard"])
+        if not isinstance(value, int) or not 1 <= value <= largest:
             raise DamagedRootError(
-                f"{objects.url}/{key}: {name} is {attributes[name]}, not within 1 to {largest}; {_cure(objects, key)}"
+                f"{objects.url}/{key}: {name} is {value!r:.60}, not within 1 to {largest}; {_cure(objects, key)}"
             )

@@ -1,6 +1,6 @@
 """Values of a store's arrays by image: only those of shards that a completion record vouches for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby, islice
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from store.store import Store
 
 SHARDS_TOGETHER = 256  # of a long read, fetched at a time
+IMAGES_TOGETHER = 1_048_576  # of the image list
 
 
 class RowReader:
@@ -35,7 +36,7 @@ class RowReader:
         """See `Store.read`."""
         if isinstance(rows, int | np.integer):
             return self._shard_rows(layout, [int(rows)])[0]
-        shard, n = self._store.shard, self._store.n_images
+        shard, n = layout.shard, self._store.n_images
         chosen = range(*rows.indices(n)) if isinstance(rows, slice) else [int(row) for row in rows]
         values = np.empty((len(chosen), *layout.row_shape), layout.numpy_dtype)
         place = 0
@@ -66,14 +67,14 @@ class RowReader:
         """Values of images of one shard: (n, *row_shape)."""
         if not (min(rows) >= 0 and max(rows) < self._store.n_images):
             raise IndexError(f"image {min(rows)} or {max(rows)} of {self._store.n_images}")
-        index = rows[0] // self._store.shard
+        index = rows[0] // layout.shard
         group = layout.name.split("/")[0]
         if group != "images" and max(rows) >= self._whole_until(group, index):
             raise IncompleteStoreError(
                 f"{self._store.url}: {layout.name}: image {max(rows)} was not computed; run precompute for stage "
                 f"'{group}'"
             )
-        slots = [row % self._store.shard for row in rows]
+        slots = [row % layout.shard for row in rows]
         try:
             if layout.packed:
                 return self.shards.packed(layout, index)[slots]
@@ -81,9 +82,27 @@ class RowReader:
                 return self.shards.row(layout, rows[0])[None]
             return np.stack([self.shards.row(layout, row) for row in rows])
         except DamagedError as error:
-            first, stop = self._store.bounds(index)
-            where = f"{layout.name}, images {first}:{stop}, {layout.key(index)}"
-            raise DamagedStoreError(f"{self._store.url}: {where}: {error}; run verify --repair") from error
+            raise self._explained(error, layout, index) from error
+
+    def image_parts(self, names: Sequence[str], indexes: Iterable[int]) -> Iterator[tuple[np.ndarray, ...]]:
+        """Values of arrays of the image list, shard by shard, of which nothing is kept. Raises DamagedStoreError."""
+        layouts = [self._store.layout(name) for name in names]
+        remaining = iter(indexes)
+        while batch := list(islice(remaining, min(SHARDS_TOGETHER, max(1, IMAGES_TOGETHER // layouts[0].shard)))):
+            with self.shards.holding([layout.key(k) for layout in layouts for k in batch] if len(batch) > 1 else ()):
+                found = [tuple(self._image_shard(layout, index) for layout in layouts) for index in batch]
+            yield from found
+
+    def _image_shard(self, layout: ArrayLayout, index: int) -> np.ndarray:
+        try:
+            return self.shards.packed_once(layout, index)[: layout.n - index * layout.shard]
+        except DamagedError as error:
+            raise self._explained(error, layout, index) from error
+
+    def _explained(self, error: DamagedError, layout: ArrayLayout, index: int) -> DamagedStoreError:
+        first, stop = index * layout.shard, min((index + 1) * layout.shard, self._store.n_images)
+        where = f"{layout.name}, images {first}:{stop}, {layout.key(index)}"
+        return DamagedStoreError(f"{self._store.url}: {where}: {error}; run verify --repair")
 
     def _whole_until(self, group: str, index: int) -> int:
         """End of the images of shard `index` that are whole; remembered once there are any."""

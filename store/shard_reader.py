@@ -51,9 +51,13 @@ class ShardReader:
         key = layout.key(index)
         values = self._scalars.get(key)
         if values is None:
-            values = self._retried(layout, index, lambda: self._all(layout, index))
+            values = self.packed_once(layout, index)
             self._scalars.put(key, values)
         return values
+
+    def packed_once(self, layout: ArrayLayout, index: int) -> np.ndarray:
+        """As `packed`, for a caller that keeps what it needs."""
+        return self._retried(layout, index, lambda: self._all(layout, index))
 
     def chunk(self, layout: ArrayLayout, index: int, slot: int) -> bytes:
         """The encoded bytes of an inner chunk; its checksum is the caller's to check."""

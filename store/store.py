@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from data.columns import Texts
 from data.errors import InputError
 from data.records import Decoding, ImageList
 from store.completion import Completion, read_completions, record_key, recorded_shards
 from store.documents import group_attributes
 from store.errors import DamagedStoreError, IncompleteStoreError
 from store.identity import StageIdentity
-from store.images import ListedImages, StoredImages, label_digest
-from store.layout import IMAGE_LABEL, PENDING, ArrayLayout, image_layouts, parse_array
+from store.images import ListedImages, StoredImages, digest_of_parts
+from store.layout import IMAGE_ID, IMAGE_LABEL, IMAGE_SIZE, PENDING, ArrayLayout, image_layouts, parse_array
 from store.objects import Objects
-from store.root import LABELS, ROOT, UNFINISHED, decoding_of, is_unfinished, read_root, whole_root
+from store.root import IMAGE_SHARD, LABELS, ROOT, UNFINISHED, decoding_of, is_unfinished, read_root, whole_root
 from store.rows import RowReader
 from store.shard_reader import ShardReader
 from store.storage import open_objects
@@ -35,13 +36,14 @@ class Store:
         self.attributes = attributes
         self.n_images: int = attributes["n_images"]
         self.shard: int = attributes["shard"]
+        self.image_shard: int = attributes.get(IMAGE_SHARD, self.shard)
         self.digest: str = attributes["digest"]
         self._reader = RowReader(self)
         self._layouts: dict[str, ArrayLayout] = {}
         self._identities: dict[str, StageIdentity] = {}
         self._listed: ListedImages | None = None
         self._images: StoredImages | None = None
-        self._row_of: dict[str, int] | None = None
+        self._listed_part: tuple[int, ListedImages] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Store, (self.objects, self.attributes)
@@ -69,6 +71,15 @@ class Store:
         return index * self.shard, min((index + 1) * self.shard, self.n_images)
 
     @property
+    def image_shards(self) -> range:
+        """Indexes of the shards of the image list's arrays."""
+        return range(-(-self.n_images // self.image_shard))
+
+    def image_bounds(self, index: int) -> tuple[int, int]:
+        """First and last-plus-one image of shard `index` of the image list's arrays."""
+        return index * self.image_shard, min((index + 1) * self.image_shard, self.n_images)
+
+    @property
     def decoding(self) -> Decoding:
         """How the images are decoded, for the stages and for the trainer alike."""
         return decoding_of(self.attributes)
@@ -76,7 +87,7 @@ class Store:
     def listed(self) -> ListedImages:
         """Ids and sizes of the images; read once."""
         if self._listed is None:
-            listed = self._listed_in(0, self.n_images)
+            listed = ListedImages.joined(list(self._listed_parts(self.image_shards)))
             if listed.digest() != self.digest:
                 raise DamagedStoreError(f"{self.url}: images/: ids and sizes do not match the store's digest")
             self._listed = listed
@@ -86,9 +97,7 @@ class Store:
         """The image list with its labels; read once. Raises InputError where writing new labels was interrupted."""
         if self._images is None:
             a, listed = self.attributes, self.listed()
-            if a.get(LABELS) == UNFINISHED:
-                raise InputError(f"{self.url}: new labels are written only in part; run `relabel` again")
-            labels = self.read(IMAGE_LABEL, slice(None))
+            labels = np.concatenate(list(self._label_parts()))
             self._images = StoredImages(
                 listed.ids, listed.sizes, labels, tuple(a["class_names"]), a["spec"], a["split"]
             )
@@ -98,9 +107,15 @@ class Store:
         """Whether the labels are those that the root speaks of (older versions did not say)."""
         self.listed()  # damage of ids and sizes is another matter
         try:
-            return self.attributes.get("label_digest") in (None, label_digest(self.images().labels))
+            return self.attributes.get("label_digest") in (None, digest_of_parts(self._label_parts()))
         except DamagedStoreError:
             return False
+
+    def _label_parts(self) -> Iterator[np.ndarray]:
+        """The labels, a shard of the image list at a time."""
+        if self.attributes.get(LABELS) == UNFINISHED:
+            raise InputError(f"{self.url}: new labels are written only in part; run `relabel` again")
+        return (labels for (labels,) in self._reader.image_parts((IMAGE_LABEL,), self.image_shards))
 
     def align(self, images: ImageList) -> ImageList:
         """`images` in the store's order; refuses a list that differs in an id or a size (paths may differ)."""
@@ -118,14 +133,16 @@ class Store:
 
     def rows(self, ids: Iterable[str]) -> np.ndarray:
         """Rows (n,) int64 of images that the store holds."""
-        if self._row_of is None:
-            self._row_of = {image_id: row for row, image_id in enumerate(self.listed().ids)}
-        return np.array([self._row_of[image_id] for image_id in ids], np.int64)
+        wanted = Texts.of(ids)
+        rows = self.listed().ids.places(wanted)
+        if (rows < 0).any():
+            raise KeyError(wanted[int(np.flatnonzero(rows < 0)[0])])
+        return rows
 
     def layout(self, name: str) -> ArrayLayout:
         """Shape, dtype and chunks of an array. Raises IncompleteStoreError if the store does not have it."""
         if not self._layouts:  # the image list's by the root, not by their own documents
-            layouts = image_layouts(self.n_images, len(self.attributes["class_names"]), self.shard)
+            layouts = image_layouts(self.n_images, len(self.attributes["class_names"]), self.image_shard)
             self._layouts = {layout.name: layout for layout in layouts}
         if name not in self._layouts:
             try:
@@ -214,14 +231,24 @@ class Store:
         if record.stop > self.n_images:
             return False
         part = self._listed_in(record.first, record.stop)
-        return record.digest in ("", part.digest()) and part.ids == tuple(image.id for image in record.images)
+        return record.digest in ("", part.digest()) and part.ids == [image.id for image in record.images]
 
     def _listed_in(self, first: int, stop: int) -> ListedImages:
         """Ids and sizes of images [first, stop): of the whole list where it was read, else of their shards alone."""
         if self._listed is not None:
-            return ListedImages(self._listed.ids[first:stop], self._listed.sizes[first:stop])
-        ids, sizes = (self.read(f"images/{name}", slice(first, stop)) for name in ("id", "size"))
-        return ListedImages(tuple(ids.tolist()), sizes)
+            return self._listed[first:stop]
+        index = first // self.image_shard
+        start, end = self.image_bounds(index)
+        if stop > end:
+            return ListedImages.joined([self._listed_in(first, end), self._listed_in(end, stop)])
+        if self._listed_part is None or self._listed_part[0] != index:
+            self._listed_part = index, next(self._listed_parts([index]))
+        return self._listed_part[1][first - start : stop - start]
+
+    def _listed_parts(self, indexes: Iterable[int]) -> Iterator[ListedImages]:
+        """Ids and sizes, a shard of the image list at a time."""
+        parts = self._reader.image_parts((IMAGE_ID, IMAGE_SIZE), indexes)
+        return (ListedImages(Texts.of(ids), sizes) for ids, sizes in parts)
 
     def _narrower_completion(self, group: str, index: int) -> Completion | None:
         """The last shard's record from before images were added: it covers fewer images than the shard now has."""

@@ -36,7 +36,7 @@ class Damage:
         if not self.rows:
             return f"{array}: all images: {self.key}: {self.problem}"
         ids = _ids(store) if self.group != "images" else ()
-        first, stop = store.bounds(self.index)
+        first, stop = store.image_bounds(self.index) if self.group == "images" else store.bounds(self.index)
         which = f"images {first}:{stop}"
         if ids and len(self.rows) < stop - first:
             which = ", ".join(f"image {row} ({ids[row]})" for row in self.rows[:4])
@@ -130,9 +130,9 @@ def damaged_rows(damage: Iterable[Damage], group: str) -> dict[int, frozenset[in
 def _verify_images(store: Store, result: Verification) -> Iterator[Damage]:
     n_classes = len(store.attributes["class_names"])
     whole = True
-    for layout in image_layouts(len(store), n_classes, store.shard):
-        for index in range(store.n_shards):
-            rows = tuple(range(*store.bounds(index)))
+    for layout in image_layouts(len(store), n_classes, store.image_shard):
+        for index in store.image_shards:
+            rows = tuple(range(*store.image_bounds(index)))
             try:
                 data = store.objects.read(layout.key(index))
                 result.objects += 1
@@ -145,8 +145,8 @@ def _verify_images(store: Store, result: Verification) -> Iterator[Damage]:
                 whole = False
                 yield Damage("images", index, rows, layout.key(index), str(error))
     if whole and (problem := _problem_of_labels(store)):
-        for index in range(store.n_shards):
-            yield Damage("images", index, tuple(range(*store.bounds(index))), layout.key(index), problem)
+        for index in store.image_shards:
+            yield Damage("images", index, tuple(range(*store.image_bounds(index))), layout.key(index), problem)
 
 
 def _problem_of_labels(store: Store) -> str | None:

@@ -110,7 +110,7 @@ def _at(config: Config, name: str) -> Any:
 
 def _average_sample(config: Config, cache: CacheReader) -> Sample:
     """An image of average size at the smallest scale, with average numbers of proposals and seeds."""
-    height, width = np.mean([s.images.records[row].size for s in cache.sources for row in np.flatnonzero(s.usable)], 0)
+    height, width = _sizes(cache).mean(0)
     scale = min(min(config.augment.scales) / min(height, width), config.augment.max_side / max(height, width))
     p = min(config.data.max_proposals, _mean([s.counts[s.usable] for s in cache.sources]))
     q = _mean([s.n_seeds[s.usable] for s in cache.sources])
@@ -126,6 +126,11 @@ def _average_sample(config: Config, cache: CacheReader) -> Sample:
     )
 
 
+def _sizes(cache: CacheReader) -> np.ndarray:
+    """Height and width of the images that can be learnt from: (n, 2)."""
+    return np.concatenate([source.images.size_matrix()[source.usable] for source in cache.sources])
+
+
 def _mean(numbers: list[np.ndarray]) -> int:
     return max(1, round(float(np.concatenate(numbers).mean())))
 
@@ -139,5 +144,4 @@ def _memory_of(device: torch.device) -> int:
 
 def mean_image_bytes(cache: CacheReader) -> float:
     """Bytes of a decoded image of the training set, on average."""
-    sizes = [source.images.records[row].size for source in cache.sources for row in np.flatnonzero(source.usable)]
-    return 3.0 * float(np.mean([height * width for height, width in sizes]))
+    return 3.0 * float(_sizes(cache).astype(np.float64).prod(1).mean())

@@ -14,10 +14,11 @@ from data.errors import InputError
 from data.records import ImageRecord
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
-from store.create import create_or_open
+from store.create import create_or_open, write_root
 from store.errors import DamagedStoreError, IncompleteStoreError
 from store.remote import RemoteObjects
 from store.store import open_store
+from store.verify import verify_store
 
 
 def test_schema_is_that_of_the_design(url: str) -> None:
@@ -25,7 +26,7 @@ def test_schema_is_that_of_the_design(url: str) -> None:
     store = create_or_open(url, images)
     run_stage(store, images, first_stage(), SerialExecutor())
     group = zarr.open_group(url, mode="r")
-    assert group.attrs["format"] == 1 and group.attrs["digest"] == images.digest()
+    assert group.attrs["format"] == 2 and group.attrs["digest"] == images.digest()
     assert group.attrs["spec"] == "folder:toy" and group.attrs["class_names"] == ["cat", "dog"]
     assert group["toy"].attrs["params"] == {"rows": 5, "seconds": 0.0, "fail": [], "kill": [], "log": ""}
     assert set(group["toy"].attrs) >= {"version", "upstream", "packages", "source", "fingerprint"}
@@ -33,7 +34,7 @@ def test_schema_is_that_of_the_design(url: str) -> None:
     assert box.shape == (70, 5, 4) and box.dtype == np.float32
     assert box.shards == (32, 5, 4) and box.chunks == (1, 5, 4)
     assert status.shards == status.chunks == (32,) and status.dtype == np.uint8
-    assert image_id.shards == image_id.chunks == (32,)
+    assert image_id.shards == image_id.chunks == (16384,)
     assert image_id[:].tolist() == [record.id for record in images.records]
     assert np.array_equal(group["images/size"][:], images.size_matrix())
     assert np.array_equal(group["images/label"][:], images.label_matrix())
@@ -167,7 +168,7 @@ def test_lists_that_can_not_be_stored_are_refused(url: str) -> None:
         create_or_open(url, images, shard=0)
 
 
-@pytest.mark.parametrize(("found", "age"), [(0, "older"), (2, "newer")])
+@pytest.mark.parametrize(("found", "age"), [(0, "older"), (3, "newer")])
 def test_other_formats_are_named(url: str, found: int, age: str) -> None:
     create_or_open(url, image_list(3))
     root = Path(url) / "zarr.json"
@@ -236,3 +237,22 @@ def test_long_reads_of_an_object_store_fetch_many_objects_at_a_time(monkeypatch:
     store.objects.delete("toy/count/c/7")
     with pytest.raises(DamagedStoreError, match=r"images 14:16, toy/count/c/7: the shard is missing"):
         open_store(url).read("toy/count", slice(0, 100))
+
+
+def test_stores_of_format_1_are_read_continued_and_extended(tmp_path: Path, url: str) -> None:
+    """Earlier versions kept the image list in shards of the stages' size."""
+    images, longer = image_list(70), image_list(100)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("store.layout.IMAGES_A_SHARD", 32)
+        patch.setattr("store.create.FORMAT", 1)
+        old = create_or_open(url, images)
+        run_stage(old, images, first_stage(), SerialExecutor(), image_range=(0, 32))
+        attributes = {name: value for name, value in old.attributes.items() if name != "image_shard"}
+        write_root(old.objects, attributes)
+    store = create_or_open(url, images)
+    assert store.attributes["format"] == 1 and store.image_shard == 32 and store.images().ids == images.ids
+    run_stage(store, images, first_stage(), SerialExecutor())
+    store = create_or_open(url, longer)
+    run_stage(store, longer, first_stage(), SerialExecutor())
+    assert not verify_store(store).damage and open_store(url).images().ids == longer.ids
+    assert sorted(path.name for path in (Path(url) / "images/id/c").iterdir()) == ["0", "1", "2", "3"]

@@ -30,6 +30,12 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-7])
 
 
+@pytest.fixture(autouse=True)
+def short_image_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several shards of the image list of these few images."""
+    monkeypatch.setattr("store.layout.IMAGES_A_SHARD", 32)
+
+
 @pytest.fixture
 def root(url: str) -> Path:
     store = create_or_open(url, IMAGES)
