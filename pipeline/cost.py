@@ -17,6 +17,7 @@ from store.completion import read_completions, recorded_shards
 from store.create import create_or_open
 from store.identity import group_of
 from store.layout import PENDING
+from store.outcomes import ShardOutcome
 from store.storage import open_objects
 from store.store import Store
 from store.tally import Tally
@@ -44,8 +45,8 @@ class UnitCost:
 
 def recorded_cost(store: Store, group: str, most: int = 256) -> UnitCost | None:
     """From the stage's completion records (at most some hundred shards of them); None if nothing was computed."""
-    keys = [key for key, _ in list(recorded_shards(store.objects, group, store.shard).values())[:most]]
-    found = Tally.of_records(read_completions(store.objects, keys))
+    keys = [record.key for record in list(recorded_shards(store.objects, group, store.shard).values())[:most]]
+    found = Tally.of_shards(map(ShardOutcome.of, read_completions(store.objects, keys)))
     if not found.done:
         return None
     seconds = found.seconds / found.done
@@ -119,7 +120,7 @@ def _measure(store: Store, images: ImageList, stage: Stage, row: int) -> list[Un
     if not summary.computed.done or completion is None:
         return []
     share = stage.part.share({name: store.read(name, row) for name in stage.reads}) if stage.part else 1.0
-    tally = Tally.of_records([completion])
+    tally = Tally.of_shards([ShardOutcome.of(completion)])
     return [UnitCost(tally.bytes / share, core / share, tally.seconds / share, 1, share)]
 
 

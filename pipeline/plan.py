@@ -7,9 +7,9 @@ import numpy as np
 
 from data.records import ImageList
 from pipeline.task import ShardTask
-from store.completion import UPSTREAM, Completion
 from store.identity import StageIdentity
 from store.layout import DONE, STATUS
+from store.outcomes import ShardOutcome
 from store.store import Store
 from store.tally import Tally
 
@@ -66,24 +66,30 @@ def make_plan(
         plan.rows = dict(repair)
     if everything or repair is not None:
         return plan
-    for record in store.records(identity.group, shards):
-        _consider(plan, store, identity, record, retry_failed)
+    kept: list[ShardOutcome] = []
+    again: set[int] = set()
+    for shard in store.outcomes(identity.group, shards):
+        rows = _again(store, identity, shard, retry_failed)
+        index = shard.first // store.shard
+        if rows:
+            plan.rows[index] = rows
+            again |= rows
+        else:
+            plan.whole[index - first] = True
+        kept.append(shard)
+    plan.kept = Tally.of_shards(kept, without=again)
     return plan
 
 
-def _consider(plan: Plan, store: Store, identity: StageIdentity, record: Completion, retry_failed: bool) -> None:
-    index = record.first // store.shard
-    stop = store.bounds(index)[1]
-    again = set(range(record.stop, stop))
-    for row, image in enumerate(record.images, record.first):
-        upstream = image.reason == UPSTREAM
-        if image.status != DONE and (_upstream_ready(store, identity, row) if upstream else retry_failed):
-            again.add(row)
-    plan.kept += Tally.of(image for row, image in enumerate(record.images, record.first) if row not in again)
-    if again:
-        plan.rows[index] = frozenset(again)
-    else:
-        plan.whole[index - plan.first] = True
+def _again(store: Store, identity: StageIdentity, shard: ShardOutcome, retry_failed: bool) -> frozenset[int]:
+    """Images of a whole shard that are to be computed again, or for the first time."""
+    added = range(shard.stop, store.bounds(shard.first // store.shard)[1])
+    undone = (
+        row
+        for row, image in shard.undone.items()
+        if (retry_failed if image.failed_by_itself else _upstream_ready(store, identity, row))
+    )
+    return frozenset((*added, *undone))
 
 
 def _upstream_ready(store: Store, identity: StageIdentity, row: int) -> bool:

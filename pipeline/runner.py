@@ -21,7 +21,11 @@ from store.layout import is_own_key
 from store.lock import stage_lock
 from store.root import ROOT
 from store.store import Store
+from store.summary import BLOCK, Summariser, summary_keys
 from store.tally import Tally
+
+FEW_SHARDS = 100
+"""Shards that are removed by name; to find what there is of more, all are listed."""
 
 
 @dataclass
@@ -83,10 +87,12 @@ def run_stage(
         whole = shards == (0, store.n_shards)
         _settle_identity(store, stage, identity, overwrite=overwrite, whole=whole, accept_packages=accept_packages)
         plan = make_plan(store, identity, shards, everything=overwrite, retry_failed=retry_failed, repair=repair)
+        summaries = Summariser(store, stage.group, shards)
+        summaries.withdraw(list(plan.pending()))
         _sweep(store, stage, plan)
         summary = RunSummary(stage.name, stop - first if repair is None else plan.images(store), plan.kept)
         job = Job(uuid.uuid4().hex, store.url, stage, identity.fingerprint, store.decoding)
-        _work(store, images, job, plan, executor, summary, listener)
+        _work(store, images, job, plan, executor, summary, listener, summaries)
     return summary
 
 
@@ -98,6 +104,7 @@ def _work(
     executor: Executor,
     summary: RunSummary,
     listener: Listener,
+    summaries: Summariser,
 ) -> None:
     started = monotonic()
     todo = plan.images(store)
@@ -106,9 +113,12 @@ def _work(
     try:
         if todo:
             with closing(executor.run(job, plan.tasks(store, images), at_work)) as results:
-                for computed in results:
+                for done, computed in enumerate(results, 1):
                     summary.computed += computed
                     listener.advance(computed, executor.workers)
+                    if done % BLOCK == 0:
+                        summaries.write()
+        summaries.write()
     finally:
         _sweep_partials(store, job.stage)
         summary.seconds = monotonic() - started
@@ -152,7 +162,7 @@ def _settle_identity(
     recorded = recorded_shards(store.objects, stage.group, store.shard)
     begun = bool(recorded) and not (overwrite and whole)
     if stored is None and begun:
-        stored = _identity_of_records(store, stage, identity, [key for key, _ in recorded.values()])
+        stored = _identity_of_records(store, stage, identity, [record.key for record in recorded.values()])
     if begun and stored is not None:
         results = identity.differences(stored, packages=False)
         versions = identity.differences(stored) if not accept_packages else results
@@ -168,6 +178,7 @@ def _settle_identity(
             raise InputError(f"{store.url}: stage '{stage.name}' was run differently: {'; '.join(versions)}; {option}")
     layouts = stage_layouts(stage, store.n_images, store.shard)
     if not begun:  # records first: without them nothing that is still there counts
+        store.objects.delete_many(key for key, _, _ in summary_keys(store.objects, stage.group))
         for prefix in (f"{stage.group}/records", *(layout.name for layout in layouts)):
             store.objects.delete_many([key for key, _ in store.objects.entries(prefix) if is_own_key(key)])
     documents = stage_documents(identity, layouts)
@@ -200,8 +211,11 @@ def _sweep(store: Store, stage: Stage, plan: Plan) -> None:
     """Remove what an interrupted run left: partial files, and shards without a record among those to be computed."""
     doomed = {index for index in plan.pending() if index not in plan.rows}
     for layout in stage_layouts(stage, store.n_images, store.shard) if doomed else ():
-        keys = [key for key, _ in store.objects.entries(f"{layout.name}/c")]
-        store.objects.delete_many(key for key in keys if layout.shard_of_key(key) in doomed)
+        if len(doomed) <= FEW_SHARDS:
+            keys = [layout.key(index) for index in doomed]
+        else:
+            keys = [key for key, _ in store.objects.entries(f"{layout.name}/c") if layout.shard_of_key(key) in doomed]
+        store.objects.delete_many(keys)
     _sweep_partials(store, stage)
 
 

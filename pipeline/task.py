@@ -143,7 +143,7 @@ def _kept(
     keys = {own} if completion is None else {own, record_key(group, completion.first, completion.stop)}
     if store.attributes.get("extended"):
         found = recorded_shards(store.objects, group, store.shard).get(index)
-        keys |= {found[0]} if found else set()
+        keys |= {found.key} if found else set()
     kept: Kept = {}
     if task.rows is None or completion is None:
         return kept, sorted(keys)

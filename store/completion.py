@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
 
@@ -102,15 +103,23 @@ def record_key(group: str, first: int, stop: int) -> str:
     return f"{group}/records/{first}-{stop}.json"
 
 
-def recorded_shards(objects: Objects, group: str, shard: int) -> dict[int, tuple[str, int]]:
-    """Shard index -> (key, stop) of its widest record, from a listing alone."""
-    found: dict[int, tuple[str, int]] = {}
-    for key, _ in objects.entries(f"{group}/records"):
+class Recorded(NamedTuple):
+    """A completion record by what a listing says: its key, the last image plus one by its name, its bytes."""
+
+    key: str
+    stop: int
+    size: int
+
+
+def recorded_shards(objects: Objects, group: str, shard: int) -> dict[int, Recorded]:
+    """Shard index -> its widest record, from a listing alone."""
+    found: dict[int, Recorded] = {}
+    for key, size in objects.entries(f"{group}/records"):
         first, _, stop = key.rsplit("/", 1)[-1].removesuffix(".json").partition("-")
         if key.endswith(".json") and first.isdecimal() and stop.isdecimal() and int(first) % shard == 0:
             index = int(first) // shard
-            if index not in found or found[index][1] < int(stop):
-                found[index] = (key, int(stop))
+            if index not in found or found[index].stop < int(stop):
+                found[index] = Recorded(key, int(stop), size)
     return found
 
 

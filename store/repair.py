@@ -19,7 +19,8 @@ from store.verify import Damage
 
 
 def withdraw_unreadable(store: Store, damage: Iterable[Damage]) -> None:
-    """Remove completion records that are no whole records: their shards then count as not computed."""
+    """Remove completion records that are no whole records, whose shards then count as not computed, and summaries that
+    are not those of the records."""
     for found in damage:
         if "/records/" in found.key:
             store.objects.delete(found.key)

@@ -10,6 +10,7 @@ import numpy as np
 from store.completion import Completion, record_key
 from store.errors import DamagedStoreError, IncompleteStoreError
 from store.layout import ArrayLayout
+from store.outcomes import ShardOutcome
 from store.shard_reader import ShardReader
 from store.shards import DamagedError
 
@@ -28,7 +29,7 @@ class RowReader:
         self.shards = ShardReader(store.objects)
         self._whole: dict[tuple[str, int], int] = {}
 
-    def remember(self, group: str, record: Completion) -> None:
+    def remember(self, group: str, record: Completion | ShardOutcome) -> None:
         """A record that counts vouches for its shard."""
         self._whole[group, record.first // self._store.shard] = record.stop
 

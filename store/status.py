@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from store.completion import Completion
 from store.identity import StageIdentity
 from store.lock import Holder, live_lock
+from store.outcomes import ShardOutcome
 from store.store import Store
 from store.tally import Tally
 
@@ -71,17 +71,16 @@ class StageStatus:
 
 
 def stage_status(store: Store, group: str) -> StageStatus:
-    """Read all records of a stage. Raises InputError for a damaged group."""
+    """Count what became of the images of a stage. Raises InputError for a damaged group."""
     identity = store.identity(group)
     holder = live_lock(store.objects, group)
     running = str(holder) if holder else None
     if identity is None:
         return StageStatus(group, len(store), stale=store.stale(group), running=running)
-    recent, failures = _Recent(holder), []
-    tally = Tally()
-    for record in recent.watched(store.records(group)):
-        tally += Tally.of_records([record])
-        failures += _failures(record, identity)
+    recent = _Recent(holder)
+    shards = list(recent.watched(store.outcomes(group)))
+    tally = Tally.of_shards(shards)
+    failures = [failed for shard in shards for failed in _failures(shard, identity)]
     status = StageStatus(identity.stage, len(store), tally, store.stale(group), running, failures=failures)
     status.parameters = dict(identity.params)
     status.images_per_second = recent.images_per_second()
@@ -94,28 +93,28 @@ def failed_images(store: Store, *groups: str) -> list[FailedImage]:
     """Images that failed by themselves in one of the stages `groups`, upstream first; those that only lack what failed
     before do not stand there again. Raises InputError for a damaged group."""
     identities = [found for group in groups if (found := store.identity(group)) is not None]
-    return [failed for one in identities for record in store.records(one.group) for failed in _failures(record, one)]
+    return [failed for one in identities for shard in store.outcomes(one.group) for failed in _failures(shard, one)]
 
 
-def _failures(record: Completion, identity: StageIdentity) -> list[FailedImage]:
-    own = (image for image in record.images if image.failed_by_itself)
+def _failures(shard: ShardOutcome, identity: StageIdentity) -> list[FailedImage]:
+    own = (image for image in shard.undone.values() if image.failed_by_itself)
     return [FailedImage(image.id, identity.stage, image.reason) for image in own]
 
 
 class _Recent:
-    """Notes which of the records that pass by are of the run at work now."""
+    """Notes which of the shards that pass by are of the run at work now."""
 
     def __init__(self, holder: Holder | None) -> None:
         self._holder = holder
         self._images = 0
         self._latest = 0.0
 
-    def watched(self, records: Iterable[Completion]) -> Iterator[Completion]:
-        for record in records:
-            if self._holder is not None and record.written_at() >= self._holder.started:
-                self._images += len(record.images)
-                self._latest = max(self._latest, record.written_at())
-            yield record
+    def watched(self, shards: Iterable[ShardOutcome]) -> Iterator[ShardOutcome]:
+        for shard in shards:
+            if self._holder is not None and shard.written >= self._holder.started:
+                self._images += shard.images
+                self._latest = max(self._latest, shard.written)
+            yield shard
 
     def images_per_second(self) -> float | None:
         """Over the run so far; None without such records."""

@@ -18,10 +18,12 @@ from store.identity import StageIdentity
 from store.images import ListedImages, StoredImages, digest_of_parts
 from store.layout import IMAGE_ID, IMAGE_LABEL, IMAGE_SIZE, PENDING, ArrayLayout, image_layouts, parse_array
 from store.objects import Objects
+from store.outcomes import ShardOutcome
 from store.root import IMAGE_SHARD, LABELS, ROOT, UNFINISHED, decoding_of, is_unfinished, read_root, whole_root
 from store.rows import RowReader
 from store.shard_reader import ShardReader
 from store.storage import open_objects
+from store.summary import read_outcomes
 
 
 class Store:
@@ -215,11 +217,9 @@ class Store:
         self.listed()  # read together, and not shard by shard
         return (record for record in read_completions(self.objects, keys) if self._holds(group, record))
 
-    def records(self, group: str, shards: tuple[int, int] | None = None) -> Iterator[Completion]:
-        """Those of a stage that count, of shards [first, stop) or of all, in the order of the images."""
-        first, stop = shards or (0, self.n_shards)
-        recorded = sorted(recorded_shards(self.objects, group, self.shard).items())
-        return self.completions(group, [key for index, (key, _) in recorded if first <= index < stop])
+    def outcomes(self, group: str, shards: tuple[int, int] | None = None) -> Iterator[ShardOutcome]:
+        """What became of the shards of a stage that are whole, of [first, stop) or of all, in the order of images."""
+        return read_outcomes(self, group, shards or (0, self.n_shards))
 
     def _holds(self, group: str, record: Completion) -> bool:
         """Whether a record is of the stage as the store has it, and of the images that the store lists in its rows."""
@@ -254,8 +254,8 @@ class Store:
         """The last shard's record from before images were added: it covers fewer images than the shard now has."""
         if index != self.n_shards - 1 and not self.attributes.get("extended"):
             return None
-        key, _ = recorded_shards(self.objects, group, self.shard).get(index, ("", 0))
-        return next(read_completions(self.objects, [key] if key else []), None)
+        recorded = recorded_shards(self.objects, group, self.shard).get(index)
+        return next(read_completions(self.objects, [recorded.key] if recorded else []), None)
 
     def read(self, name: str, rows: int | slice | Sequence[int] | np.ndarray) -> np.ndarray:
         """Values of an array: (row_shape) for one image, (n, *row_shape) for several.
@@ -265,11 +265,11 @@ class Store:
         return self._reader.read(self.layout(name), rows)
 
     def status(self, group: str) -> np.ndarray:
-        """(N,) uint8: 0 pending, 1 done, 2 failed; from the records, so never of a shard that is not whole."""
+        """(N,) uint8: 0 pending, 1 done, 2 failed; by the records, so never of a shard that is not whole."""
         values = np.full(self.n_images, PENDING, np.uint8)
-        for record in self.records(group):
-            values[record.first : record.stop] = record.statuses()
-            self._reader.remember(group, record)
+        for shard in self.outcomes(group):
+            values[shard.first : shard.stop] = shard.statuses()
+            self._reader.remember(group, shard)
         return values
 
     def require(self, *groups: str, rows: np.ndarray | None = None) -> None:

@@ -1,11 +1,12 @@
 """What became of images, added up: of a shard, of a run, of all that a stage has."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from store.completion import UPSTREAM, Completion, ImageOutcome
+from store.completion import UPSTREAM, ImageOutcome
 from store.layout import DONE
+from store.outcomes import ShardOutcome
 
 FEW = 10
 """Failed images that a tally knows by name; `store.status.failed_images` knows all."""
@@ -38,13 +39,26 @@ class Tally:
         return cls(len(seconds), reasons.total(), upstream, sum(seconds), reasons=reasons, failures=own[:FEW])
 
     @classmethod
-    def of_records(cls, records: Iterable[Completion]) -> "Tally":
-        """Of whole shards: their images and the bytes of their objects."""
-        total = cls()
-        for record in records:
-            size = sum(written.size for written in record.objects.values())
-            total += cls.of(record.images) + cls(bytes=size)
-        return total
+    def of_shards(cls, shards: Iterable[ShardOutcome], *, without: Collection[int] = ()) -> "Tally":
+        """Of whole shards: their images and the bytes of their objects. without: rows of undone images that are not
+        counted."""
+        done = failed = upstream = size = 0
+        seconds, reasons = 0.0, Counter[str]()
+        failures: list[tuple[str, str]] = []
+        for shard in shards:
+            done += shard.images - len(shard.undone)
+            seconds += shard.seconds
+            size += shard.bytes
+            for row, image in shard.undone.items():
+                if row in without:
+                    continue
+                if image.failed_by_itself:
+                    failed += 1
+                    reasons[image.reason] += 1
+                    failures += [(image.id, image.reason)] if len(failures) < FEW else []
+                else:
+                    upstream += 1
+        return cls(done, failed, upstream, seconds, size, reasons, tuple(failures))
 
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(

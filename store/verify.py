@@ -10,10 +10,12 @@ from store.documents import DocumentError, group_attributes
 from store.errors import DamagedStoreError, IncompleteStoreError
 from store.identity import DOCUMENTS
 from store.layout import ArrayLayout, image_layouts
+from store.outcomes import ShardOutcome
 from store.root import COPY, ROOT, read_root
 from store.shards import DamagedError, checksum, decode_chunk, decode_index, index_size, locate
 from store.storage import open_objects
 from store.store import Store, open_store
+from store.summary import damaged_summaries
 
 
 @dataclass(frozen=True)
@@ -168,21 +170,25 @@ def _verify_group(store: Store, group: str, result: Verification) -> Iterator[Da
         return
     yield from _verify_documents(store, group, _stated(store, group))
     done = 0
-    seen = set()
+    seen: set[int] = set()
+    found: list[ShardOutcome] = []
     unreadable: set[str] = set()
-    keys = (recorded[index][0] for index in sorted(recorded))
+    keys = (recorded[index].key for index in sorted(recorded))
     for record in read_completions(store.objects, keys):
         index = record.first // store.shard
         seen.add(index)
         if identity is None or record.fingerprint != identity.fingerprint:
             continue
         done += len(record.images)
+        found.append(ShardOutcome.of(record))
         if _of_other_images(store, record):
-            key = recorded[index][0]
+            key = recorded[index].key
             yield Damage(group, index, tuple(range(*store.bounds(index))), key, "the record is of other images")
         else:
             yield from _verify_shard(store, group, record, unreadable, result)
-    for index, (key, stop) in recorded.items():
+    for key, problem in damaged_summaries(store, group, found):
+        yield Damage(group, 0, (), key, problem)
+    for index, (key, stop, _) in recorded.items():
         if index not in seen:
             rows = tuple(range(index * store.shard, min(stop, store.n_images)))
             yield Damage(group, index, rows, key, "the completion record is no whole record")

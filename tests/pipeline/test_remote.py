@@ -172,7 +172,9 @@ def test_two_hosts_across_a_network(tmp_path: Path) -> None:
         assert run_stage(store, IMAGES, first_stage(seconds=0.02), executor).tally.done == 70
         assert run_stage(store, IMAGES, second_stage(), executor).tally.done == 70
         executor.close()
-    records = read_completions(store.objects, [key for key, _ in recorded_shards(store.objects, "toy", 4).values()])
+    records = read_completions(
+        store.objects, [found.key for found in recorded_shards(store.objects, "toy", 4).values()]
+    )
     assert {record.host.partition(":")[0] for record in records} == {"pdsl-a", "pdsl-b"}
     assert chunk_bytes(tmp_path / "hosts.zarr") == reference(tmp_path / "reference.zarr", shard=4)
 

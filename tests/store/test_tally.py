@@ -2,6 +2,7 @@
 
 from store.completion import UPSTREAM, Completion, ImageOutcome, WrittenObject
 from store.layout import DONE, FAILED
+from store.outcomes import ShardOutcome
 from store.tally import Tally
 
 OUTCOMES = (
@@ -27,5 +28,7 @@ def test_tallies_add_up() -> None:
 
 def test_records_have_bytes() -> None:
     record = Completion("f", 0, 4, OUTCOMES, {"a": WrittenObject(10, ""), "b": WrittenObject(5, "")})
-    assert Tally.of_records([record, record]).bytes == 30
-    assert Tally.of_records([record]).done == 2
+    shard = ShardOutcome.of(record)
+    assert Tally.of_shards([shard, shard]) == Tally.of(OUTCOMES) + Tally.of(OUTCOMES) + Tally(bytes=30)
+    assert Tally.of_shards([shard], without={1}) == Tally.of((OUTCOMES[0], *OUTCOMES[2:])) + Tally(bytes=15)
+    assert Tally.of_shards([]) == Tally()
