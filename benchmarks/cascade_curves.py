@@ -2,15 +2,15 @@
 
     python -m benchmarks.cascade_curves --out DIR [--every 200] [--train 400 --val 200] [--workers 2] [key=value …]
 
-Scenes and stores are those of benchmarks/train_ablation.py (what is in DIR is kept). Both runs have the demo's settings
-and differ in `model.mask.source` only. Interrupted, it goes on where it stopped. Writes DIR/curves-masks.svg and
-DIR/curves-boxes.svg, and prints the figures of both runs.
+Scenes and stores are those of benchmarks/ablation/scenes.py (what is in DIR is kept). Both runs have the demo's
+settings and differ in `model.mask.source` only. Interrupted, it goes on where it stopped. Writes DIR/curves-masks.svg
+and DIR/curves-boxes.svg, and prints the figures of both runs.
 """
 
 from typing import Any
 
+from benchmarks.ablation.scenes import FIGURES, prepare, train_demo
 from benchmarks.arguments import on_scenes
-from benchmarks.train_ablation import FIGURES, prepare, train_demo
 from pdsl.report.charts import validation_charts
 from pdsl.run.folder import read_log
 from pdsl.run.names import LOG

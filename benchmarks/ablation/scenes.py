@@ -1,6 +1,6 @@
 """What each part of the model is worth: AP on synthetic scenes not seen in training, with each part left out in turn.
 
-    python -m benchmarks.train_ablation --out DIR [--seeds 3] [--train 400 --val 200] [--workers 2] [key=value …]
+    python -m benchmarks.ablation.scenes --out DIR [--seeds 3] [--train 400 --val 200] [--workers 2] [key=value …]
 
 Makes scenes and stores in DIR (what is there is kept), trains every variant with every seed, and prints a table of
 mean and spread (largest minus smallest) in Markdown, with what each part is worth where that exceeds the spread, and
@@ -9,18 +9,15 @@ some minutes; there are 7 x 3 of them.
 """
 
 import json
-import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from benchmarks.ablation.stand_ins import WholeBoxes, store_with
+from benchmarks.ablation.tables import paired, table
 from benchmarks.arguments import on_scenes
 from commands.demo import compute
 from data.catalog import load_images
-from data.masks import MASK_SIDE
 from data.parameters import parse_assignment
 from data.scenes import write_scenes
 from pdsl.evaluate.evaluation_set import read_evaluation_set
@@ -31,14 +28,12 @@ from pdsl.run.folder import training_config
 from pdsl.run.trained import load_trained
 from pdsl.train.loop import train
 from pipeline.executors.serial import SerialExecutor
-from pipeline.runner import run_stage
-from pipeline.spec import ArraySpec, Stage, StageInput
 from stages.registry import STAGE_NAMES
-from store.store import open_store
 
-CONFIG = Path(__file__).parents[1] / "configs/demo.yaml"
+CONFIG = Path(__file__).parents[2] / "configs/demo.yaml"
+FULL = "full"
 VARIANTS: dict[str, tuple[str, ...]] = {
-    "full": (),
+    FULL: (),
     "without refinement": ("model.detection.n_r=0",),
     "without regression": ("model.detection.regression=false",),
     "without seeds": (),  # another store: the mask of every seed is its whole box
@@ -49,29 +44,6 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 FIGURES = (("mask", "AP50"), ("mask", "AP75"), ("box", "AP50"), ("box", "AP75"))
 
 
-@dataclass(frozen=True)
-class WholeBoxes:
-    """Stand-in for GrabCut: the seeds are all proposals, their masks all ones. capacity: P."""
-
-    capacity: int
-
-    def __call__(self, given: StageInput) -> Mapping[str, np.ndarray]:
-        return {
-            "grabcut/seed": np.arange(self.capacity, dtype=np.uint16),
-            "grabcut/mask": np.full((self.capacity, MASK_SIDE, MASK_SIDE // 8), 255, np.uint8),
-            "grabcut/count": np.int32(given.arrays["proposals/count"]),
-        }
-
-    def stage(self) -> Stage:
-        p = self.capacity
-        arrays = (
-            ArraySpec("grabcut/seed", (p,), "uint16"),
-            ArraySpec("grabcut/mask", (p, MASK_SIDE, MASK_SIDE // 8), "uint8"),
-            ArraySpec("grabcut/count", (), "int32"),
-        )
-        return Stage("grabcut", 1, self, arrays, self, ("proposals/count", "iou_graph/degree"), needs_image=False)
-
-
 def prepare(out: Path, n_train: int, n_val: int, workers: int) -> dict[str, str]:
     """Scenes and stores in `out`: URLs under "train", "val", "boxes" (seeds that are whole boxes)."""
     data = f"voc:{out / 'data'}"
@@ -80,14 +52,7 @@ def prepare(out: Path, n_train: int, n_val: int, workers: int) -> dict[str, str]
     stores = {name: str(out / f"{name}.zarr") for name in ("train", "val", "boxes")}
     compute(data, "train", stores["train"], STAGE_NAMES, workers)
     compute(data, "val", stores["val"], STAGE_NAMES[:1], workers)
-    if not Path(stores["boxes"]).exists():
-        partial = out / "boxes.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(stores["train"], partial)
-        store = open_store(str(partial))
-        stage = WholeBoxes(store.layout("proposals/box").row_shape[0]).stage()
-        run_stage(store, load_images(data, "train"), stage, SerialExecutor(), overwrite=True)
-        partial.rename(stores["boxes"])
+    store_with(WholeBoxes.stage, stores["train"], Path(stores["boxes"]), load_images(data, "train"), SerialExecutor())
     return stores
 
 
@@ -114,45 +79,6 @@ def measure(run: Path, store: str, overrides: Sequence[str], out: Path, val: str
     return figures
 
 
-def table(results: Mapping[str, list[dict[str, float]]]) -> str:
-    """Markdown: one row a variant, mean ± spread of each figure, and what the part that it lacks is worth."""
-    names = [f"{kind} {name}" for kind, name in FIGURES]
-    lines = ["| Variant | " + " | ".join(names) + " | the part's worth |", "|---" * (len(names) + 2) + "|"]
-    for variant, runs in results.items():
-        cells = [f"{np.mean([run[n] for run in runs]):.1f} ± {spread(runs, n):.1f}" for n in names]
-        worth = "" if variant == "full" else verdict(results["full"], runs, names)
-        lines.append(f"| {variant} | {' | '.join(cells)} | {worth} |")
-    return "\n".join(lines)
-
-
-def paired(results: Mapping[str, list[dict[str, float]]]) -> str:
-    """Markdown: full minus variant, seed by seed, as both begin with the same random numbers."""
-    names = [f"{kind} {name}" for kind, name in FIGURES]
-    lines = ["| Full minus … | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    for variant, runs in results.items():
-        if variant != "full":
-            pairs = list(zip(results["full"], runs, strict=True))
-            cells = [", ".join(f"{full[n] - run[n]:+.1f}" for full, run in pairs) for n in names]
-            lines.append(f"| {variant} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def spread(runs: Sequence[Mapping[str, float]], name: str) -> float:
-    """Largest minus smallest of a figure over the seeds."""
-    values = [run[name] for run in runs]
-    return max(values) - min(values)
-
-
-def verdict(full: list[dict[str, float]], without: list[dict[str, float]], names: Sequence[str]) -> str:
-    """Which figures the part raises or lowers by more than the spread of either side; else that it is not shown."""
-    parts = []
-    for name in names:
-        gain = float(np.mean([run[name] for run in full]) - np.mean([run[name] for run in without]))
-        if abs(gain) > max(spread(full, name), spread(without, name)):
-            parts.append(f"{name} {gain:+.1f}")
-    return ", ".join(parts) or "within the spread"
-
-
 def main() -> None:
     parser = on_scenes(__doc__)
     parser.add_argument("--seeds", type=int, default=3)
@@ -167,7 +93,7 @@ def main() -> None:
             results[name].append(
                 measure(run, store, [*options.overrides, *overrides, f"seed={seed}"], options.out, stores["val"])
             )
-        print(f"\nseeds 0 to {seed}:\n{table(results)}\n\n{paired(results)}", flush=True)
+        print(f"\nseeds 0 to {seed}:\n{table(results, FULL)}\n\n{paired(results, FULL)}", flush=True)
     (options.out / "ablation.json").write_text(json.dumps(results, indent=2))
 
 

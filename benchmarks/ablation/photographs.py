@@ -1,0 +1,221 @@
+"""What each part of the method is worth on photographs, at one reduced budget of the recipe `photographs-with-coco`.
+
+    python -m benchmarks.ablation.photographs --voc DIR --coco DIR --weights VGG16.pth --out DIR
+        [--seeds 1] [--only NAME …] [--workers N] [--few 32] [key=value …]
+
+Learns from the labels of VOC's `train` and of COCO's `train2017` (their images of VOC's twenty classes) and measures on
+VOC's `val` and COCO's `val2017`, means over the twenty classes. Masks are those of the mask heads alone (no seeds at
+inference), unless the variant says otherwise. What is in --out is kept; interrupted, it goes on where it stopped. As
+the trunk is fixed, variants of the mask branch have the same boxes, so that their masks differ by nothing else.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.ablation.stand_ins import WholeBoxes, store_with
+from benchmarks.ablation.tables import paired, table
+from data.catalog import load_images
+from data.errors import InputError
+from data.parameters import parse_assignment
+from pdsl.classes import class_ids
+from pdsl.config.shipped import find_config
+from pdsl.evaluate.evaluation_set import EvaluationSet, read_evaluation_set
+from pdsl.evaluate.metrics import coco_metrics
+from pdsl.evaluate.predictions import fill_boxes
+from pdsl.evaluate.split import detect_split
+from pdsl.run.folder import training_config
+from pdsl.run.trained import TrainedModel, load_trained, untrained
+from pdsl.train.loop import train
+from pipeline.compute import compute_stages
+from pipeline.executors.choose import DeferredExecutor
+from pipeline.spec import Stage
+from stages.registry import STAGE_NAMES, stage_for
+from store.store import Store
+
+CONFIG = "photographs-with-coco"
+BUDGET = {"steps": 1500, "checkpoint_every": 1500, "schedule.drops": [1200], "threads": 1}
+SPLITS = {"voc": ("train", "val"), "coco": ("train2017", "val2017")}
+MCG = {"proposals": {"max_proposals": 500}, "grabcut": {"seeds": "all"}}
+FIGURES = (("voc", "box", "AP50"), ("voc", "mask", "AP50"), ("voc", "mask", "AP75"))
+FIGURES += (("coco", "box", "AP50"), ("coco", "mask", "AP50"), ("coco", "mask", "AP75"))
+
+
+@dataclass(frozen=True)
+class Variant:
+    """seeds: which stores are learnt from (`Stores`). training: what differs from the recipe. blended: weight of the
+    seeds in the masks that are measured. filled: whole boxes are measured as masks. trained: whether the model has
+    learnt."""
+
+    seeds: str = "ours"
+    training: tuple[str, ...] = ()
+    blended: float = 0.0
+    filled: bool = False
+    trained: bool = True
+
+    def run(self, seed: int) -> str:
+        """Name of the run folder; variants that differ in what is measured only share it."""
+        return "-".join([self.seeds, *(text.rpartition(".")[2] for text in self.training), str(seed)]).replace(" ", "_")
+
+
+FULL = "full"
+WSDDN = ("model.detection.n_r=0", "model.mask.n_m=0", "model.correlation.enabled=false")
+VARIANTS: Mapping[str, Variant] = {
+    FULL: Variant(),
+    "untrained": Variant(trained=False),
+    "WSDDN alone, boxes filled": Variant(training=WSDDN, filled=True),
+    "without refinement": Variant(training=("model.detection.n_r=0",)),
+    "without the mask branch, boxes filled": Variant(filled=True),
+    "whole boxes as seeds": Variant("whole boxes"),
+    "without correlation": Variant(training=("model.correlation.enabled=false",)),
+    "n^m = 0": Variant(training=("model.mask.n_m=0",)),
+    "n^m = 4": Variant(training=("model.mask.n_m=4",)),
+    "n^seed = 1": Variant(training=("model.mask.n_seed=1",)),
+    "n^seed = 50": Variant(training=("model.mask.n_seed=50",)),
+    "seeds of a cover": Variant("cover"),
+    "MCG's region masks as seeds": Variant("region masks"),
+    "selective search": Variant("selective search"),
+    "few seeds": Variant("few"),
+    "few seeds, the authors' GrabCut": Variant("few opencv"),
+    "trunk taught by all mask heads": Variant(training=("model.mask.trunk_gradient=all",)),
+    "soft self-training": Variant(training=("model.mask.self_training=soft",)),
+    "without regression": Variant(training=("model.detection.regression=false",)),
+    "without the objectness prior": Variant(training=("model.detection.objectness_prior=0",)),
+    "masks blended with seeds": Variant(blended=0.4),
+}
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Stores in folder `out`, made when first asked for. specs: of the data sets, by name. few: seeds of an image where
+    they are few, which is as many as the authors' GrabCut can be waited for."""
+
+    out: Path
+    specs: Mapping[str, str]
+    few: int
+    workers: int
+
+    def of(self, data: str, split: str, seeds: str) -> str:
+        """URL of the store of a split of data set `data` whose seeds are `seeds`."""
+        if seeds in ("ours", "selective search", "region masks"):
+            return self._computed(data, split, seeds)
+        base, place = self.of(data, split, "ours"), self._place(data, split, seeds)
+        few = {"seeds": "cover", "cover_iou": 0.5, "capacity": self.few}
+        params = {"cover": {}, "few": few, "few opencv": few | {"method": "opencv"}}
+        build = WholeBoxes.stage if seeds == "whole boxes" else partial(_stage, "grabcut", {"grabcut": params[seeds]})
+        executor = DeferredExecutor(workers=self.workers, scheduler=None, cluster=None)
+        with closing(executor):
+            return store_with(build, base, place, load_images(self.specs[data], split), executor)
+
+    def _computed(self, data: str, split: str, seeds: str) -> str:
+        stages: dict[str, dict[str, Any]] = {name: dict(params) for name, params in MCG.items()}
+        if seeds == "selective search":
+            stages["proposals"]["method"] = "selective-search"
+        if seeds == "region masks":
+            stages["proposals"]["masks"] = True
+            stages["grabcut"]["method"] = "proposal-masks"
+        url = str(self._place(data, split, seeds))
+        build = partial(_built, stages)
+        if compute_stages(url, load_images(self.specs[data], split), STAGE_NAMES, build, self.workers):
+            raise InputError(f"{url}: images failed; the same command continues")
+        return url
+
+    def _place(self, data: str, split: str, seeds: str) -> Path:
+        return self.out / "stores" / f"{data}-{split}-{seeds.replace(' ', '-')}.zarr"
+
+
+def _built(stages: Mapping[str, Mapping[str, Any]], name: str, store: Store) -> Stage:
+    return stage_for(store, name, stages.get(name))
+
+
+def _stage(name: str, stages: Mapping[str, Mapping[str, Any]], store: Store) -> Stage:
+    return _built(stages, name, store)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Trains and measures variants. overrides: "key=value" of every run."""
+
+    out: Path
+    stores: Stores
+    weights: str
+    overrides: Sequence[str]
+
+    def figures(self, variant: Variant, name: str, seed: int) -> dict[str, float]:
+        """In percent, by "voc box AP50" and the like; read where they were measured before."""
+        run = self.out / "runs" / variant.run(seed)
+        found = run / f"figures-{name.replace(' ', '-')}.json"
+        if found.exists():
+            return dict(json.loads(found.read_text()))
+        self._train(run, variant, seed)
+        trained = load_trained(run)
+        model = self._as_measured(trained if variant.trained else untrained(trained), variant)
+        metrics = {data: self._measured(model, data, variant) for data in SPLITS}
+        figures = {f"{data} {kind} {figure}": metrics[data][kind][figure] for data, kind, figure in FIGURES}
+        found.write_text(json.dumps(figures))
+        return figures
+
+    def _train(self, run: Path, variant: Variant, seed: int) -> None:
+        stores = [self.stores.of(data, split, variant.seeds) for data, (split, _) in SPLITS.items()]
+        fixed = {"model.backbone.weights": self.weights, "features.cache": str(self.out / "features"), "seed": seed}
+        given = [parse_assignment(text) for text in (*self.overrides, *variant.training)]
+        changes = [*BUDGET.items(), *fixed.items(), ("data.stores", stores), *given]
+        outcome = train(training_config(run, find_config(CONFIG), changes, resume=True), run, resume=True)
+        if outcome.signal:
+            raise SystemExit(outcome.exit_status)
+
+    def _as_measured(self, trained: TrainedModel, variant: Variant) -> TrainedModel:
+        inference = replace(trained.config.inference, seed_weight=variant.blended)
+        return replace(trained, config=replace(trained.config, inference=inference))
+
+    def _measured(self, trained: TrainedModel, data: str, variant: Variant) -> dict[str, dict[str, float]]:
+        """Means over the classes that the model and the data set share, which have objects."""
+        split = SPLITS[data][1]
+        proposals = variant.seeds if variant.seeds == "selective search" else "ours"
+        dataset = read_evaluation_set(self.stores.specs[data], split, self.stores.of(data, split, proposals))
+        found, _ = detect_split(trained, dataset.images, dataset.proposals())
+        if variant.filled:
+            found = fill_boxes(found, {record.id: record.size for record in dataset.images.records})
+        metrics = coco_metrics(found, dataset.truth, dataset.images.class_names)
+        return {kind: _shared(metrics[kind], trained, dataset) for kind in ("box", "mask")}
+
+
+def _shared(figures: Mapping[str, Any], trained: TrainedModel, dataset: EvaluationSet) -> dict[str, float]:
+    places = class_ids(trained.class_names, dataset.images, trained.config.classes)
+    names = {dataset.images.class_names[place] for place in places if place is not None}
+    of_class = [found for name, found in figures["per_class"].items() if name in names]
+    return {figure: float(np.mean([found[figure] for found in of_class])) for figure in ("AP50", "AP75")}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("voc", "coco", "weights"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=2, help="processes of the offline stages")
+    parser.add_argument("--few", type=int, default=32, help="seeds of an image where they are few")
+    parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), metavar="NAME")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="of the recipe, for every run")
+    options: Any = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    specs = {data: f"{data}:{getattr(options, data)}" for data in SPLITS}
+    bench = Bench(
+        options.out, Stores(options.out, specs, options.few, options.workers), options.weights, options.overrides
+    )
+    results: dict[str, list[dict[str, float]]] = {}
+    for name in dict.fromkeys([FULL, *options.only]):
+        for seed in range(options.seeds):
+            results.setdefault(name, []).append(bench.figures(VARIANTS[name], name, seed))
+            print(f"\n{table(results, FULL)}\n\n{paired(results, FULL)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
