@@ -7,7 +7,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,16 @@ class RawSample:
         """The same in page-locked memory, from which copies to a CUDA device do not block."""
         tensors = {k: v.pin_memory() for k, v in vars(self).items() if isinstance(v, Tensor)}
         return RawSample(**(vars(self) | tensors))
+
+    def some(self, n: int | None, generator: torch.Generator) -> "RawSample":
+        """With `n` of its proposals, drawn evenly and still best first, and the seeds that are theirs; None: with all."""
+        if n is None or n >= len(self.box):
+            return self
+        kept = torch.randperm(len(self.box), generator=generator)[:n].sort().values
+        place = torch.full((len(self.box),), -1).index_put((kept,), torch.arange(n))[self.seed]
+        theirs = place >= 0
+        fewer = {"box": self.box[kept], "score": self.score[kept], "seed": place[theirs], "mask": self.mask[theirs]}
+        return replace(self, **fewer)
 
     def to_sample(self, device: torch.device | str) -> Sample:
         """On the device, masks unpacked; the image still uint8."""

@@ -88,6 +88,9 @@ class AugmentConfig:
     exposure, saturation: factors drawn from U(1 / x, x); 1 = no change.
     colour: how they are applied: `blend` = brightness, then towards or away from grey (release), `hsv` = value and
         saturation of HSV (paper).
+    proposals: how many of an image's proposals, drawn evenly, take part in an update, with the seeds that are theirs;
+        null: all, as in paper and release. Fewer cost less and are learnt by heart less easily, and over the epochs all
+        are seen; inference takes all.
     """
 
     scales: tuple[int, ...] = ALL_SCALES
@@ -99,6 +102,7 @@ class AugmentConfig:
     exposure: float = 1.5
     saturation: float = 1.5
     colour: Literal["blend", "hsv"] = "blend"
+    proposals: int | None = None
 
     def __post_init__(self) -> None:
         if not self.scales or min(self.scales) < 1:
@@ -113,6 +117,8 @@ class AugmentConfig:
             raise ValueError("exposure and saturation: factors have to be at least 1 (1 = no change)")
         if self.max_side > LARGEST_SIDE:
             raise ValueError(f"max_side: {self.max_side} is more than {LARGEST_SIDE} pixels")
+        if self.proposals is not None and self.proposals < 1:
+            raise ValueError(f"proposals: {self.proposals} is less than 1; leave it out (null) for all of them")
 
 
 @dataclass(frozen=True)

@@ -58,9 +58,9 @@ class Stepper:
         device, seed = self.world.device, self.config.seed
         samples, generators = [], []
         for image in images:
-            sample = image.to_sample(device)
-            transform = draw(self.config.augment, image.size, generator_for(Purpose.AUGMENT, seed, step, image.index))
-            samples.append(apply(transform, sample))
+            augmenting = generator_for(Purpose.AUGMENT, seed, step, image.index)
+            transform = draw(self.config.augment, image.size, augmenting)
+            samples.append(apply(transform, image.some(self.config.augment.proposals, augmenting).to_sample(device)))
             generators.append(generator_for(Purpose.MODEL, seed, step, image.index, device))
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
             losses: list[LossTerms] = functional_call(self.model, self.weights.by_name, (samples, generators))

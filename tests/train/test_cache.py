@@ -74,6 +74,26 @@ def test_small_proposals_are_dropped_and_seeds_follow(store: str) -> None:
     assert torch.equal(huge.box, everything.box)
 
 
+def test_some_of_the_proposals_keep_their_seeds(store: str) -> None:
+    everything = open_cache(DataConfig(stores=(store,)), {}).read(0)
+    rows, masked = everything.box.tolist(), everything.box[everything.seed].tolist()
+    seen = set()
+    for number in range(20):
+        some = everything.some(5, torch.Generator().manual_seed(number))
+        places = [rows.index(box) for box in some.box.tolist()]
+        seen.update(places)
+        assert places == sorted(places) and len(places) == 5  # best first, as they were
+        assert torch.equal(some.score, everything.score[places])
+        theirs = [place for place in everything.seed.tolist() if place in places]
+        assert [rows.index(box) for box in some.box[some.seed].tolist()] == theirs
+        assert all(
+            torch.equal(mask, everything.mask[masked.index(rows[place])])
+            for mask, place in zip(some.mask, theirs, strict=True)
+        )
+    assert seen == set(range(len(rows)))
+    assert everything.some(None, torch.Generator()) is everything.some(len(rows), torch.Generator()) is everything
+
+
 def test_failed_images_are_left_out_and_counted(store: str) -> None:
     cache = open_cache(DataConfig(stores=(store,)), {})
     assert len(cache) == 9 and cache.left_out == {"failed in a stage": 1}
