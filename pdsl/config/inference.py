@@ -19,6 +19,8 @@ class InferenceConfig:
     nms: IoU above which the lower-scored of two boxes of a class is dropped (paper 0.5, release 0.3).
     detections: the best of an image that are kept, all classes together.
     mask_threshold: a pixel belongs to the object from this probability on.
+    mil_weight: share w of the two-stream head in a detection's score, (mean of S^r)^(1 - w) (S^0)^w; 0 (paper): the
+        refinement heads decide alone. From few images they learn more slowly which part of an object is the whole.
     seed_weight: share of the seed mask of the nearest proposal in a detection's mask; 0 (paper): the mask heads decide
         alone. Above 0 the images evaluated need stage `grabcut`, too.
     """
@@ -30,6 +32,7 @@ class InferenceConfig:
     nms: float = 0.3
     detections: int = 100
     mask_threshold: float = 0.5
+    mil_weight: float = 0.0
     seed_weight: float = 0.0
 
     def __post_init__(self) -> None:
@@ -39,7 +42,7 @@ class InferenceConfig:
             raise ValueError(f"max_side: {self.max_side} is less than the largest scale")
         if self.max_side > LARGEST_SIDE:
             raise ValueError(f"max_side: {self.max_side} is more than {LARGEST_SIDE} pixels")
-        for name in ("score_threshold", "nms", "mask_threshold", "seed_weight"):
+        for name in ("score_threshold", "nms", "mask_threshold", "mil_weight", "seed_weight"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is not within 0..1")
         if self.detections < 1:

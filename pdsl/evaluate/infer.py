@@ -17,7 +17,7 @@ from pdsl.cache import used_proposals
 from pdsl.config.inference import InferenceConfig
 from pdsl.config.tree import Config, DataConfig
 from pdsl.evaluate.helpers import LAG, Helpers
-from pdsl.evaluate.postprocess import final_boxes
+from pdsl.evaluate.postprocess import final_boxes, joint_score
 from pdsl.evaluate.predictions import Prediction, paste_probability
 from pdsl.evaluate.seed_masks import ImageSeeds, blend, require_seeds, seeds_of
 from pdsl.evaluate.tta import View, ViewFrame, views
@@ -54,15 +54,17 @@ def detect_image(
     precision = torch.autocast(image.device.type, torch.bfloat16, enabled=bf16)
     size = (int(image.shape[1]), int(image.shape[2]))
     frames = [ViewFrame.of(view, size, config.max_side) for view in looks]
-    scores, boxes, maps = [], [], []
+    scores, mils, boxes, maps = [], [], [], []
     for frame in frames:
         pixels, moved = frame.image(image), frame.proposals(proposals)
         with precision:
             found = model.detect(pixels, moved)
         scores.append(found.score)
+        mils.append(found.mil)
         boxes.append(frame.boxes_back(found.box))
         maps.append(found.features)
-    final = final_boxes(_mean(scores), _mean(boxes), size, config, present)
+    score = joint_score(_mean(scores), _mean(mils), config.mil_weight)
+    final = final_boxes(score, _mean(boxes), size, config, present)
     if not len(final.box):
         side = model.mask_head.side
         return Detections(final.box, final.score, final.label, final.box.new_zeros(0, side, side))

@@ -19,6 +19,12 @@ class FinalBoxes:
     label: Tensor
 
 
+def joint_score(refined: Tensor, mil: Tensor, weight: float) -> Tensor:
+    """What both say of each proposal and class: the geometric mean of the refinement heads' scores (P, C) and of S^0
+    (P, C), the latter weighed by `weight` of 0..1."""
+    return refined.pow(1 - weight) * mil.pow(weight) if weight else refined
+
+
 def final_boxes(
     score: Tensor, box: Tensor, size: tuple[int, int], config: InferenceConfig, present: Tensor | None = None
 ) -> FinalBoxes:

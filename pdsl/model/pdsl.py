@@ -42,11 +42,12 @@ from pdsl.structures import Proposals, Sample, Seeds
 class DetectOutput:
     """Detections before any suppression, in the frame of the image given.
 
-    score: (P, C) float32, average over the refinement heads, 0 for invalid proposals; box: (P, C, 4) float32 xyxy, not
-    clipped; features: what `segment` needs.
+    score: (P, C) float32, average over the refinement heads, 0 for invalid proposals; mil: (P, C) float32, S^0; box:
+    (P, C, 4) float32 xyxy, not clipped; features: what `segment` needs.
     """
 
     score: Tensor
+    mil: Tensor
     box: Tensor
     features: FeatureMap
 
@@ -113,13 +114,13 @@ class PDSL(nn.Module):
         Call in eval mode and under `torch.no_grad()`. With n^r = 0: S^0 on the proposals themselves.
         """
         features = self.backbone.features(image)
-        score, refinements = self._scores(features, proposals, None)
+        mil, refinements = self._scores(features, proposals, None)
         own_box = proposals.box[:, None].expand(-1, self.n_classes, -1)
         if not refinements.n_r:
-            return DetectOutput(score, own_box, features)
+            return DetectOutput(mil, mil, own_box, features)
         score = refinements.logit.softmax(-1)[..., :-1].mean(0) * proposals.valid[:, None]
         box = own_box if refinements.delta is None else decode(own_box, refinements.delta.mean(0))
-        return DetectOutput(score, box, features)
+        return DetectOutput(score, mil, box, features)
 
     def segment(self, features: FeatureMap, box: Tensor, label: Tensor) -> Tensor:
         """Masks of boxes (D, 4) of classes `label` (D,) int64, in the frames of the boxes clipped to the image.

@@ -1,6 +1,7 @@
 """Views there and back, averages over views, and the tiny model from image to predictions."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -90,7 +91,7 @@ class _Oracle:
 
     def detect(self, image: Tensor, proposals: Proposals) -> Any:
         score = torch.full((len(proposals.box), 1), image.shape[1] / 100)
-        return SimpleNamespace(score=score, box=proposals.box[:, None], features=image)
+        return SimpleNamespace(score=score, mil=score / 4, box=proposals.box[:, None], features=image)
 
     def segment(self, features: Tensor, box: Tensor, label: Tensor) -> Tensor:
         """Bright pixels of the view along each box's middle row."""
@@ -123,6 +124,9 @@ def test_views_are_averaged_in_the_frame_of_the_image() -> None:
     )
     assert torch.allclose(found.box, torch.tensor([[20.0, 5, 60, 35]]), atol=1e-3)
     assert found.score.item() == pytest.approx((0.4 + 0.8) / 2)
+    joint = replace(config, mil_weight=0.5)
+    looked = detect_image(oracle, image, _proposals(np.array([[20, 5, 60, 35]], np.float32)), joint, views(joint, True))
+    assert looked.score.item() == pytest.approx(0.6 * 0.25**0.5)  # of the mean of either over the views
     assert found.mask[0, :, :13].min() == 1 and found.mask[0, :, 15:].max() == 0
 
 

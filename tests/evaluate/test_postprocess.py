@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from data.boxes import pairwise_iou
 from pdsl.config.inference import InferenceConfig
-from pdsl.evaluate.postprocess import final_boxes
+from pdsl.evaluate.postprocess import final_boxes, joint_score
 
 SIZE = (100, 100)
 CONFIG = InferenceConfig(score_threshold=0.1, nms=0.5, detections=10)
@@ -25,6 +25,14 @@ def test_nms_within_a_class_only() -> None:
     assert found.label.tolist() == [0, 1, 0]
     assert found.score.tolist() == torch.tensor([0.9, 0.7, 0.3]).tolist()
     assert found.box[1].tolist() == [2, 0, 42, 40]
+
+
+def test_the_joint_score_is_a_geometric_mean() -> None:
+    refined, mil = torch.tensor([[0.9, 0.0], [0.1, 0.5]]), torch.tensor([[0.1, 0.2], [0.4, 0.0]])
+    assert joint_score(refined, mil, 0.0) is refined
+    torch.testing.assert_close(joint_score(refined, mil, 0.5), torch.tensor([[0.3, 0.0], [0.2, 0.0]]))
+    torch.testing.assert_close(joint_score(refined, mil, 0.25)[0, 0], torch.tensor(0.9**0.75 * 0.1**0.25))
+    torch.testing.assert_close(joint_score(refined, mil, 1.0), mil)
 
 
 def test_boxes_are_clipped_and_those_without_area_dropped() -> None:
