@@ -61,7 +61,7 @@ class RawSample:
         return RawSample(**(vars(self) | tensors))
 
     def some(self, n: int | None, generator: torch.Generator) -> "RawSample":
-        """With `n` of its proposals, drawn evenly and still best first, and the seeds that are theirs; None: with all."""
+        """With `n` of its proposals, drawn evenly and still best first, and the seeds that are theirs; None: all."""
         if n is None or n >= len(self.box):
             return self
         kept = torch.randperm(len(self.box), generator=generator)[:n].sort().values
