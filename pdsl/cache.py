@@ -67,8 +67,8 @@ class RawSample:
         kept = torch.randperm(len(self.box), generator=generator)[:n].sort().values
         place = torch.full((len(self.box),), -1).index_put((kept,), torch.arange(n))[self.seed]
         theirs = place >= 0
-        fewer = {"box": self.box[kept], "score": self.score[kept], "seed": place[theirs], "mask": self.mask[theirs]}
-        return replace(self, **fewer)
+        box, score = self.box[kept], self.score[kept]
+        return replace(self, box=box, score=score, seed=place[theirs], mask=self.mask[theirs])
 
     def to_sample(self, device: torch.device | str) -> Sample:
         """On the device, masks unpacked; the image still uint8."""
