@@ -36,7 +36,7 @@ test-torch:  # the trainer's tests with another torch: make test-torch TORCH=2.8
 
 test-gpu:  # with the Python of the GPU box; needs no other packages than the trainer's, pytest and hypothesis
 	$(PYTHON) -m pytest -m gpu
-	$(PYTHON) -m benchmarks.model_speed
+	$(PYTHON) -m benchmarks.trainer
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

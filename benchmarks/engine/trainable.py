@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -43,44 +44,47 @@ class Parameters:
     jitter: float = 3.0
 
 
-def proposals(given: StageInput) -> Mapping[str, np.ndarray]:
+def proposals(given: StageInput, capacity: int = CAPACITY) -> Mapping[str, np.ndarray]:
     """As many boxes as the image's name says at random places; none where the id ends in "9"."""
     if given.record.id.endswith("9"):
         raise ImageFailure("a name that ends in 9")
     rng = np.random.default_rng(sum(given.record.id.encode()))
     height, width = given.record.size
-    n = CAPACITY - int(rng.integers(0, 6))
+    n = capacity - int(rng.integers(0, 6))
     corner = rng.random((n, 2)) * [width * 0.6, height * 0.6]
-    box = np.zeros((CAPACITY, 4), np.float32)
+    box = np.zeros((capacity, 4), np.float32)
     box[:n] = np.concatenate([corner, corner + 8 + rng.random((n, 2)) * [width * 0.3, height * 0.3]], 1)
-    score = np.zeros(CAPACITY, np.float32)
+    score = np.zeros(capacity, np.float32)
     score[:n] = np.sort(rng.random(n))[::-1]
     return {"proposals/box": box, "proposals/score": score, "proposals/count": np.int32(n)}
 
 
-def graph(given: StageInput) -> Mapping[str, np.ndarray]:
+def graph(given: StageInput, capacity: int = CAPACITY) -> Mapping[str, np.ndarray]:
     """Nothing that the trainer reads: each proposal is its own neighbour."""
     return {
-        "iou_graph/neighbor": np.arange(CAPACITY, dtype=np.uint16)[:, None],
-        "iou_graph/iou": np.ones((CAPACITY, 1), np.float16),
-        "iou_graph/degree": np.ones(CAPACITY, np.uint16),
+        "iou_graph/neighbor": np.arange(capacity, dtype=np.uint16)[:, None],
+        "iou_graph/iou": np.ones((capacity, 1), np.float16),
+        "iou_graph/degree": np.ones(capacity, np.uint16),
     }
 
 
-def seeds(given: StageInput) -> Mapping[str, np.ndarray]:
+def seeds(given: StageInput, capacity: int = CAPACITY) -> Mapping[str, np.ndarray]:
     """Round masks for every fourth proposal."""
     grid = (np.indices((masks.MASK_SIDE, masks.MASK_SIDE)) + 0.5) / masks.MASK_SIDE - 0.5
     frame = masks.pack((grid**2).sum(0) < 0.2)
     return {
-        "grabcut/seed": np.arange(0, CAPACITY, 4, dtype=np.uint16),
-        "grabcut/mask": np.repeat(frame[None], SEEDS, 0),
+        "grabcut/seed": np.arange(0, capacity, 4, dtype=np.uint16),
+        "grabcut/mask": np.repeat(frame[None], capacity // 4, 0),
         "grabcut/count": np.int32((int(given.arrays["proposals/count"]) + 3) // 4),
     }
 
 
-def stages(parameters: Parameters = Parameters()) -> list[Stage]:
-    """The three stages under their real names, with the real schema as far as it is read."""
-    p, q = CAPACITY, SEEDS
+def stages(parameters: Parameters = Parameters(), capacity: int = CAPACITY) -> list[Stage]:
+    """The three stages under their real names, with the real schema as far as it is read; capacity: 4 times as many
+    proposals as seeds."""
+    p, q = capacity, capacity // 4
+    compute = (partial(function, capacity=capacity) for function in (proposals, graph, seeds))
+    find, join, cut = compute
     side = masks.MASK_SIDE
     box, count = ArraySpec("proposals/box", (p, 4), "float32"), ArraySpec("proposals/count", (), "int32")
     score = ArraySpec("proposals/score", (p,), "float32")
@@ -90,20 +94,18 @@ def stages(parameters: Parameters = Parameters()) -> list[Stage]:
     n_seeds = ArraySpec("grabcut/count", (), "int32")
     reads = ("proposals/box", "proposals/count")
     return [
-        Stage("proposals", 1, parameters, (box, score, count), proposals, needs_image=False),
-        Stage("iou-graph", 1, Parameters(), (neighbor, iou, degree), graph, reads, needs_image=False),
-        Stage(
-            "grabcut", 1, Parameters(), (seed, mask, n_seeds), seeds, (*reads, "iou_graph/degree"), needs_image=False
-        ),
+        Stage("proposals", 1, parameters, (box, score, count), find, needs_image=False),
+        Stage("iou-graph", 1, Parameters(), (neighbor, iou, degree), join, reads, needs_image=False),
+        Stage("grabcut", 1, Parameters(), (seed, mask, n_seeds), cut, (*reads, "iou_graph/degree"), needs_image=False),
     ]
 
 
-def make_store(folder: Path, *, train: int = 10, seed: int = 0, side: int = 64) -> str:
+def make_store(folder: Path, *, train: int = 10, seed: int = 0, side: int = 64, capacity: int = CAPACITY) -> str:
     """Scenes in `folder/data` and their store; returns its URL."""
     data = folder / "data"
     write_scenes(data, train=train, val=1, side=side, seed=seed)
     images = load_images(f"voc:{data}", "train")
     store = create_or_open(str(folder / "train.zarr"), images, shard=4)
-    for stage in stages():
+    for stage in stages(capacity=capacity):
         run_stage(store, images, stage, SerialExecutor())
     return str(folder / "train.zarr")

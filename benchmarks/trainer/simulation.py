@@ -6,7 +6,7 @@ of a GPU; where the model treats a CPU in its own way, it is told not to (`devic
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 from unittest import mock
 
@@ -51,11 +51,19 @@ class Launches(TorchDispatchMode):
         return self.by_name.total()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        namespace, name = func.name().split("::")
-        base = name.split(".")[0]
-        if namespace in ("aten", "torchvision") and not func.is_view and base not in NO_LAUNCH:
-            self.by_name[base] += 1
+        if is_launch(func):
+            self.by_name[_base(func)] += 1
         return func(*args, **(kwargs or {}))
+
+
+def is_launch(func: Any) -> bool:
+    """Whether an operator starts something on a device."""
+    known = func.name().startswith(("aten::", "torchvision::"))
+    return known and not func.is_view and _base(func) not in NO_LAUNCH
+
+
+def _base(func: Any) -> str:
+    return str(func.name()).split("::")[1].split(".")[0]
 
 
 @contextmanager
@@ -73,18 +81,27 @@ def device_paths() -> Iterator[None]:
 
 @contextmanager
 def simulated_step(
-    config: Config, n_classes: int, *, images: int, size: tuple[int, int], transform: Transform, seeds: int = 1024
+    config: Config,
+    n_classes: int,
+    *,
+    images: int,
+    size: tuple[int, int],
+    transform: Transform,
+    seeds: int = 1024,
+    watch: AbstractContextManager[Any] | None = None,
 ) -> Iterator[tuple[Stepper, Sequence[RawSample]]]:
     """A stepper of fake tensors, with the backbone frozen as `model.backbone.freeze` says, and the images of one step.
 
     size: (height, width) of every image as it is decoded; transform: what augmentation makes of it. Proposals are as
-    many as `data.max_proposals`. Within the block `Stepper.run` computes shapes and types alone.
+    many as `data.max_proposals`. watch: what is to see the model made, too (`PeakMemory`). Within the block
+    `Stepper.run` computes shapes and types alone.
     """
     frozen = config.model.backbone.frozen_at_first
     with ExitStack() as stack:
         stack.enter_context(mock.patch("pdsl.train.step.draw", lambda *_: transform))
         stack.enter_context(device_paths())
         stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
+        stack.enter_context(watch or nullcontext())
         model = build_model(config.model, n_classes)
         model.backbone.freeze(frozen)
         world = World(0, 1, torch.device("cpu"))

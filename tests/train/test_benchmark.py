@@ -1,0 +1,82 @@
+"""The benchmark of the trainer: what it counts, by hand; its baseline's masks; a run of it in small."""
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.trainer.__main__ import detection_line, training_table
+from benchmarks.trainer.measure import measure_detection, measure_training, ready_model
+from benchmarks.trainer.parts import REST
+from benchmarks.trainer.roofline import Costs, Device, part_table, predict
+from pdsl.cache import open_cache
+from pdsl.config.load import load_config
+from pdsl.train.distributed import World
+
+SLOW_SUMS = Device(half=100.0, single=10.0, memory=1e9, cache=1e9, link=1e9)
+SLOW_MEMORY = Device(half=1e12, single=1e12, memory=4.0, cache=1e9, link=1e9)
+
+
+def test_the_longer_of_arithmetic_and_memory_counts() -> None:
+    a, b = torch.ones(2, 3), torch.ones(3, 4)
+    for device, dtype, seconds in (
+        (SLOW_SUMS, torch.float32, 2 * 24 / 10),
+        (SLOW_SUMS, torch.bfloat16, 2 * 24 / 100),
+        (SLOW_MEMORY, torch.float32, 4 * (6 + 12 + 8) / 4),
+    ):
+        costs = Costs(device)
+        left, right = a.to(dtype), b.to(dtype)
+        with costs, costs.enter("product"):
+            left @ right
+        found = costs.parts["product"]
+        assert (found.launches, found.flops) == (1, 48)
+        assert found.seconds == pytest.approx(seconds)
+
+
+def test_parts_are_told_apart() -> None:
+    costs = Costs(SLOW_SUMS)
+    with costs:
+        torch.ones(3) + 1
+        with costs.enter("outer"), costs.enter("inner"):
+            torch.ones(3).exp().view(3)
+    assert {name: part.launches for name, part in costs.parts.items()} == {REST: 2, "inner": 2}
+    assert costs.whole.launches == 4 and costs.whole.moved == 4 * (3 + 6 + 3 + 6)
+
+
+def test_a_prediction(config: str) -> None:
+    settled = load_config(config, ["data.max_proposals=30", "precision=bfloat16"])
+    found = predict(settled, SLOW_SUMS, 3)
+    whole = found.costs.whole
+    assert {"trunk", "box head", "mask head", "losses", "backward pass", "update"} <= found.costs.parts.keys()
+    assert whole.seconds >= whole.floor > 0 and found.peak > 0
+    exchange = found.exchanged / SLOW_SUMS.link
+    assert found.seconds(2) == pytest.approx(found.seconds(1) + exchange / 2)  # 2 of 4 images share one exchange
+    assert part_table(found).count("\n") == len(found.costs.parts) + 2
+
+
+def test_a_run_in_small(store: str, config: str) -> None:
+    settled = load_config(config, [("data.stores", [store])])
+    cache, cpu = open_cache(settled.data, settled.classes), torch.device("cpu")
+    model = ready_model(settled, cache, cpu)
+    found = measure_training(model, settled, cache, World(0, 1, cpu), 2)
+    assert 0 < found.wait < found.wall and found.host + found.wait <= found.wall
+    assert sum(part.launches for part in found.parts.values()) == pytest.approx(found.launches)
+    assert found.parts["backward pass"].launches > found.parts["update"].launches > 0
+    assert f"{found.launches:.0f} operators" in training_table(found)
+    detected = measure_detection(model, settled, cache, 2, tta=True)
+    assert min(detected.decode, detected.device, detected.masks, detected.wall, detected.cpu) > 0
+    assert "all views" in detection_line("all views", detected)
+
+
+def test_masks_by_way_of_polygons() -> None:
+    pytest.importorskip("cv2")
+    from benchmarks.trainer.papers_way import redrawn, through_polygons
+
+    full = np.zeros((40, 60), np.uint8)
+    full[10:30, 20:50] = 1
+    assert redrawn(full, np.array([20, 10, 50, 30], np.float32), 28).all()
+    half = redrawn(full, np.array([5, 10, 35, 30], np.float32), 30)
+    assert half[:, 16:].all() and not half[:, :14].any()
+    mask = torch.zeros(1, 28, 28, dtype=torch.bool)
+    mask[0, 7:21, :14] = True
+    found = through_polygons(mask, torch.tensor([[4.0, 2, 32, 30]]), (40, 60))
+    assert (found.bool() ^ mask).float().mean() < 0.05
