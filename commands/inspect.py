@@ -15,9 +15,9 @@ from data.errors import InputError, nearest
 from data.files import opened_files
 from data.names import stem
 from data.records import ImageList
-from pdsl.cache import RawSample, raw_sample
 from pdsl.classes import class_ids
 from pdsl.outputs import refuse_overwriting
+from pdsl.raw_sample import RawSample, raw_sample
 from pdsl.report import evidence as ev
 from pdsl.report.overlay import Shape, draw
 from pdsl.report.palette import class_colour, class_colours

@@ -65,10 +65,19 @@ def decode_image(source: Source, *, exif: bool, max_pixels: int = MAX_PIXELS, gr
 
 
 def decode_record(
-    record: ImageRecord, *, exif: bool, max_pixels: int = MAX_PIXELS, grey_bits: int = GREY_BITS
+    record: ImageRecord,
+    *,
+    exif: bool,
+    max_pixels: int = MAX_PIXELS,
+    grey_bits: int = GREY_BITS,
+    content: bytes | None = None,
 ) -> np.ndarray:
-    """Pixels of a listed image: (H, W, 3) uint8 RGB; a size other than the record's is a DecodeError as well."""
-    image = decode_image(record.path, exif=exif, max_pixels=max_pixels, grey_bits=grey_bits)
+    """Pixels of a listed image: (H, W, 3) uint8 RGB; a size other than the record's is a DecodeError as well.
+
+    content: the bytes of its file, where the caller has read them already.
+    """
+    source = record.path if content is None else content
+    image = decode_image(source, exif=exif, max_pixels=max_pixels, grey_bits=grey_bits)
     if (height_width := image.shape[:2]) != tuple(record.size):
         found, listed = (f"{w} x {h}" for h, w in (height_width, record.size))
         cure = _cure_for_size(record, exif)

@@ -2,20 +2,18 @@
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
+from data.clouds import OPTIONS_VARIABLE, advice_on, first_line, how_to_install
 from data.errors import InputError
 from data.parameters import read_mapping
 from data.regular import open_regular
 from data.retry import UnreachableError, retried
-
-OPTIONS_VARIABLE = "PDSL_STORAGE_OPTIONS"
-"""Environment variable that names a YAML file of fsspec options (endpoint, keys, ...)."""
 
 
 def is_url(path: str | Path) -> bool:
@@ -54,10 +52,8 @@ def asking(place: str) -> Iterator[None]:
     except Exception as error:  # no credentials, no rights, no such host: each client has its own types
         if not is_url(place):
             raise
-        reason = f"{type(error).__name__}: {error}"
-        raise InputError(
-            f"{place}: can not be read ({reason}); check the URL, your rights there and {OPTIONS_VARIABLE}"
-        ) from error
+        advice = advice_on(place, error) or f"check the URL, your rights there and {OPTIONS_VARIABLE}"
+        raise InputError(f"{place}: can not be read ({first_line(error)}); {advice}") from error
 
 
 def _open_noted(path: Path) -> IO[bytes]:
@@ -102,6 +98,28 @@ def read_remote(url: str) -> bytes:
         raise InputError(
             f"{url}: could not be read {error}; check the object store, then run the same command again to continue"
         ) from error
+    except OSError:
+        raise
+    except Exception as error:
+        if advice := advice_on(url, error):
+            raise InputError(f"{url}: can not be read ({first_line(error)}); {advice}") from error
+        raise
+
+
+def read_remote_together(urls: Sequence[str]) -> dict[str, bytes]:
+    """The contents behind fsspec URLs of one protocol, asked for all at once; those that did not come are left out.
+
+    Raises InputError for an unknown protocol.
+    """
+    if not urls:
+        return {}
+    filesystem, _ = open_filesystem(urls[0])
+    paths = [str(filesystem._strip_protocol(url)) for url in urls]
+    try:
+        found = filesystem.cat_ranges(paths, [None] * len(paths), [None] * len(paths), on_error="return")
+    except Exception:  # each is read by itself then, with retries
+        return {}
+    return {url: value for url, value in zip(urls, found, strict=True) if isinstance(value, bytes)}
 
 
 @dataclass(frozen=True)
@@ -210,10 +228,11 @@ def open_filesystem(url: str, **defaults: Any) -> tuple[Any, str]:
     protocol = url.partition("://")[0]
     try:
         filesystem, inner = fsspec.core.url_to_fs(url, **{**defaults, **storage_options(protocol)})
-    except (ImportError, ValueError, TypeError, OSError) as error:  # the last: some connect at once
-        raise InputError(
-            f"{url}: cannot use {protocol}:// ({error}); install its package, or check the URL and {OPTIONS_VARIABLE}"
-        ) from error
+    except ImportError as error:
+        raise InputError(f"{url}: cannot use {protocol}:// ({error}); {how_to_install(protocol)}") from error
+    except (ValueError, TypeError, OSError) as error:  # the last: some connect at once
+        advice = advice_on(url, error) or f"install its package, or check the URL and {OPTIONS_VARIABLE}"
+        raise InputError(f"{url}: cannot use {protocol}:// ({error}); {advice}") from error
     return filesystem, str(inner)
 
 

@@ -4,10 +4,15 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from data.clouds import first_line, http_status
+
 T = TypeVar("T")
 
 RETRY_DELAYS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds between attempts: about a minute in all."""
+LONGEST = 120.0
+"""Seconds after which no further attempt begins: some clients try for a while themselves."""
+_MAY_PASS_STATUS = (408, 425, 429)
 
 _PERMANENT = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
 _MISUSE = frozenset(
@@ -27,17 +32,16 @@ def retried(action: Callable[[], T]) -> T:
     Missing objects, lack of rights and bugs are raised at once and as they are, the others as UnreachableError in the
     end.
     """
-    for delay in (*RETRY_DELAYS, None):
+    began = time.monotonic()
+    for attempt, delay in enumerate((*RETRY_DELAYS, None), start=1):
         try:
             return action()
         except Exception as error:
             if not _may_pass(error):
                 raise
-            if delay is None:
-                raise UnreachableError(
-                    f"after {len(RETRY_DELAYS) + 1} attempts in {sum(RETRY_DELAYS):.0f} s: "
-                    f"{type(error).__name__}: {error}"
-                ) from error
+            spent = time.monotonic() - began
+            if delay is None or spent > LONGEST:
+                raise UnreachableError(f"after {attempt} attempts in {spent:.0f} s: {first_line(error)}") from error
             time.sleep(delay)
     raise AssertionError("unreachable")
 
@@ -45,5 +49,8 @@ def retried(action: Callable[[], T]) -> T:
 def _may_pass(error: Exception) -> bool:
     if isinstance(error, _PERMANENT) or type(error).__name__ in _MISUSE:
         return False
+    status = http_status(error)
+    if status is not None and status < 500:
+        return status in _MAY_PASS_STATUS
     library = type(error).__module__.split(".")[0]
     return isinstance(error, OSError | TimeoutError) or library in _CLIENT_LIBRARIES

@@ -6,92 +6,29 @@ Stores are only read. One that is incomplete, stale, or of another image list th
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from data.catalog import load_images
 from data.decode import DecodeError, decode_record
 from data.errors import InputError
-from data.masks import MASK_SIDE
+from data.files import is_url
 from data.records import Decoding, ImageList
 from pdsl.classes import join_classes
 from pdsl.config.tree import DataConfig
-from pdsl.structures import Proposals, Sample, Seeds
+from pdsl.raw_sample import RawSample, raw_sample
+from pdsl.remote_files import read_files
 from store import contents
+from store.copies import Copies
 from store.labels import refuse_changed_labels
 from store.layout import DONE
 from store.status import FailedImage, failed_images
 from store.store import Store, open_store
 
 STAGES = (contents.PROPOSALS, contents.IOU_GRAPH, contents.GRABCUT)
-
-
-@dataclass(frozen=True)
-class RawSample:
-    """One image with what the stages found, as it leaves a loader process; CPU tensors.
-
-    image: (3, H, W) uint8 RGB. label: (C,) bool. box: (P, 4) float32 xyxy of the original image, score: (P,) float32;
-    P is what this image has, at most n^P. seed: (Q,) int64 proposals with a mask; mask: (Q, 56, 7) uint8, bit-packed.
-    index: place in the training set; row: place in its store.
-    """
-
-    image: Tensor
-    label: Tensor
-    box: Tensor
-    score: Tensor
-    seed: Tensor
-    mask: Tensor
-    index: int
-    row: int
-    image_id: str
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(height, width)."""
-        return self.image.shape[1], self.image.shape[2]
-
-    def pin_memory(self) -> "RawSample":
-        """The same in page-locked memory, from which copies to a CUDA device do not block."""
-        tensors = {k: v.pin_memory() for k, v in vars(self).items() if isinstance(v, Tensor)}
-        return RawSample(**(vars(self) | tensors))
-
-    def some(self, n: int | None, generator: torch.Generator) -> "RawSample":
-        """With `n` of its proposals, drawn evenly and still best first, and the seeds that are theirs; None: all."""
-        if n is None or n >= len(self.box):
-            return self
-        kept = torch.randperm(len(self.box), generator=generator)[:n].sort().values
-        place = torch.full((len(self.box),), -1).index_put((kept,), torch.arange(n))[self.seed]
-        theirs = place >= 0
-        box, score = self.box[kept], self.score[kept]
-        return replace(self, box=box, score=score, seed=place[theirs], mask=self.mask[theirs])
-
-    def to_sample(self, device: torch.device | str) -> Sample:
-        """On the device, masks unpacked; the image still uint8."""
-        box, score, seed, mask, image, label = (
-            t.to(device, non_blocking=True)
-            for t in (self.box, self.score, self.seed, self.mask, self.image, self.label)
-        )
-        all_of_them = torch.ones(len(box) + len(seed), dtype=torch.bool, device=device)
-        every_proposal, every_seed = all_of_them.split([len(box), len(seed)])
-        return Sample(
-            image,
-            label,
-            Proposals(box, score, every_proposal),
-            Seeds(seed, unpack(mask), every_seed),
-            self.row,
-            self.image_id,
-        )
-
-
-def unpack(packed: Tensor) -> Tensor:
-    """(..., 56, 7) uint8 -> (..., 56, 56) bool; the most significant bit is the leftmost pixel."""
-    shifted = packed[..., None] << torch.arange(8, dtype=torch.uint8, device=packed.device)
-    return (shifted >= 128).reshape(*packed.shape[:-1], MASK_SIDE)
 
 
 @dataclass(frozen=True)
@@ -116,7 +53,8 @@ class CacheReader:
     """A training set. Made by `open_cache`.
 
     class_names: the run's classes. items: (source, place in its images) of every image that takes part. left_out: why
-    images do not; failed: those that a stage could not compute.
+    images do not; failed: those that a stage could not compute. copies: folder for what comes from object stores, of
+    `copies_limit` bytes.
     """
 
     sources: Sequence[_Source]
@@ -126,6 +64,8 @@ class CacheReader:
     max_proposals: int
     min_size: float
     failed: tuple[FailedImage, ...] = ()
+    copies: str | None = None
+    copies_limit: int = 0
     _opened: dict[tuple[int, int], Store] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -175,31 +115,48 @@ class CacheReader:
 
     def read(self, index: int) -> RawSample:
         """Image `index` of the training set. Raises InputError if its file or its rows cannot be read."""
-        place, number = self.items[index]
-        source = self.sources[place]
-        record, row = source.images.records[number], int(source.rows[number])
-        try:
-            image = decode_record(record, **source.store.decoding)
-        except DecodeError as error:
-            raise InputError(
-                f"{record.path}: {error}; restore the file, or give --data where the images lie"
-            ) from error
-        store = self._store_of_this_process(place)
-        return raw_sample(
-            image,
-            source.labels[number],
-            contents.read_proposals(store, row, int(source.counts[number])),
-            contents.read_seeds(store, row, int(source.n_seeds[number])),
-            used=(self.max_proposals, self.min_size),
-            place=(index, row, record.id),
-        )
+        return self.read_together([index])[0]
+
+    def read_together(self, indexes: Sequence[int]) -> list[RawSample]:
+        """Images of the training set; object stores are asked for all of them at once. Raises as `read` does."""
+        samples: dict[int, RawSample] = {}
+        for place in {self.items[index][0] for index in indexes}:
+            own = [index for index in indexes if self.items[index][0] == place]
+            numbers = [self.items[index][1] for index in own]
+            samples.update(zip(own, self._of_source(place, own, numbers), strict=True))
+        return [samples[index] for index in indexes]
+
+    def _of_source(self, place: int, indexes: Sequence[int], numbers: Sequence[int]) -> Iterator[RawSample]:
+        """The samples at `numbers` of one source; `indexes` are their places in the training set."""
+        source, copies = self.sources[place], self.open_copies()
+        records = [source.images.records[number] for number in numbers]
+        rows = source.rows[numbers].tolist()
+        sizes = source.counts[numbers].tolist(), source.n_seeds[numbers].tolist()
+        found = contents.read_for_training(self._store_of_this_process(place), rows, *sizes, copies)
+        files = read_files([record.path for record in records], copies)
+        for index, number, record, row, (proposals, seeds) in zip(indexes, numbers, records, rows, found, strict=True):
+            try:
+                image = decode_record(record, content=files.get(record.path), **source.store.decoding)
+            except DecodeError as error:
+                raise InputError(
+                    f"{record.path}: {error}; restore the file, or give --data where the images lie"
+                ) from error
+            used, label = (self.max_proposals, self.min_size), source.labels[number]
+            yield raw_sample(image, label, proposals, seeds, used=used, place=(index, row, record.id))
+
+    def is_remote(self) -> bool:
+        """Whether an object store holds images or stores."""
+        return any(is_url(s.store.url) or is_url(s.images.records[0].path) for s in self.sources)
+
+    def open_copies(self) -> Copies | None:
+        """Where what comes from object stores is kept, if it is. Raises InputError for a folder that is not fit."""
+        return Copies(self.copies, self.copies_limit) if self.copies is not None and self.is_remote() else None
 
     def _store_of_this_process(self, place: int) -> Store:
         """A handle opened by this process: connections and event loops do not survive a fork."""
         key = (os.getpid(), place)
         if key not in self._opened:
-            store = self.sources[place].store
-            self._opened[key] = open_store(store.url)
+            self._opened[key] = self.sources[place].store.reopened()
         return self._opened[key]
 
 
@@ -227,48 +184,11 @@ def open_cache(config: DataConfig, classes: Mapping[str, str | None]) -> CacheRe
         why = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
         why += f"; '{failed[0].image}' in stage '{failed[0].stage}': {failed[0].reason}" if failed else ""
         raise InputError(f"{', '.join(config.stores)}: no image to train on ({why})")
-    return CacheReader(sources, class_names, items, left_out, config.max_proposals, config.min_size, failed)
-
-
-def raw_sample(
-    image: np.ndarray,
-    label: np.ndarray,
-    proposals: contents.Proposals,
-    seeds: contents.Seeds,
-    *,
-    used: tuple[int, float],
-    place: tuple[int, int, str],
-) -> RawSample:
-    """One image as training gets it.
-
-    image: (H, W, 3) uint8 RGB; label: (C,) bool in the run's classes. used: `max_proposals` and `min_size` of the
-    configuration. place: in the training set, in its store, and the image's id.
-    """
-    kept = used_proposals(proposals.box, *used)
-    place_of = np.full(len(proposals.box), -1)
-    place_of[kept] = np.arange(len(kept))
-    seed = place_of[seeds.proposal.astype(np.int64)]
-    index, row, image_id = place
-    return RawSample(
-        image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
-        label=torch.from_numpy(label),
-        box=torch.from_numpy(proposals.box[kept]),
-        score=torch.from_numpy(proposals.score[kept]),
-        seed=torch.from_numpy(seed[seed >= 0]),
-        mask=torch.from_numpy(seeds.mask[seed >= 0]),
-        index=index,
-        row=row,
-        image_id=image_id,
-    )
-
-
-def used_proposals(box: np.ndarray, max_proposals: int, min_size: float) -> np.ndarray:
-    """Which of an image's proposals (n, 4), best first, are used: indices of the first n^P that are large enough.
-
-    Where none is large enough, size does not count.
-    """
-    large = np.flatnonzero((box[:, 2:] - box[:, :2]).min(1) >= min_size)
-    return (large if len(large) else np.arange(len(box)))[:max_proposals]
+    used = config.max_proposals, config.min_size
+    kept = config.copies, config.copies_limit
+    cache = CacheReader(sources, class_names, items, left_out, *used, failed, *kept)
+    cache.open_copies()  # a folder that can not be used is refused now
+    return cache
 
 
 def _open_source(store: Store, config: DataConfig, names: Sequence[str | None], class_names: Sequence[str]) -> _Source:

@@ -4,10 +4,12 @@ Rows are cut to what is valid; masks stay packed (`data.masks.unpack`). Reading 
 IncompleteStoreError, a damaged one DamagedStoreError; of an image that failed nothing valid is left: no rows.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from store.copies import Copies
 from store.errors import IncompleteStoreError
 from store.layout import DONE, STATUS
 from store.store import Store
@@ -77,6 +79,21 @@ def read_graph(store: Store, row: int) -> IouGraph:
     """The IoU graph of image `row`."""
     n = int(store.read(PROPOSAL_COUNT, row))
     return IouGraph(*(store.read(name, row)[:n] for name in (GRAPH_NEIGHBOR, GRAPH_IOU, GRAPH_DEGREE)))
+
+
+def read_for_training(
+    store: Store, rows: Sequence[int], counts: Sequence[int], n_seeds: Sequence[int], copies: Copies | None = None
+) -> list[tuple[Proposals, Seeds]]:
+    """Proposals and seeds of several images, whose numbers the caller has read already, in one round trip.
+
+    copies: where what comes from an object store is kept.
+    """
+    names = (PROPOSAL_BOX, PROPOSAL_SCORE, SEED_INDEX, SEED_MASK)
+    found = store.read_together(names, rows, copies)
+    return [
+        (Proposals(box[:n], score[:n]), Seeds(seed[:q], mask[:q]))
+        for (box, score, seed, mask), n, q in zip(found, counts, n_seeds, strict=True)
+    ]
 
 
 def read_seeds(store: Store, row: int, count: int | None = None) -> Seeds:

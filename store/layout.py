@@ -49,6 +49,11 @@ class ArrayLayout:
     packed: bool
 
     @property
+    def group(self) -> str:
+        """The stage, or `images`, that it belongs to."""
+        return self.name.split("/")[0]
+
+    @property
     def slots(self) -> int:
         """Inner chunks in a shard."""
         return 1 if self.packed else self.shard

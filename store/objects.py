@@ -4,9 +4,12 @@
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from data.errors import InputError
+
+Range = tuple[str, int | None, int | None]
+"""An object's key and the bytes [start, stop) of it, as `Objects.read` takes them."""
 
 
 class StorageError(InputError):
@@ -51,6 +54,16 @@ class Objects(ABC):
         """Create or replace objects, each as `write` does; an object store takes many at a time."""
         for key, data in objects:
             self.write(key, data)
+
+    def read_ranges(self, ranges: Sequence[Range]) -> list[bytes | None]:
+        """Each as `read` does, None where there is no such object; an object store answers all in one round trip."""
+        found: list[bytes | None] = []
+        for key, start, stop in ranges:
+            try:
+                found.append(self.read(key, start, stop))
+            except FileNotFoundError:
+                found.append(None)
+        return found
 
     def read_many(self, keys: Iterable[str]) -> dict[str, bytes]:
         """Whole objects by key; missing ones are left out."""

@@ -4,7 +4,7 @@ A random read costs one ranged read and one decompression an array. Every byte i
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -64,6 +64,19 @@ class ShardReader:
         start, stop = locate(self._index(layout, index), slot)
         return self._read(layout.key(index), start, stop)
 
+    def chunks(self, wanted: Sequence[tuple[ArrayLayout, int, int]]) -> list[bytes]:
+        """As `chunk` of each (layout, shard, slot): in one round trip, and one before it for indexes not known yet."""
+        slots = {layout.key(index): layout.slots for layout, index, _ in wanted}
+        indexes = {key: found for key in slots if (found := self._indexes.get(key)) is not None}
+        unknown = [key for key in slots if key not in indexes]
+        tails = self._objects.read_ranges([(key, -index_size(slots[key]), None) for key in unknown])
+        for key, tail in zip(unknown, tails, strict=True):
+            indexes[key] = decode_index(_present(tail), slots[key])
+            self._indexes.put(key, indexes[key])
+        keys = (layout.key(index) for layout, index, _ in wanted)
+        places = [(key, *locate(indexes[key], slot)) for key, (_, _, slot) in zip(keys, wanted, strict=True)]
+        return [_present(data) for data in self._objects.read_ranges(places)]
+
     def forget(self, layout: ArrayLayout, index: int) -> None:
         """Drop what is kept of a shard."""
         self._indexes.drop(layout.key(index))
@@ -101,6 +114,12 @@ class ShardReader:
             return self._objects.read(key, start, stop)
         except FileNotFoundError as error:
             raise DamagedError("the shard is missing") from error
+
+
+def _present(data: bytes | None) -> bytes:
+    if data is None:
+        raise DamagedError("the shard is missing")
+    return data
 
 
 class _Recent(OrderedDict[str, T]):

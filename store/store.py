@@ -12,6 +12,7 @@ from data.columns import Texts
 from data.errors import InputError
 from data.records import Decoding, ImageList
 from store.completion import Completion, read_completions, record_key, recorded_shards
+from store.copies import Copies
 from store.documents import group_attributes
 from store.errors import DamagedStoreError, IncompleteStoreError
 from store.identity import StageIdentity
@@ -263,6 +264,23 @@ class Store:
         Raises IncompleteStoreError for images that were not computed, DamagedStoreError for those that are damaged.
         """
         return self._reader.read(self.layout(name), rows)
+
+    def read_together(
+        self, names: Sequence[str], rows: Sequence[int], copies: Copies | None = None
+    ) -> list[list[np.ndarray]]:
+        """Values of several arrays with rows per image, of each of `rows`: from an object store in one round trip.
+
+        copies: where what is fetched is kept, and looked for first. Raises as `read` does.
+        """
+        return self._reader.together([self.layout(name) for name in names], rows, copies)
+
+    def reopened(self) -> "Store":
+        """The same store with connections of their own, for another process; it knows which shards are whole."""
+        twin = Store(open_objects(self.url), self.attributes)
+        twin._layouts, twin._identities = self._layouts.copy(), self._identities.copy()
+        twin._listed, twin._images = self._listed, self._images
+        twin._reader.inherit(self._reader)
+        return twin
 
     def status(self, group: str) -> np.ndarray:
         """(N,) uint8: 0 pending, 1 done, 2 failed; by the records, so never of a shard that is not whole."""

@@ -86,6 +86,16 @@ def _limits() -> str:
     return "" if can_limit_memory() else "no control group with a limit can be made"
 
 
+def _google_emulator() -> str:
+    from benchmarks.engine.clouds import google_emulator
+
+    return _packages("gcsfs")() or ("" if google_emulator() else "no fake-gcs-server here")
+
+
+def _azure_emulator() -> str:
+    return _packages("adlfs")() or _programs("azurite-blob", root=False)()
+
+
 def _cuda() -> str:
     import torch
 
@@ -107,12 +117,15 @@ SCHEMAS = Need(
     "pip install kubernetes-validate dask-kubernetes",
 )
 FRESH_ROOT = Need("a Debian to build an image in", _fresh_root, "install debootstrap, as root, with 14 GB free in /tmp")
+AZURE_EMULATOR = Need("Azure's emulator", _azure_emulator, f"pip install '.[dev]'; {INSTALL}")
+GOOGLE_EMULATOR = Need("Google's storage emulator", _google_emulator, "pip install '.[dev]'")
 FASTER_COCO_EVAL = Need("faster-coco-eval", _faster, "install pdsl[faster-eval]")
 BASH = Need("bash", _programs("bash", root=False), "install bash")
 GIT = Need("git", _programs("git", root=False), "install git")
 ALL = (
     *(SLURM, SSH_SERVER, NETWORK_NAMESPACES, SMALL_DISK, MEMORY_LIMIT, REAL_IMAGES),
     *(LINTERS, SCHEMAS, FRESH_ROOT, BROWSER, FASTER_COCO_EVAL, BASH, GIT, CUDA),
+    *(AZURE_EMULATOR, GOOGLE_EMULATOR),
 )
 
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs, on Debian, what `make test-slow` starts: a SLURM of one machine, an SSH server, tools for network namespaces.
+# Installs, on Debian, what `make test-slow` starts: a SLURM of one machine, an SSH server, tools for network namespaces,
+# Azurite, which stands for Azure's object store. (Google's stand-in comes with the Python packages of development.)
 # Needs root. Nothing is started here and nothing keeps running: the tests start and stop what they use.
 set -eu
 if ! command -v apt-get >/dev/null; then
@@ -17,3 +18,5 @@ chmod 755 /usr/sbin/policy-rc.d.pdsl
 trap 'rm -f /usr/sbin/policy-rc.d.pdsl; [ -z "${ours:-}" ] || rm -f /usr/sbin/policy-rc.d' EXIT
 apt-get update
 apt-get install --yes --no-install-recommends slurm-wlm munge openssh-server openssh-client iproute2 mount hostname
+command -v npm >/dev/null || apt-get install --yes --no-install-recommends npm
+npm install --global --no-fund --no-audit azurite

@@ -35,7 +35,7 @@ def s3_server(folder: Path, port: int | None = None) -> Iterator[int]:
         try:
             os.environ.update(settings)
             s3fs.S3FileSystem.clear_instance_cache()  # instances remember the endpoint they were made with
-            _wait_for(port)
+            wait_for(port)
             yield port
         finally:
             server.terminate()
@@ -53,10 +53,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_for(port: int) -> None:
-    for _ in range(200):
+def wait_for(port: int) -> None:
+    """Until something answers at a port of this machine."""
+    for _ in range(400):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
-    raise TimeoutError("rclone serve s3 did not start")
+    raise TimeoutError(f"nothing answers at port {port}")

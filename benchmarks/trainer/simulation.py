@@ -16,10 +16,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from data.masks import MASK_SIDE
 from pdsl.augment import Transform
-from pdsl.cache import RawSample
 from pdsl.config.tree import Config
 from pdsl.model.build import build_model
 from pdsl.model.pseudo_labels import MaskSample
+from pdsl.raw_sample import RawSample
 from pdsl.train.distributed import World
 from pdsl.train.meters import Meters
 from pdsl.train.optimizer import build_optimizer

@@ -31,6 +31,12 @@ class DataConfig:
         all are used. 0 in paper and release (its MIN_SIZE: 20 is read by nothing).
     loaders: decoding processes per training process; 0 decodes in the training process itself.
     skip_empty: leave out images without any present class, as detectron2 does.
+    together: images that a loader asks an object store for at a time, all their arrays and files in one round trip.
+        What is read from folders is read one by one.
+    copies: folder of this machine for copies of what comes from object stores, so that later epochs and runs read it
+        there; it has to be yours alone. null: none are kept. Empty it where images were replaced by others of the
+        same name; results of stages are told apart by their checksums.
+    copies_gb: what the copies may take of the disk, in GB; those used longest ago make room for new ones.
     """
 
     stores: tuple[str, ...] = ()
@@ -40,10 +46,24 @@ class DataConfig:
     min_size: float = 0.0
     loaders: int = 4
     skip_empty: bool = True
+    together: int = 8
+    copies: str | None = None
+    copies_gb: float = 50.0
+
+    @property
+    def copies_limit(self) -> int:
+        """In bytes."""
+        return int(self.copies_gb * 1e9)
 
     def __post_init__(self) -> None:
         if self.max_proposals < 1:
             raise ValueError(f"max_proposals: {self.max_proposals} is not positive")
+        if not 1 <= self.together <= 256:
+            raise ValueError(f"together: {self.together} is not within 1..256")
+        if self.copies is not None and "://" in self.copies:
+            raise ValueError(f"copies: '{self.copies}' is not a folder of this machine")
+        if not 0 <= self.copies_gb < 1e9:
+            raise ValueError(f"copies_gb: {self.copies_gb} is not within 0..1e9")
         if self.loaders < 0:
             raise ValueError(f"loaders: {self.loaders} is negative")
 

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from data.decode import DecodeError, decode_record
 from data.records import ImageList, ImageRecord
-from pdsl.cache import used_proposals
 from pdsl.config.inference import InferenceConfig
 from pdsl.config.tree import Config, DataConfig
 from pdsl.evaluate.helpers import LAG, Helpers
@@ -23,6 +22,7 @@ from pdsl.evaluate.seed_masks import ImageSeeds, blend, require_seeds, seeds_of
 from pdsl.evaluate.tta import View, ViewFrame, views
 from pdsl.model.pdsl import PDSL
 from pdsl.model.precision import use_bfloat16
+from pdsl.raw_sample import used_proposals
 from pdsl.run.trained import TrainedModel
 from pdsl.structures import Detections, Proposals
 from store.contents import PROPOSALS, is_done, read_proposals

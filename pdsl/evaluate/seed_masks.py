@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from data.errors import InputError
-from pdsl.cache import unpack
 from pdsl.model.boxes import pairwise_iou
 from pdsl.model.pseudo_labels import mask_targets, propagate
+from pdsl.raw_sample import unpack
 from store.contents import GRABCUT, Proposals, Seeds, is_done, read_seeds
 from store.errors import IncompleteStoreError
 from store.store import Store

@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from pdsl.cache import CacheReader, RawSample
+from pdsl.cache import CacheReader
 from pdsl.config.tree import Config
 from pdsl.evaluate.infer import predict_image
 from pdsl.evaluate.predictions import Prediction, paste_probability
 from pdsl.evaluate.tta import ViewFrame, views
 from pdsl.model.pdsl import PDSL
+from pdsl.raw_sample import RawSample
 from pdsl.report.gallery import SHOWN_SCORE, prediction_picture, shown
 from pdsl.report.overlay import Shape, draw
 from pdsl.report.palette import class_colours

@@ -27,6 +27,9 @@ CHANGEABLE = frozenset(
         "data.stores",
         "data.images",
         "data.loaders",
+        "data.together",
+        "data.copies",
+        "data.copies_gb",
     }
     | {"validation.every", "validation.store", "validation.images"}
 )

@@ -2,41 +2,55 @@
 
 import signal
 from collections.abc import Iterator
+from itertools import chain, islice
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from data.errors import InputError
-from pdsl.cache import CacheReader, RawSample
+from pdsl.cache import CacheReader
+from pdsl.raw_sample import RawSample
 from pdsl.train.randomness import image_order
 
 
-class _Order(Sampler[int]):
-    """Indices for one process: of each step's images, its share, contiguous."""
+class _Order(Sampler[list[int]]):
+    """Indices for one process: of each step's images, its share, contiguous; so many `together` as are read at once."""
 
-    def __init__(self, seed: int, n_images: int, steps: range, images_per_step: int, rank: int, world_size: int):
+    def __init__(
+        self, seed: int, n_images: int, steps: range, images_per_step: int, rank: int, world_size: int, together: int
+    ):
         self.seed, self.n_images, self.steps = seed, n_images, steps
         self.images_per_step = images_per_step
         self.share = images_per_step // world_size
         self.first = rank * self.share
+        self.together = together
 
     def __len__(self) -> int:
-        return len(self.steps) * self.share
+        return -(-len(self.steps) * self.share // self.together)
 
-    def __iter__(self) -> Iterator[int]:
-        for step in self.steps:
-            start = step * self.images_per_step + self.first
-            yield from image_order(self.seed, self.n_images, start, start + self.share)
+    def __iter__(self) -> Iterator[list[int]]:
+        starts = (step * self.images_per_step + self.first for step in self.steps)
+        each = (image_order(self.seed, self.n_images, start, start + self.share) for start in starts)
+        indexes = chain.from_iterable(each)
+        while group := list(islice(indexes, self.together)):
+            yield group
 
 
-class _Images(Dataset[RawSample | str]):
-    """Samples by index. A failure travels as its message: an exception would arrive wrapped in a worker's traceback."""
+class _Images(Dataset[list[RawSample | str]]):
+    """Samples by indices. A failure travels as its message: an exception would arrive wrapped in a worker's
+    traceback."""
 
     def __init__(self, cache: CacheReader):
         self.cache = cache
 
-    def __getitem__(self, index: int) -> RawSample | str:
+    def __getitem__(self, indexes: list[int]) -> list[RawSample | str]:
+        try:
+            return [*self.cache.read_together(indexes)]
+        except InputError:  # of one of them: those before it are trained on
+            return [self._one(index) for index in indexes]
+
+    def _one(self, index: int) -> RawSample | str:
         try:
             return self.cache.read(index)
         except InputError as error:
@@ -53,22 +67,27 @@ def batches(
     world_size: int,
     loaders: int,
     pin: bool,
+    together: int = 1,
 ) -> Iterator[list[RawSample]]:
-    """One list for each step: the samples of this process. Raises InputError if an image cannot be read."""
+    """One list for each step: the samples of this process. Raises InputError if an image cannot be read.
+
+    together: images that are read at a time where an object store holds some of what is read.
+    """
     share = images_per_step // world_size
+    group = together if cache.is_remote() else 1
     loader = DataLoader(
         _Images(cache),
-        sampler=_Order(seed, len(cache), steps, images_per_step, rank, world_size),
+        sampler=_Order(seed, len(cache), steps, images_per_step, rank, world_size, group),
         batch_size=None,
         collate_fn=_unchanged,
         num_workers=loaders,
-        prefetch_factor=max(2, 2 * share // loaders) if loaders else None,
+        prefetch_factor=max(2, 2 * share // (loaders * group)) if loaders else None,
         pin_memory=pin,
         worker_init_fn=_start_worker,
         generator=torch.Generator(),  # or it would draw from the global one
     )
     batch = []
-    for sample in loader:
+    for sample in chain.from_iterable(loader):
         if isinstance(sample, str):
             raise InputError(sample)
         batch.append(sample)

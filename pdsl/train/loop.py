@@ -132,6 +132,7 @@ class _Session:
             rank=self.world.rank,
             world_size=self.world.size,
             loaders=config.data.loaders,
+            together=config.data.together,
             pin=self.world.device.type == "cuda",
         )
         with ExitStack() as stack:

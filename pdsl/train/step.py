@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.func import functional_call
 
 from pdsl.augment import apply, draw
-from pdsl.cache import RawSample
 from pdsl.config.tree import Config
 from pdsl.model.losses import LossTerms
 from pdsl.model.pdsl import PDSL
 from pdsl.model.precision import use_bfloat16
+from pdsl.raw_sample import RawSample
 from pdsl.train.distributed import World
 from pdsl.train.gradients import GradientSum, WorkingWeights
 from pdsl.train.meters import Meters

@@ -14,10 +14,11 @@ from data import masks
 from data.catalog import load_images
 from data.errors import InputError
 from data.scenes import write_scenes
-from pdsl.cache import open_cache, unpack
+from pdsl.cache import open_cache
 from pdsl.classes import join_classes
 from pdsl.config.model import BoxHeadConfig, DetectionConfig, ModelConfig
 from pdsl.config.tree import Config, DataConfig
+from pdsl.raw_sample import unpack
 from pdsl.train.introduction import introduction
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
