@@ -36,6 +36,7 @@ class Chain:
     overwrite: bool = False
     retry_failed: bool = False
     accept_packages: bool = False
+    image_timeout: float | None = None
     listener: Listener = field(default_factory=Listener)
 
     def run(self, store: Store, images: ImageList, executor: Executor) -> Iterator[RunSummary]:
@@ -77,5 +78,6 @@ class Chain:
             retry_failed=asked and self.retry_failed,
             repair=self.only if asked else None,
             accept_packages=self.accept_packages,
+            image_timeout=self.image_timeout,
             listener=self.listener,
         )

@@ -64,13 +64,14 @@ def run_stage(
     accept_packages: bool = False,
     listener: Listener | None = None,
     repair: Mapping[int, frozenset[int]] | None = None,
+    image_timeout: float | None = None,
 ) -> RunSummary:
     """Compute what is missing of `stage`.
 
     images: the store's image list (any order; paths say where the pixels are). image_range: [a, b), widened to whole
     shards. overwrite: compute again what is done. retry_failed: compute failed images again. accept_packages: continue
     although package versions changed. repair: shard index -> images; computes these and nothing else (the summary then
-    counts only them).
+    counts only them). image_timeout: seconds after which an image counts as failed; None: never.
     Raises InputError where something differs, is locked, missing upstream, or cannot be written.
     """
     listener = listener or Listener()
@@ -91,7 +92,7 @@ def run_stage(
         summaries.withdraw(list(plan.pending()))
         _sweep(store, stage, plan)
         summary = RunSummary(stage.name, stop - first if repair is None else plan.images(store), plan.kept)
-        job = Job(uuid.uuid4().hex, store.url, stage, identity.fingerprint, store.decoding)
+        job = Job(uuid.uuid4().hex, store.url, stage, identity.fingerprint, store.decoding, image_timeout)
         _work(store, images, job, plan, executor, summary, listener, summaries)
     return summary
 

@@ -7,14 +7,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from data.decode import DecodeError, decode_record
 from data.errors import SHORTAGES, InputError, is_out_of_memory, system_advice, system_cause
+from data.files import is_url, read_remote_together
 from data.records import Decoding, ImageRecord, image_digest
 from pipeline.spec import ImageFailure, Stage, StageInput, stage_layouts
+from pipeline.time_limit import TOO_LONG, ImageTimeoutError, time_limit
 from store.completion import UPSTREAM, Completion, ImageOutcome, WrittenObject, record_key, recorded_shards
 from store.layout import DONE, FAILED, STATUS, ArrayLayout
 from store.shards import DamagedError, check_chunk, encode_chunk, encode_shard
@@ -41,6 +44,8 @@ MEMORY_CURE = (
 
 Tell = Callable[[int, int], None]
 """Hears how many images of a shard are done with, and how many of these failed."""
+Stuck = Callable[[int], None]
+"""Hears of a row whose work goes on beyond its time limit, in a worker process that is about to end for it."""
 
 
 class StageContractError(Exception):
@@ -51,7 +56,8 @@ class StageContractError(Exception):
 class Job:
     """What all tasks of a run share.
 
-    run: unique name of the run. fingerprint: of the stage's identity. decoding: how images are decoded.
+    run: unique name of the run. fingerprint: of the stage's identity. decoding: how images are decoded. image_timeout:
+    seconds after which an image is given up; None: never.
     """
 
     run: str
@@ -59,6 +65,7 @@ class Job:
     stage: Stage
     fingerprint: str
     decoding: Decoding
+    image_timeout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -92,9 +99,16 @@ def limit_threads() -> None:
         torch.set_num_threads(1)
 
 
-def run_shard(job: Job, task: ShardTask, store: Store | None = None, tell: Tell = lambda images, failed: None) -> Tally:
+def run_shard(
+    job: Job,
+    task: ShardTask,
+    store: Store | None = None,
+    tell: Tell = lambda images, failed: None,
+    stuck: Stuck | None = None,
+) -> Tally:
     """Compute, write and record one shard; the tally is of the images computed. An image that fails is recorded; the
-    store's own trouble is raised. tell: hears after each image how many are done with, and how many of them failed."""
+    store's own trouble is raised. tell: hears after each image how many are done with, and how many of them failed.
+    stuck: where this process may end, see `pipeline.time_limit`."""
     store = store or open_store(job.url)
     layouts = stage_layouts(job.stage, store.n_images, store.shard)
     index = task.first // store.shard
@@ -111,7 +125,7 @@ def run_shard(job: Job, task: ShardTask, store: Store | None = None, tell: Tell 
             if row in kept:
                 outcome, values = kept[row]
             else:
-                outcome, rows = _compute(store, job, task, row, record)
+                outcome, rows = _compute(store, job, task, row, record, stuck)
                 values = [_encoded(layout, rows, outcome) for layout in layouts]
                 computed.append(outcome)
                 tell(len(computed), sum(image.status != DONE for image in computed))
@@ -167,7 +181,7 @@ def _stored(store: Store, layout: ArrayLayout, index: int, row: int) -> Any:
 
 
 def _compute(
-    store: Store, job: Job, task: ShardTask, row: int, record: ImageRecord
+    store: Store, job: Job, task: ShardTask, row: int, record: ImageRecord, stuck: Stuck | None
 ) -> tuple[ImageOutcome, Mapping[str, np.ndarray]]:
     """The outcome of one image and its rows ({} if it failed)."""
     started = time.perf_counter()
@@ -182,8 +196,15 @@ def _compute(
         return failed(UPSTREAM)
     arrays = {name: store.read(name, row) for name in stage.reads}
     try:
-        image = decode_record(record, **job.decoding) if stage.needs_image else None
-        rows = stage.compute(StageInput(record, image, arrays))
+        # what a store takes to answer is not the image's time
+        content = read_remote_together([record.path]) if stage.needs_image and is_url(record.path) else {}
+        with time_limit(job.image_timeout, None if stuck is None else partial(stuck, row)):
+            image = (
+                decode_record(record, content=content.get(record.path), **job.decoding) if stage.needs_image else None
+            )
+            rows = stage.compute(StageInput(record, image, arrays))
+    except ImageTimeoutError:
+        return failed(TOO_LONG.format(seconds=job.image_timeout))
     except (DecodeError, ImageFailure) as error:
         return failed(str(error) or type(error).__name__)
     except ImportError as error:
@@ -246,4 +267,4 @@ def _write(
 
 def probe_image(job: Job, task: ShardTask, row: int, store: Store) -> None:
     """Compute one image and drop the result: to find the image that kills its worker."""
-    _compute(store, job, task, row, task.records[row - task.first])
+    _compute(store, job, task, row, task.records[row - task.first], stuck=lambda row: None)

@@ -1,9 +1,11 @@
 """Small stages and image lists for tests and benchmarks: cheap, deterministic, importable by worker processes."""
 
+import ctypes
 import hashlib
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,14 +29,28 @@ def noise(text: str, shape: tuple[int, ...]) -> np.ndarray:
     return np.random.default_rng(seed).random(shape, np.float32)
 
 
+def _loop() -> None:
+    while True:
+        pass
+
+
+ENDLESS: dict[str, Callable[[], object]] = {
+    "loop": _loop,
+    "wait": lambda: time.sleep(3600),
+    "native": lambda: ctypes.PyDLL(None).sleep(3600),  # PyDLL keeps the interpreter's lock
+}
+
+
 @dataclass(frozen=True)
 class ToyParams:
-    """seconds: work an image. fail, kill: ids that fail, or kill their process. needs: file that must exist."""
+    """seconds: work an image. fail, kill: ids that fail, or kill their process. endless: id -> how its work never ends:
+    "loop" in Python, "wait" in the system, "native" in code that lets no other thread run."""
 
     rows: int = 5
     seconds: float = 0.0
     fail: tuple[str, ...] = ()
     kill: tuple[str, ...] = ()
+    endless: tuple[tuple[str, str], ...] = ()
     log: str = ""
 
 
@@ -53,6 +69,8 @@ class FirstCompute:
             time.sleep(p.seconds)
         if image_id in p.kill:
             os.kill(os.getpid(), signal.SIGKILL)
+        if how := dict(p.endless).get(image_id):
+            ENDLESS[how]()
         if image_id in p.fail:
             raise ImageFailure("told to fail")
         count = len(image_id) % (p.rows + 1)

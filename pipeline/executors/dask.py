@@ -19,6 +19,7 @@ from data.errors import InputError
 from pipeline.executors.ends import MEMORY, End, WorkerEnds
 from pipeline.listener import AtWork
 from pipeline.task import Job, ShardTask, limit_threads, probe_image, run_shard
+from pipeline.time_limit import TOO_LONG
 from pipeline.versions import Versions, versions_here
 from store.store import Store, open_store
 from store.tally import Tally
@@ -36,6 +37,8 @@ TLS_CURE = "name certificates in Dask's configuration (distributed.comm.tls, see
 TELL_SECONDS = 0.5
 """Between two messages of a worker on single images, if there are few; of many all together send TOLD_A_SECOND."""
 TOLD_A_SECOND = 50
+STUCK = "{name}-stuck"
+"""Topic under which workers tell of an image that they do not get away from."""
 _POLL_SECONDS = 1.0
 _COUNT_SECONDS = 2.0
 
@@ -114,6 +117,11 @@ class DaskExecutor:
         except queue.Empty:
             self._count_workers()
             self._check_alive()
+            return None
+        if isinstance(future, Stuck):
+            wave.give_up(future, self.workers)
+            return None
+        if future not in wave.running:  # given up meanwhile
             return None
         task = wave.taken(future)
         try:
@@ -198,9 +206,11 @@ class _Wave:
         self._payload = pickle.dumps((job, versions))
         self._name = f"{job.stage.name}-{job.run[:8]}"
         self.running: dict[Future, ShardTask] = {}
-        self.finished: queue.SimpleQueue[Future] = queue.SimpleQueue()
+        self.finished: queue.SimpleQueue[Future | Stuck] = queue.SimpleQueue()
         self._at_work = at_work
+        self._too_long = TOO_LONG.format(seconds=job.image_timeout)
         client.subscribe_topic(self._name, self._told)
+        client.subscribe_topic(STUCK.format(name=self._name), lambda event: self.finished.put(Stuck(*event[1])))
 
     def _told(self, event: tuple[float, tuple[int, int, int]]) -> None:
         """A worker says how far it is with a shard. Of one that is back meanwhile, or is tried again, nobody asks."""
@@ -218,9 +228,20 @@ class _Wave:
         """Nothing more is to be heard."""
         with contextlib.suppress(Exception):
             self._client.unsubscribe_topic(self._name)
+            self._client.unsubscribe_topic(STUCK.format(name=self._name))
+
+    def give_up(self, stuck: "Stuck", workers: int) -> None:
+        """Hand out a shard again without the image that its worker is stuck at: that worker ends by itself."""
+        for future, task in list(self.running.items()):
+            if task.first == stuck.first and stuck.row not in task.condemned:
+                del self.running[future]
+                self._at_work.written(task.first)
+                self._client.cancel([future], force=True)
+                self.submit(replace(task, condemned={**task.condemned, stuck.row: self._too_long}), workers)
 
     def submit(self, task: ShardTask, workers: int) -> None:
         key = f"{self._name}-{task.first}" + ("-again" if task.probed else "")
+        key += f"-without-{len(task.condemned)}" if task.condemned else ""
         told = _Told(self._name, max(TELL_SECONDS, workers / TOLD_A_SECOND))
         future = self._client.submit(_run, self._payload, task, told, key=key, pure=False)
         self.running[future] = task
@@ -278,10 +299,23 @@ class _Told:
 
         return tell
 
+    def stuck(self, first: int) -> Callable[[int], None]:
+        """What is called with the row of an image that the shard at `first` is stuck at."""
+        worker = get_worker()
+        return lambda row: worker.log_event(STUCK.format(name=self.topic), (first, row))
+
+
+@dataclass(frozen=True)
+class Stuck:
+    """The worker of the shard that begins with image `first` does not get away from image `row`, and ends."""
+
+    first: int
+    row: int
+
 
 def _run(payload: bytes, task: ShardTask, told: _Told) -> Tally:
     job, store = _opened(payload)
-    return run_shard(job, task, store, told.teller(task.first))
+    return run_shard(job, task, store, told.teller(task.first), told.stuck(task.first))
 
 
 def _probe(payload: bytes, task: ShardTask, row: int) -> None:

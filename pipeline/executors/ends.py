@@ -54,6 +54,8 @@ def explain(exit_code: int | None, kernel_kills: int, limit: int | None = None) 
         return End(OTHER, UNKNOWN.words, host)
     if exit_code >= 0:
         return End(OTHER, f"it ended by itself with status {exit_code}", host)
+    if exit_code == -signal.SIGALRM:
+        return End(OTHER, "an image took longer than --image-timeout and could not be broken off", host)
     name = _name(-exit_code)
     if exit_code == -signal.SIGKILL and kernel_kills > 0:
         return End(MEMORY, "the system ended it because memory ran out", host)
