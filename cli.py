@@ -104,15 +104,24 @@ def photographs(**options: Any) -> None:
 @click.option("--proposals-from", metavar="DIR|FILE", help="Published MCG .mat files or a detectron2 pickle.")
 @click.option("--overwrite", is_flag=True, help="Recompute what was computed with other parameters.")
 @click.option("--retry-failed", is_flag=True, help="Try images again that failed.")
+@click.option(
+    "--image-timeout",
+    type=click.FloatRange(min=0.1, max=1e6),
+    metavar="SECONDS",
+    help="Give an image up that takes longer: it counts as failed.  [default: never]",
+)
+@click.option(
+    "--summary", metavar="FILE.json", help="Write there what was done: counts, pace, workers, slowest images."
+)
 @click.option("--dry-run", is_flag=True, help="Only tell images, bytes and hours.")
-def precompute(settings: tuple[str, ...], **options: Any) -> None:
+def precompute(settings: tuple[str, ...], summary: str | None, **options: Any) -> None:
     """Run an offline stage, and the missing ones before it. Re-running does only what is missing."""
     from commands import precompute as command
     from data.parameters import nest, parse_assignment
 
     space = Workspace.find()
     chosen = nest(parse_assignment(text) for text in settings)
-    finish(max(command.run(**job) for job in space.precompute_jobs(chosen, **options)))
+    finish(command.run_all(space.precompute_jobs(chosen, **options), summary))
 
 
 @cli.command()
@@ -134,11 +143,19 @@ def relabel(store: str | None, data: str | None, split: str | None) -> None:
 @click.option("--store", metavar="URL", help="Folder or fsspec URL of the store.")
 @click.option("--json", "as_json", is_flag=True, help="One machine-readable document.")
 @click.option("--failed", metavar="FILE.csv", help="Write the failed images there; precompute --images reads it.")
-def status(store: str | None, as_json: bool, failed: str | None) -> None:
-    """What is done, which images failed and why, what is stale; throughput and time left."""
+@click.option(
+    "--watch",
+    is_flag=False,
+    flag_value=10.0,
+    type=click.FloatRange(min=0.1, max=86400),
+    metavar="[SECONDS]",
+    help="Again every 10 seconds, or as many as given, while a stage is running.",
+)
+def status(store: str | None, as_json: bool, failed: str | None, watch: float | None) -> None:
+    """What is done, which images failed and why, what is stale; throughput by machine, slowest images, time left."""
     from commands import status as command
 
-    finish(command.run(store=store or Workspace.find().stores(None), json=as_json, failed=failed))
+    finish(command.run(store=store or Workspace.find().stores(None), json=as_json, failed=failed, watch=watch))
 
 
 @cli.command()

@@ -1,21 +1,25 @@
 """`precompute`: run the offline stages over a data set into a store."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from commands.costs import SEEDS, compared, is_authors_setting, print_costs
 from commands.image_choice import ImageChoice, rows_by_shard
+from commands.summary_file import SummaryFile
 from data import parameters
 from data.errors import InputError
 from data.records import ImageList
+from pdsl.outputs import refuse_overwriting
 from pipeline.chain import Chain
 from pipeline.cost import estimates, sampled_costs
 from pipeline.executors.choose import DeferredExecutor
 from pipeline.interrupt import terminate_as_interrupt
 from pipeline.progress import ProgressDisplay, summary_text
+from pipeline.runner import RunSummary
 from pipeline.spec import Stage
 from stages.proposals.stage import refuse_foreign_files
 from stages.registry import STAGE_NAMES, build_stage, canonical_name, check_settings, stage_for, stored_stage
@@ -85,6 +89,8 @@ def run(
     retry_failed: bool = False,
     dry_run: bool = False,
     learnt_from: str | None = None,
+    image_timeout: float | None = None,
+    summaries: list[RunSummary] | None = None,
 ) -> int:
     """Run one stage, or "all", over a split into a store; missing upstream stages first.
 
@@ -93,7 +99,8 @@ def run(
     the others only proposals are computed. workers: local
     processes (0: this process; None: one a core), or how many to ask of `cluster`. images: "A:B", or a file that lists
     images to compute again, done or not, as `status --failed` writes one. settings: nested
-    `--set` values, {"proposals": {"method": "files"}, "store": {"shard": 32}}.
+    `--set` values, {"proposals": {"method": "files"}, "store": {"shard": 32}}. image_timeout: seconds after which an
+    image counts as failed. summaries: gets that of each stage as it ends.
     Returns the exit status: 0, 3 if images failed, 130 if interrupted. Raises InputError.
     """
     request = _Request.parse(stage, settings or {}, proposals_from)
@@ -126,14 +133,38 @@ def run(
         overwrite=overwrite,
         retry_failed=retry_failed,
         accept_packages=request.store_settings.accept_packages,
+        image_timeout=image_timeout,
         listener=display,
     )
-    return _work(chain, target, image_list, executor, display)
+    return _work(chain, target, image_list, executor, display, [] if summaries is None else summaries)
 
 
-def _work(chain: Chain, target: Store, images: ImageList, executor: DeferredExecutor, display: ProgressDisplay) -> int:
+def run_all(jobs: Sequence[Mapping[str, Any]], summary: str | None = None) -> int:
+    """`run` with each of these arguments, in order; the highest exit status.
+
+    summary: JSON file for what was done; it is written however that ends. Raises InputError.
+    """
+    if summary is None:
+        return max(run(**job) for job in jobs)
+    stores = [str(job["store"]) for job in jobs]
+    files = [str(value) for job in jobs for key in ("cluster", "images", "proposals_from") if (value := job.get(key))]
+    refuse_overwriting([Path(summary)], option="--summary", files=files, stores=stores)
+    done = SummaryFile(Path(summary))
+    with done:
+        for job in jobs:
+            done.status(run(**job, summaries=done.of_store(str(job["store"]))))
+    return done.exit_status
+
+
+def _work(
+    chain: Chain,
+    target: Store,
+    images: ImageList,
+    executor: DeferredExecutor,
+    display: ProgressDisplay,
+    summaries: list[RunSummary],
+) -> int:
     """Run the stages, tell of each, give the workers back; the exit status."""
-    summaries = []
     with closing(executor), terminate_as_interrupt():
         try:
             for summary in chain.run(target, images, executor):

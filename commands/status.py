@@ -3,11 +3,14 @@
 import csv
 import io
 import json as json_format
+import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import click
 from rich.console import Console
 from rich.table import Table
 
@@ -23,20 +26,30 @@ from store.images import HOW_TOLD_APART
 from store.labels import label_changes
 from store.status import FailedImage, StageStatus, store_status
 from store.store import Store, open_store
+from store.workers import by_host
 
+SLOWEST = 3
 FEW = 10
 """Reasons, and failed images, that the terminal shows of a stage."""
 FAILED_COLUMNS = ("image", "stage", "reason")
 
 
-def run(*, store: str | Sequence[str], json: bool = False, failed: str | None = None) -> int:
+def run(
+    *, store: str | Sequence[str], json: bool = False, failed: str | None = None, watch: float | None = None
+) -> int:
     """Print how far the stages of a store are: a table, or one JSON document. Returns 0.
+
+    watch: print it again after so many seconds, as long as a stage is running.
 
     store: a URL; of several (a workspace) the document is {"stores": [...]}, with one entry for each. failed: file to
     write the failed images into, CSV with the columns FAILED_COLUMNS, as `precompute --images` reads it.
     Raises InputError.
     """
     urls = [store] if isinstance(store, str) else list(store)
+    if watch is not None:
+        if json or failed is not None:
+            raise InputError("--watch: shows tables on a terminal; leave out --json and --failed")
+        return _watch(urls, watch)
     with opened_files() as read:
         reports = [_Report.of(open_store(url)) for url in urls]
     if failed is not None:
@@ -47,11 +60,32 @@ def run(*, store: str | Sequence[str], json: bool = False, failed: str | None = 
         document = documents[0] if isinstance(store, str) else {"stores": documents}
         print(json_format.dumps(document, indent=2, ensure_ascii=False))
         return 0
+    _print_reports(reports)
+    return 0
+
+
+def _print_reports(reports: Sequence["_Report"]) -> None:
     for report in reports:
         _print_table(report.store, report.stages)
         _print_labels(report)
     print(HOW_TOLD_APART)
-    return 0
+
+
+def _watch(urls: Sequence[str], seconds: float) -> int:
+    """Print tables until nothing has been running twice in a row: between two stages there is a moment without."""
+    idle = 0
+    while True:
+        reports = [_Report.of(open_store(url)) for url in urls]
+        running = any(stage.running for report in reports for stage in report.stages)
+        idle = 0 if running else idle + 1
+        if sys.stdout.isatty():
+            click.clear()
+        print(time.strftime("%H:%M:%S"))
+        _print_reports(reports)
+        if idle > 1 or (idle and all(not stage.pending for report in reports for stage in report.stages)):
+            print("no stage is running")
+            return 0
+        time.sleep(seconds)
 
 
 @dataclass(frozen=True)
@@ -145,6 +179,8 @@ def _print_table(store: Store, stages: list[StageStatus]) -> None:
             rate = "" if s.images_per_second is None else f", {s.images_per_second:.3g} images/s"
             left = "" if s.seconds_left is None else f", {duration(s.seconds_left)} left"
             console.print(f"{s.stage}: running on {s.running}{rate}{left}", markup=False)
+        for line in _about_workers(s):
+            console.print(f"{s.stage}: {line}", markup=False)
         for reason, count in s.tally.reasons.most_common(FEW):
             console.print(f"{s.stage}: {count} failed: {reason}", markup=False)
         for image in s.failures[:FEW]:
@@ -153,6 +189,22 @@ def _print_table(store: Store, stages: list[StageStatus]) -> None:
             console.print(f"{s.stage}: {len(s.failures) - FEW} more; --failed FILE or --json list all of them")
         if s.stale:
             console.print(f"{s.stage}: stale: {s.stale}; run precompute --stage {s.stage} --overwrite", markup=False)
+
+
+def _about_workers(status: StageStatus) -> list[str]:
+    """Of the run at work: throughput by machine, workers that may be stuck; the slowest images."""
+    lines = []
+    for host, shares in list(by_host(status.workers).items())[:FEW] if status.running else ():
+        images, seconds = sum(share.images for share in shares), sum(share.seconds for share in shares)
+        speed = f", {images / seconds:.3g} images/s and worker" if seconds else ""
+        lines.append(f"{host}: {len(shares)} worker{'s' if len(shares) > 1 else ''}, {images} images{speed}")
+    for share in status.silent[:FEW]:
+        silence = duration(time.time() - share.last)
+        lines.append(f"worker {share.worker} has written nothing for {silence}: it ended, or is stuck at an image")
+    if status.slowest:
+        slowest = ", ".join(f"{image} {seconds:.3g} s" for image, seconds in status.slowest[:SLOWEST])
+        lines.append(f"slowest images: {slowest}")
+    return lines
 
 
 def _state(status: StageStatus) -> str:

@@ -49,7 +49,7 @@ def how_to_sign_in(protocol: str) -> str:
 def missing_holder(url: str) -> str:
     """What to say where the bucket or container of a URL does not exist."""
     protocol, _, path = url.partition("://")
-    cloud, name = _CLOUDS.get(protocol), path.partition("/")[0]
+    cloud, name = _CLOUDS.get(protocol), path.partition("/")[0].partition("@")[0]  # abfs://container@account/…
     return f"there is no {cloud.holder if cloud else 'place'} '{name}'; make it first, or check the URL"
 
 

@@ -1,6 +1,7 @@
 """Runs one stage over a store: lock, identity, template, plan, work, summary. Any interruption can be continued."""
 
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from store.root import ROOT
 from store.store import Store
 from store.summary import BLOCK, Summariser, summary_keys
 from store.tally import Tally
+from store.workers import WorkerShare
 
 FEW_SHARDS = 100
 """Shards that are removed by name; to find what there is of more, all are listed."""
@@ -32,7 +34,8 @@ FEW_SHARDS = 100
 class RunSummary:
     """What a run of a stage left behind, over the images it was asked for.
 
-    kept: those that stay as they were; computed: those worked on in this run, in `seconds` of wall time.
+    kept: those that stay as they were; computed: those worked on in this run, in `seconds` of wall time. workers: who
+    computed how much, by "host:pid". ends: how workers ended meanwhile, and how often; their shards were tried again.
     """
 
     stage: str
@@ -40,6 +43,13 @@ class RunSummary:
     kept: Tally
     computed: Tally = field(default_factory=Tally)
     seconds: float = 0.0
+    workers: dict[str, WorkerShare] = field(default_factory=dict)
+    ends: Counter[str] = field(default_factory=Counter)
+
+    def add(self, shard: Tally) -> None:
+        """A shard that was computed."""
+        self.computed += shard
+        self.workers.setdefault(shard.host, WorkerShare(shard.host)).add(shard.images, shard.seconds)
 
     @property
     def tally(self) -> Tally:
@@ -110,12 +120,12 @@ def _work(
     started = monotonic()
     todo = plan.images(store)
     listener.begin(job.stage.name, todo, plan.kept)
-    at_work = AtWork(listener.at_work)
+    at_work, ends = AtWork(listener.at_work), executor.ends()
     try:
         if todo:
             with closing(executor.run(job, plan.tasks(store, images), at_work)) as results:
                 for done, computed in enumerate(results, 1):
-                    summary.computed += computed
+                    summary.add(computed)
                     listener.advance(computed, executor.workers)
                     if done % BLOCK == 0:
                         summaries.write()
@@ -123,6 +133,7 @@ def _work(
     finally:
         _sweep_partials(store, job.stage)
         summary.seconds = monotonic() - started
+        summary.ends = executor.ends() - ends
         store.refresh()
         listener.end()
 

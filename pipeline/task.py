@@ -114,7 +114,8 @@ def run_shard(
     index = task.first // store.shard
     old = store.completion(job.stage.group, index)
     if old is not None and old.run == job.run:  # Dask asks again when a worker dies before its answer arrived
-        return Tally.of(o for row, o in enumerate(old.images, task.first) if task.rows is None or row in task.rows)
+        mine = (o for row, o in enumerate(old.images, task.first) if task.rows is None or row in task.rows)
+        return Tally.of(mine, old.host)
     kept, old_keys = _kept(store, job, task, layouts, old)
     outcomes: list[ImageOutcome] = []
     columns: list[list[Any]] = [[] for _ in layouts]
@@ -142,7 +143,7 @@ def run_shard(
         job.fingerprint, task.first, task.stop, tuple(outcomes), written, job.run, host, now, digest
     )
     store.objects.write(record_key(job.stage.group, task.first, task.stop), completion.encode())
-    return Tally.of(computed)
+    return Tally.of(computed, host)
 
 
 Kept = dict[int, tuple[ImageOutcome, list[Any]]]

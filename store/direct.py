@@ -23,6 +23,7 @@ PROTOCOLS = ("s3", "s3a")
 CONNECTIONS = 32
 SIGNED_SECONDS = 3600
 _SPARE_SECONDS = 300  # of those an address is not used for
+REST_SECONDS = 60.0
 _TIMEOUT = 20.0
 _ADDRESSES = 50_000
 
@@ -30,7 +31,7 @@ _ADDRESSES = 50_000
 class DirectReader:
     """Reads ranges below `root` of an s3fs file system, in the process that made it.
 
-    It gives itself up after the first answer that is not the bytes asked for.
+    After an answer that is not the bytes asked for it rests for REST_SECONDS.
     """
 
     def __init__(self, filesystem: Any, root: str) -> None:
@@ -39,20 +40,27 @@ class DirectReader:
         self._signed: OrderedDict[str, tuple[float, SplitResult]] = OrderedDict()
         self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="pdsl-direct")
         self._own = threading.local()
-        self._works = True
+        self._rests_until = 0.0
 
     def is_mine(self) -> bool:
         """Whether this process made it: threads do not survive a fork."""
         return self._pid == os.getpid()
 
+    def rests(self) -> bool:
+        """Whether everything is left to the client for now."""
+        return time.monotonic() < self._rests_until
+
+    def _rest(self) -> None:
+        self._rests_until = time.monotonic() + REST_SECONDS
+
     def read(self, ranges: Sequence[Range]) -> list[bytes | None]:
         """The bytes of each range, all asked for at once; None where they did not come."""
-        if not self._works:
+        if self.rests():
             return [None] * len(ranges)
         try:
             addresses = [self._address(key) for key, _, _ in ranges]
         except Exception:  # no credentials, or such as can not sign: the client knows what to say
-            self._works = False
+            self._rest()
             return [None] * len(ranges)
         return list(self._threads.map(self._get, addresses, ranges))
 
@@ -79,7 +87,7 @@ class DirectReader:
         return urlsplit(request.url)
 
     def _get(self, address: SplitResult, asked: Range) -> bytes | None:
-        if not self._works:
+        if self.rests():
             return None
         _, start, stop = asked
         wanted = f"bytes={start}" if start is not None and start < 0 else f"bytes={start or 0}-{_last(stop)}"
@@ -89,9 +97,10 @@ class DirectReader:
             except (OSError, http.client.HTTPException):
                 continue
             whole = data is not None and len(data) == _length(start, stop, len(data))
-            self._works &= whole
-            return data if whole else None
-        self._works = False
+            if whole:
+                return data
+            break
+        self._rest()
         return None
 
     def _answer(self, address: SplitResult, headers: dict[str, str], fresh: bool) -> bytes | None:
@@ -108,7 +117,7 @@ class DirectReader:
 
 
 def _connect(address: SplitResult) -> http.client.HTTPConnection:
-    if address.scheme == "https":
+    if address.scheme.endswith("s"):
         context = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE"))
         return http.client.HTTPSConnection(address.netloc, timeout=_TIMEOUT, context=context)
     return http.client.HTTPConnection(address.netloc, timeout=_TIMEOUT)
@@ -116,7 +125,7 @@ def _connect(address: SplitResult) -> http.client.HTTPConnection:
 
 def _is_behind_a_proxy(address: SplitResult) -> bool:
     host = str(address.hostname)
-    return address.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(host)
+    return bool(urllib.request.getproxies().get(address.scheme)) and not urllib.request.proxy_bypass(host)
 
 
 def _credentials(filesystem: Any) -> Any:

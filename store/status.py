@@ -1,5 +1,6 @@
 """How far the stages of a store are."""
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +9,11 @@ from store.identity import StageIdentity
 from store.lock import Holder, live_lock
 from store.outcomes import ShardOutcome
 from store.store import Store
-from store.tally import Tally
+from store.tally import Tally, longest
+from store.workers import WorkerShare, worker_shares
+
+PATIENCE = 3.0
+"""Of shards' times, before a worker that writes nothing is named: it may be stuck, or have ended."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,9 @@ class StageStatus:
     tally: of its `images` images, those that are done or failed. failures: those that failed by themselves.
     stale: why its results no longer hold, or None.
     running: who computes it now, or None. images_per_second, seconds_left: of the run at work now, from the times of
-    its records; None where nothing can be said.
+    its records; None where nothing can be said. workers: who computed how much, in the run at work now or, where there
+    is none, in all. silent: those of the run at work now that have written nothing for longer than any shard took.
+    slowest: (id, seconds) of images, at most one of a shard.
     """
 
     stage: str
@@ -39,6 +46,9 @@ class StageStatus:
     seconds_left: float | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     failures: list[FailedImage] = field(default_factory=list)
+    workers: list[WorkerShare] = field(default_factory=list)
+    silent: list[WorkerShare] = field(default_factory=list)
+    slowest: tuple[tuple[str, float], ...] = ()
 
     @property
     def pending(self) -> int:
@@ -67,6 +77,9 @@ class StageStatus:
             "bytes": self.tally.bytes,
             "parameters": self.parameters,
             "pending": self.pending,
+            "workers": [share.plain() for share in self.workers],
+            "silent": [share.worker for share in self.silent],
+            "slowest": [{"image": image, "seconds": seconds} for image, seconds in self.slowest],
         }
 
 
@@ -83,6 +96,9 @@ def stage_status(store: Store, group: str) -> StageStatus:
     failures = [failed for shard in shards for failed in _failures(shard, identity)]
     status = StageStatus(identity.stage, len(store), tally, store.stale(group), running, failures=failures)
     status.parameters = dict(identity.params)
+    status.slowest = longest(shard.slowest for shard in shards if shard.slowest[0])
+    status.workers = worker_shares(recent.shards if holder else shards)
+    status.silent = recent.silent(status.workers)
     status.images_per_second = recent.images_per_second()
     if status.images_per_second:
         status.seconds_left = status.pending / status.images_per_second
@@ -108,13 +124,22 @@ class _Recent:
         self._holder = holder
         self._images = 0
         self._latest = 0.0
+        self.shards: list[ShardOutcome] = []
 
     def watched(self, shards: Iterable[ShardOutcome]) -> Iterator[ShardOutcome]:
         for shard in shards:
             if self._holder is not None and shard.written >= self._holder.started:
                 self._images += shard.images
                 self._latest = max(self._latest, shard.written)
+                self.shards.append(shard)
             yield shard
+
+    def silent(self, workers: Iterable[WorkerShare]) -> list[WorkerShare]:
+        """Workers that have written nothing for PATIENCE times as long as the longest shard took, a minute at least."""
+        if self._holder is None:
+            return []
+        patience = max(60.0, PATIENCE * max((shard.seconds for shard in self.shards), default=0.0))
+        return [share for share in workers if time.time() - share.last > patience]
 
     def images_per_second(self) -> float | None:
         """Over the run so far; None without such records."""

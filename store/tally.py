@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from heapq import nlargest
 
 from store.completion import UPSTREAM, ImageOutcome
 from store.layout import DONE
@@ -17,7 +18,8 @@ class Tally:
     """Numbers of images: done; failed by themselves; upstream: failed because their upstream stage had.
 
     reasons: how often each reason of `failed` occurs. failures: (id, reason) of the first FEW of them.
-    seconds: work of the images done. bytes: of recorded objects.
+    seconds: work of the images done. bytes: of recorded objects. slowest: (id, seconds) of the FEW that took longest,
+    of those computed in this run. host: of a single shard computed in this run, the worker that did.
     """
 
     done: int = 0
@@ -27,16 +29,20 @@ class Tally:
     bytes: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     failures: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    slowest: tuple[tuple[str, float], ...] = field(default=(), compare=False)
+    host: str = field(default="", compare=False)
 
     @classmethod
-    def of(cls, outcomes: Iterable[ImageOutcome]) -> "Tally":
+    def of(cls, outcomes: Iterable[ImageOutcome], host: str = "") -> "Tally":
         """Of single images."""
         images = list(outcomes)
         seconds = [image.seconds for image in images if image.status == DONE]
         reasons = Counter(image.reason for image in images if image.status != DONE)
         upstream = reasons.pop(UPSTREAM, 0)
         own = tuple((image.id, image.reason) for image in images if image.failed_by_itself)
-        return cls(len(seconds), reasons.total(), upstream, sum(seconds), reasons=reasons, failures=own[:FEW])
+        slowest = longest((image.id, image.seconds) for image in images)
+        counts = len(seconds), reasons.total(), upstream, sum(seconds)
+        return cls(*counts, reasons=reasons, failures=own[:FEW], slowest=slowest, host=host)
 
     @classmethod
     def of_shards(cls, shards: Iterable[ShardOutcome], *, without: Collection[int] = ()) -> "Tally":
@@ -69,9 +75,15 @@ class Tally:
             self.bytes + other.bytes,
             self.reasons + other.reasons,
             (self.failures + other.failures)[:FEW],
+            longest((*self.slowest, *other.slowest)),
         )
 
     @property
     def images(self) -> int:
         """All that have an outcome."""
         return self.done + self.failed + self.upstream
+
+
+def longest(images: Iterable[tuple[str, float]]) -> tuple[tuple[str, float], ...]:
+    """The FEW of (id, seconds) that took longest, the longest first."""
+    return tuple(nlargest(FEW, images, key=lambda image: image[1]))

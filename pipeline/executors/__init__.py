@@ -1,5 +1,6 @@
 """Ways to run the shards of a stage: the same plan, the same bytes."""
 
+from collections import Counter
 from collections.abc import Generator, Iterable
 from typing import Protocol
 
@@ -25,6 +26,9 @@ class Executor(Protocol):
     def run(self, job: Job, tasks: Iterable[ShardTask], at_work: AtWork) -> Generator[Tally, None, None]:
         """The tally of each shard computed, in any order; `at_work` hears of images before. `tasks` is consumed as
         workers become free; closing the iterator drops what is left."""
+
+    def ends(self) -> Counter[str]:
+        """How workers ended so far, in words with their host, and how often: their shards were tried again."""
 
     def close(self) -> None:
         """Give processes and machines back."""

@@ -1,6 +1,7 @@
 """Which executor the options ask for, started when there is work."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from itertools import chain, islice
 from typing import TYPE_CHECKING
@@ -48,6 +49,7 @@ class DeferredExecutor:
             load_cluster_file(cluster, workers)
         self._workers, self._scheduler, self._cluster = workers, scheduler, cluster
         self._executor: Executor | None = None
+        self._ended: Counter[str] = Counter()
         self._memory = self._enough_for = 0
         self._announce = announce
 
@@ -87,9 +89,14 @@ class DeferredExecutor:
         """Whether worker processes of this machine do the work."""
         return self.needs_shared_storage and not (self._scheduler or self._cluster)
 
+    def ends(self) -> Counter[str]:
+        """See `Executor.ends`; those of executors given back meanwhile as well."""
+        return self._ended + (self._executor.ends() if self._executor else Counter())
+
     def close(self) -> None:
         """Give back what was started."""
         if self._executor is not None:
+            self._ended += self._executor.ends()
             self._executor.close()
             self._executor = None
 

@@ -6,6 +6,7 @@ import pickle
 import queue
 import signal
 import socket
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
@@ -86,6 +87,10 @@ class DaskExecutor:
     def dashboard(self) -> str:
         """Address of the dashboard."""
         return str(self._client.dashboard_link)
+
+    def ends(self) -> Counter[str]:
+        """See `Executor.ends`."""
+        return self._ends.count()
 
     def run(self, job: Job, tasks: Iterable[ShardTask], at_work: AtWork) -> Generator[Tally, None, None]:
         """Results as they come. If the iterator is closed early, shards at work are dropped."""
@@ -208,7 +213,7 @@ class _Wave:
         self.running: dict[Future, ShardTask] = {}
         self.finished: queue.SimpleQueue[Future | Stuck] = queue.SimpleQueue()
         self._at_work = at_work
-        self._too_long = TOO_LONG.format(seconds=job.image_timeout)
+        self._image_timeout = job.image_timeout
         client.subscribe_topic(self._name, self._told)
         client.subscribe_topic(STUCK.format(name=self._name), lambda event: self.finished.put(Stuck(*event[1])))
 
@@ -232,12 +237,13 @@ class _Wave:
 
     def give_up(self, stuck: "Stuck", workers: int) -> None:
         """Hand out a shard again without the image that its worker is stuck at: that worker ends by itself."""
+        reason = TOO_LONG.format(seconds=self._image_timeout)
         for future, task in list(self.running.items()):
             if task.first == stuck.first and stuck.row not in task.condemned:
                 del self.running[future]
                 self._at_work.written(task.first)
                 self._client.cancel([future], force=True)
-                self.submit(replace(task, condemned={**task.condemned, stuck.row: self._too_long}), workers)
+                self.submit(replace(task, condemned={**task.condemned, stuck.row: reason}), workers)
 
     def submit(self, task: ShardTask, workers: int) -> None:
         key = f"{self._name}-{task.first}" + ("-again" if task.probed else "")

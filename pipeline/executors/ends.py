@@ -8,7 +8,7 @@ import contextlib
 import signal
 import socket
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,6 +126,7 @@ class WorkerEnds:
     def __init__(self, client: Client, announce: Callable[[str], None] = lambda message: None) -> None:
         self._announce = announce
         self._ends: dict[str, End] = {}
+        self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
         client.subscribe_topic(TOPIC, self._told)
         client.register_plugin(TellEnds(), name=TOPIC)
@@ -135,8 +136,14 @@ class WorkerEnds:
         end = End(told["kind"], told["words"], told["host"])
         with self._lock:
             self._ends[told["worker"]] = end
+            self._counts[f"{end.host}: {end.words}"] += 1
         if end.kind == MEMORY:
             self._announce(f"a worker on {end.host} ended: {end.words}; no image is blamed, its shard is tried again")
+
+    def count(self) -> Counter[str]:
+        """How workers ended, in words with their host, and how often."""
+        with self._lock:
+            return self._counts.copy()
 
     def of(self, worker: WorkerState, patience: float = 5.0) -> End:
         """Why a worker ended; its nanny is given `patience` seconds to tell."""

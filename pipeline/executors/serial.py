@@ -1,5 +1,6 @@
 """Everything in this process, one shard after the other; the reference for all executors."""
 
+from collections import Counter
 from collections.abc import Generator, Iterable
 from functools import partial
 
@@ -24,6 +25,10 @@ class SerialExecutor:
             tally = run_shard(job, task, store, partial(at_work.saw, task.first))
             at_work.written(task.first)
             yield tally
+
+    def ends(self) -> Counter[str]:
+        """None: this process is the worker."""
+        return Counter()
 
     def close(self) -> None:
         """Nothing to give back."""

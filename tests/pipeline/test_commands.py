@@ -46,7 +46,8 @@ def test_all_stages_then_status_verify_and_repair(data: str, url: str, capsys: p
     found = json.loads(capsys.readouterr().out)
     assert [stage["stage"] for stage in found["stages"]] == list(STAGE_NAMES)
     keys = "stage images done failed upstream reasons stale running seconds_per_image images_per_second seconds_left"
-    assert list(found["stages"][0]) == [*keys.split(), "bytes", "parameters", "pending"]
+    keys += " bytes parameters pending workers silent slowest"
+    assert list(found["stages"][0]) == keys.split()
     assert [(stage["done"], stage["pending"], stage["stale"]) for stage in found["stages"]] == [(10, 0, None)] * 3
     assert status.run(store=url) == 0
     table = capsys.readouterr().out

@@ -58,7 +58,7 @@ def test_a_missing_object_is_left_to_the_client(objects: RemoteObjects) -> None:
 
 
 @pytest.mark.parametrize("answer", [None, b"", b"too long for the range", ConnectionResetError("gone")])
-def test_after_a_strange_answer_all_goes_through_the_client(
+def test_after_a_strange_answer_all_goes_through_the_client_for_a_while(
     objects: RemoteObjects, answer: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
@@ -73,13 +73,16 @@ def test_after_a_strange_answer_all_goes_through_the_client(
     assert objects.read_ranges(RANGES) == EXPECTED
     before = len(calls)
     assert objects.read_ranges(RANGES) == EXPECTED and len(calls) == before
+    assert objects._direct is not None and objects._direct.rests()
+    objects._direct._rests_until = 0.0
+    assert objects.read_ranges(RANGES) == EXPECTED and len(calls) > before, "tried anew after a while"
 
 
 def test_a_connection_that_the_server_closed_is_made_again(objects: RemoteObjects) -> None:
     reader = reader_of(objects)
     assert reader.read(RANGES) == EXPECTED
     list(reader._threads.map(lambda _: reader._own.__dict__.get("connection") and reader._own.connection.close(), "12"))
-    assert reader.read(RANGES) == EXPECTED and reader._works
+    assert reader.read(RANGES) == EXPECTED and not reader.rests()
 
 
 def test_wrong_credentials_are_the_clients_to_tell(objects: RemoteObjects, monkeypatch: pytest.MonkeyPatch) -> None:

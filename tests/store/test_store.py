@@ -28,7 +28,7 @@ def test_schema_is_that_of_the_design(url: str) -> None:
     group = zarr.open_group(url, mode="r")
     assert group.attrs["format"] == 2 and group.attrs["digest"] == images.digest()
     assert group.attrs["spec"] == "folder:toy" and group.attrs["class_names"] == ["cat", "dog"]
-    assert group["toy"].attrs["params"] == {"rows": 5, "seconds": 0.0, "fail": [], "kill": [], "log": ""}
+    assert group["toy"].attrs["params"] == {"rows": 5, "seconds": 0.0, "fail": [], "kill": [], "endless": [], "log": ""}
     assert set(group["toy"].attrs) >= {"version", "upstream", "packages", "source", "fingerprint"}
     box, status, image_id = group["toy/box"], group["toy/status"], group["images/id"]
     assert box.shape == (70, 5, 4) and box.dtype == np.float32
