@@ -24,7 +24,7 @@ from pipeline.spec import Stage
 from stages.proposals.stage import refuse_foreign_files
 from stages.registry import STAGE_NAMES, build_stage, canonical_name, check_settings, stage_for, stored_stage
 from stages.settings import StoreSettings
-from store.create import DEFAULT_SHARD, create_or_open
+from store.create import create_or_open, default_shard
 from store.identity import group_of
 from store.images import HOW_TOLD_APART
 from store.store import Store, find_store
@@ -187,7 +187,7 @@ def _tell_costs(
     workers: int,
 ) -> None:
     images, names = choice.images, (*request.upstream(), *request.stages)
-    shard = existing.shard if existing else request.store_settings.shard or DEFAULT_SHARD
+    shard = existing.shard if existing else request.store_settings.shard or default_shard(len(images))
     ids = existing.listed().ids if existing else images.ids
     found = estimates(existing, images, names, request.build, choice.ranges(ids, shard))
     print_costs(f"{url}: {images.spec} {images.split}, {len(images)} images", found, workers, shard)

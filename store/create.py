@@ -44,7 +44,14 @@ from store.shards import checksum, encode_chunk, encode_shard
 from store.storage import open_objects
 from store.store import Store
 
-DEFAULT_SHARD = 32
+LEAST_SHARD, MOST_SHARD, SHARDS = 32, 1024, 8192
+
+
+def default_shard(images: int) -> int:
+    """Images a shard of a new store of so many: 32 up to a quarter of a million, then twice as many for twice the
+    images, so that there are some thousand shards and not a million (docs/scale.md); always the same for a list."""
+    wanted = 1 << max(0, -(-images // SHARDS) - 1).bit_length()
+    return min(MOST_SHARD, max(LEAST_SHARD, wanted))
 
 
 def create_or_open(
@@ -58,7 +65,7 @@ def create_or_open(
     """The store of `images` at `url`: created, opened, or extended where images were added to the data set.
 
     Added images go behind those the store has (`Store.align` gives the list in store order); nothing is recomputed.
-    shard: images a shard, 32 for a new store; an existing store keeps its own and refuses another.
+    shard: images a shard, by `default_shard` for a new store; an existing store keeps its own and refuses another.
     overwrite: a store of another image list is made anew, without its stages. Only what a store wrote is ever removed.
     tell: hears of each change of labels before it is written.
     Raises InputError naming what differs, or for a place that holds anything else.
@@ -90,7 +97,7 @@ def create_or_open(
                 "Choose another --store, or --overwrite to delete this one with all its stages"
             )
         refuse_if_running(store)
-    return _create(objects, images, shard or DEFAULT_SHARD)
+    return _create(objects, images, shard or default_shard(len(images)))
 
 
 def _refuse_occupied(objects: Objects) -> None:
