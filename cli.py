@@ -100,6 +100,7 @@ def photographs(**options: Any) -> None:
 @click.option("--scheduler", metavar="tcp://...", help="Join a running Dask scheduler.")
 @click.option("--cluster", metavar="FILE.yaml", help="Start a cluster (SLURM, SSH) as described in a file.")
 @click.option("--images", metavar="A:B|FILE", help="Only images A to B-1, widened to whole shards; or those of a list.")
+@click.option("--part", metavar="I/N", help="Only part I of N; run the other parts at the same time, anywhere.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="E.g. proposals.method=selective-search.")
 @click.option("--proposals-from", metavar="DIR|FILE", help="Published MCG .mat files or a detectron2 pickle.")
 @click.option("--overwrite", is_flag=True, help="Recompute what was computed with other parameters.")

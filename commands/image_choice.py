@@ -91,6 +91,21 @@ def parse_range(text: str, n: int) -> tuple[int, int]:
     return a, b
 
 
+def parse_part(text: str, **others: object) -> tuple[int, int]:
+    """ "I/N" as (I, N), counted from 1. others: options that say which images, too. Raises InputError."""
+    if given := next((name for name, value in others.items() if value), None):
+        raise InputError(
+            f"--part {text}: not together with --{given.replace('_', '-')}, which is of all; leave one out"
+        )
+    first, _, last = text.partition("/")
+    i, n = (
+        int(number) if number.isascii() and number.isdecimal() and len(number) < 8 else 0 for number in (first, last)
+    )
+    if not 1 <= i <= n:
+        raise InputError(f"--part {text}: expected I/N with 1 <= I <= N, as 1/64 is the first of 64 parts")
+    return i, n
+
+
 def read_listed(path: str) -> list[str]:
     """Image ids of a file: column `image` of a CSV that has one, as `status --failed` writes it, else one id a line.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from commands.costs import SEEDS, compared, is_authors_setting, print_costs
-from commands.image_choice import ImageChoice, rows_by_shard
+from commands.image_choice import ImageChoice, parse_part, rows_by_shard
 from commands.summary_file import SummaryFile
 from data import parameters
 from data.errors import InputError
@@ -91,6 +91,7 @@ def run(
     learnt_from: str | None = None,
     image_timeout: float | None = None,
     summaries: list[RunSummary] | None = None,
+    part: str | None = None,
 ) -> int:
     """Run one stage, or "all", over a split into a store; missing upstream stages first.
 
@@ -98,12 +99,14 @@ def run(
     only a part of the store's images is computed alone. learnt_from: split that training will take from the store: of
     the others only proposals are computed. workers: local
     processes (0: this process; None: one a core), or how many to ask of `cluster`. images: "A:B", or a file that lists
-    images to compute again, done or not, as `status --failed` writes one. settings: nested
+    images to compute again, done or not, as `status --failed` writes one. part: "I/N", compute part I of N only, while
+    other runs compute the others. settings: nested
     `--set` values, {"proposals": {"method": "files"}, "store": {"shard": 32}}. image_timeout: seconds after which an
     image counts as failed. summaries: gets that of each stage as it ends.
     Returns the exit status: 0, 3 if images failed, 130 if interrupted. Raises InputError.
     """
     request = _Request.parse(stage, settings or {}, proposals_from)
+    own_part = parse_part(part, images=images, overwrite=overwrite, dry_run=dry_run) if part else None
     existing = find_store(store)
     choice = ImageChoice.of(data, split, images, existing, learnt_from=learnt_from, overwrite=overwrite)
     image_list = choice.images
@@ -121,6 +124,7 @@ def run(
         image_list,
         shard=request.store_settings.shard,
         overwrite=overwrite and stage == "all",
+        patient=own_part is not None,
         tell=display.note,
     )
     chain = Chain(
@@ -130,6 +134,7 @@ def run(
         changed=request.settings,
         ranges=choice.ranges(target.listed().ids, target.shard),
         only=None if choice.listed is None else rows_by_shard(target, choice.listed, str(images)),
+        part=own_part,
         overwrite=overwrite,
         retry_failed=retry_failed,
         accept_packages=request.store_settings.accept_packages,

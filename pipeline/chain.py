@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from data.records import ImageList
 from pipeline.executors import Executor
 from pipeline.listener import Listener
-from pipeline.plan import make_plan, widen
+from pipeline.plan import make_plan, part_of, widen
 from pipeline.runner import RunSummary, refuse_changes, run_stage
 from pipeline.spec import Stage
 from store.identity import group_of
@@ -23,8 +23,8 @@ class Chain:
     asked: names of the stages to run, in order. before: names of those that come before the first of them, in order;
     they are run only where they are missing. changed: names for which the user gave settings: one that is complete in
     the store must agree with them. ranges: of a stage by name the images [a, b) that it is run on; of others all. only:
-    shard -> images; the stages asked for compute these, done or not, and nothing else. Else as
-    `pipeline.runner.run_stage`.
+    shard -> images; the stages asked for compute these, done or not, and nothing else. part: (I, N), compute part I of
+    N of the shards, while other runs compute the others. Else as `pipeline.runner.run_stage`.
     """
 
     asked: Sequence[str]
@@ -33,6 +33,7 @@ class Chain:
     changed: Collection[str] = ()
     ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     only: Mapping[int, frozenset[int]] | None = None
+    part: tuple[int, int] | None = None
     overwrite: bool = False
     retry_failed: bool = False
     accept_packages: bool = False
@@ -50,14 +51,20 @@ class Chain:
                     refuse_changes(store, self.build(name, store))
                 continue
             self.listener.note(f"stage '{self.asked[0]}' needs '{name}': running it first where it is missing")
-            yield self._one(store, images, executor, name)
+            yield from self._one(store, images, executor, name)
         for name in self.asked:
-            yield self._one(store, images, executor, name, asked=True)
+            yield from self._one(store, images, executor, name, asked=True)
 
     def _is_complete(self, store: Store, name: str) -> bool:
         identity = store.identity(group_of(name))
-        shards = widen(self.ranges.get(name), store)
-        return identity is not None and bool(make_plan(store, identity, shards).whole.all())
+        return identity is not None and bool(make_plan(store, identity, self._shards(store, name)).whole.all())
+
+    def _shards(self, store: Store, name: str) -> tuple[int, int]:
+        """Those of the part that the stage is to be run on. It is a part of what the first stage is run on, so that
+        what a stage reads is in the same part."""
+        first, stop = part_of(widen(self.ranges.get([*self.before, *self.asked][0]), store), self.part)
+        least, most = widen(self.ranges.get(name), store)
+        return (max(first, least), min(stop, most)) if self.part else (least, most)
 
     def _one(
         self,
@@ -67,13 +74,18 @@ class Chain:
         name: str,
         *,
         asked: bool = False,
-    ) -> RunSummary:
-        return run_stage(
+    ) -> Iterator[RunSummary]:
+        first, stop = self._shards(store, name)
+        if first >= stop:  # there are more parts than shards
+            return
+        own = (store.bounds(first)[0], store.bounds(stop - 1)[1])
+        yield run_stage(
             store,
             images,
             self.build(name, store),
             executor,
-            image_range=self.ranges.get(name),
+            image_range=own if self.part else self.ranges.get(name),
+            shared=self.part is not None,
             overwrite=asked and self.overwrite,
             retry_failed=asked and self.retry_failed,
             repair=self.only if asked else None,

@@ -96,6 +96,15 @@ def _upstream_ready(store: Store, identity: StageIdentity, row: int) -> bool:
     return all(store.read(f"{group}/{STATUS}", row) == DONE for group in identity.upstream)
 
 
+def part_of(shards: tuple[int, int], part: tuple[int, int] | None) -> tuple[int, int]:
+    """Part I of N of shards [first, stop), counted from 1: the parts are disjoint, follow each other and are all of
+    them; empty ones if there are fewer shards than parts."""
+    if part is None:
+        return shards
+    (first, stop), (i, n) = shards, part
+    return first + (stop - first) * (i - 1) // n, first + (stop - first) * i // n
+
+
 def widen(image_range: tuple[int, int] | None, store: Store) -> tuple[int, int]:
     """Images [a, b) as whole shards [first, stop)."""
     if image_range is None:

@@ -19,7 +19,7 @@ from store.completion import read_completions, recorded_shards
 from store.errors import DamagedStoreError, IncompleteStoreError
 from store.identity import StageIdentity, stage_documents
 from store.layout import is_own_key
-from store.lock import stage_lock
+from store.lock import live_locks, stage_lock
 from store.root import ROOT
 from store.store import Store
 from store.summary import BLOCK, Summariser, summary_keys
@@ -69,6 +69,7 @@ def run_stage(
     executor: Executor,
     *,
     image_range: tuple[int, int] | None = None,
+    shared: bool = False,
     overwrite: bool = False,
     retry_failed: bool = False,
     accept_packages: bool = False,
@@ -79,7 +80,8 @@ def run_stage(
     """Compute what is missing of `stage`.
 
     images: the store's image list (any order; paths say where the pixels are). image_range: [a, b), widened to whole
-    shards. overwrite: compute again what is done. retry_failed: compute failed images again. accept_packages: continue
+    shards. shared: other runs may compute other shards of the stage meanwhile, with the same parameters.
+    overwrite: compute again what is done. retry_failed: compute failed images again. accept_packages: continue
     although package versions changed. repair: shard index -> images; computes these and nothing else (the summary then
     counts only them). image_timeout: seconds after which an image counts as failed; None: never.
     Raises InputError where something differs, is locked, missing upstream, or cannot be written.
@@ -92,18 +94,24 @@ def run_stage(
     first, stop = store.bounds(shards[0])[0], store.bounds(shards[1] - 1)[1]
     if image_range is not None and (first, stop) != image_range:
         listener.note(f"images {image_range[0]}:{image_range[1]} widened to whole shards: {first}:{stop}")
-    with stage_lock(store.objects, stage.group):
+    with stage_lock(store.objects, stage.group, shards if shared else None):
         store.refresh()
         identity = identify(stage, _upstream_fingerprints(store, stage))
         whole = shards == (0, store.n_shards)
-        _settle_identity(store, stage, identity, overwrite=overwrite, whole=whole, accept_packages=accept_packages)
+        _settle_identity(
+            store, stage, identity, overwrite=overwrite, whole=whole, accept_packages=accept_packages, shared=shared
+        )
         plan = make_plan(store, identity, shards, everything=overwrite, retry_failed=retry_failed, repair=repair)
         summaries = Summariser(store, stage.group, shards)
         summaries.withdraw(list(plan.pending()))
         _sweep(store, stage, plan)
         summary = RunSummary(stage.name, stop - first if repair is None else plan.images(store), plan.kept)
         job = Job(uuid.uuid4().hex, store.url, stage, identity.fingerprint, store.decoding, image_timeout)
-        _work(store, images, job, plan, executor, summary, listener, summaries)
+        try:
+            _work(store, images, job, plan, executor, summary, listener, summaries)
+        finally:
+            _sweep_partials(store, stage, shards)
+            store.refresh()
     return summary
 
 
@@ -131,10 +139,8 @@ def _work(
                         summaries.write()
         summaries.write()
     finally:
-        _sweep_partials(store, job.stage)
         summary.seconds = monotonic() - started
         summary.ends = executor.ends() - ends
-        store.refresh()
         listener.end()
 
 
@@ -167,12 +173,23 @@ def refuse_changes(store: Store, stage: Stage) -> None:
 
 
 def _settle_identity(
-    store: Store, stage: Stage, identity: StageIdentity, *, overwrite: bool, whole: bool, accept_packages: bool
+    store: Store,
+    stage: Stage,
+    identity: StageIdentity,
+    *,
+    overwrite: bool,
+    whole: bool,
+    accept_packages: bool,
+    shared: bool,
 ) -> None:
-    """Refuse a stage that differs from the stored one, or lay its arrays out (anew, if all of it is overwritten)."""
+    """Refuse a stage that differs from the stored one, or lay its arrays out (anew, if all of it is overwritten).
+
+    shared: nothing is removed, as others may have written it; each run sweeps its own shards.
+    """
     stored = _stored_identity(store, stage)
     recorded = recorded_shards(store.objects, stage.group, store.shard)
     begun = bool(recorded) and not (overwrite and whole)
+    begun = begun or (shared and stored is not None and len(live_locks(store.objects, stage.group)) > 1)
     if stored is None and begun:
         stored = _identity_of_records(store, stage, identity, [record.key for record in recorded.values()])
     if begun and stored is not None:
@@ -189,12 +206,12 @@ def _settle_identity(
                 option += ", --set store.accept_packages=true continues with the new versions"
             raise InputError(f"{store.url}: stage '{stage.name}' was run differently: {'; '.join(versions)}; {option}")
     layouts = stage_layouts(stage, store.n_images, store.shard)
-    if not begun:  # records first: without them nothing that is still there counts
+    if not begun and not shared:  # records first: without them nothing that is still there counts
         store.objects.delete_many(key for key, _, _ in summary_keys(store.objects, stage.group))
         for prefix in (f"{stage.group}/records", *(layout.name for layout in layouts)):
             store.objects.delete_many([key for key, _ in store.objects.entries(prefix) if is_own_key(key)])
     documents = stage_documents(identity, layouts)
-    there = store.objects.read_many(documents) if begun else {}
+    there = store.objects.read_many(documents) if begun or shared else {}
     for key, document in documents.items():
         if there.get(key) != document:
             store.objects.write(key, document)
@@ -228,11 +245,23 @@ def _sweep(store: Store, stage: Stage, plan: Plan) -> None:
         else:
             keys = [key for key, _ in store.objects.entries(f"{layout.name}/c") if layout.shard_of_key(key) in doomed]
         store.objects.delete_many(keys)
-    _sweep_partials(store, stage)
+    _sweep_partials(store, stage, (plan.first, plan.stop))
 
 
-def _sweep_partials(store: Store, stage: Stage) -> None:
-    if store.objects.is_local:
-        for key, _ in store.objects.entries(stage.group):
-            if key.endswith(PARTIAL):
+def _sweep_partials(store: Store, stage: Stage, shards: tuple[int, int]) -> None:
+    """Remove what was written only in part: of shards [first, stop), and of none, as documents are of all."""
+    if not store.objects.is_local:
+        return
+    layouts = stage_layouts(stage, store.n_images, store.shard)
+    for key, _ in store.objects.entries(stage.group):
+        if key.endswith(PARTIAL):
+            whole_key = key.removesuffix(PARTIAL).rpartition(".")[0]
+            found = [layout.shard_of_key(whole_key) for layout in layouts]
+            index = next((index for index in found if index is not None), _shard_of_record(whole_key, store.shard))
+            if (shards == (0, store.n_shards)) if index is None else (shards[0] <= index < shards[1]):
                 store.objects.delete(key)
+
+
+def _shard_of_record(key: str, shard: int) -> int | None:
+    first = key.rpartition("/records/")[2].partition("-")[0]
+    return int(first) // shard if first.isdecimal() else None

@@ -25,7 +25,7 @@ from store.layout import (
     is_own_key,
     parse_array,
 )
-from store.lock import live_lock
+from store.lock import STORE, creation_lock, live_lock, lock_key
 from store.objects import Objects
 from store.root import (
     COPY,
@@ -60,6 +60,7 @@ def create_or_open(
     *,
     shard: int | None = None,
     overwrite: bool = False,
+    patient: bool = False,
     tell: Callable[[str], None] = lambda message: None,
 ) -> Store:
     """The store of `images` at `url`: created, opened, or extended where images were added to the data set.
@@ -67,7 +68,7 @@ def create_or_open(
     Added images go behind those the store has (`Store.align` gives the list in store order); nothing is recomputed.
     shard: images a shard, by `default_shard` for a new store; an existing store keeps its own and refuses another.
     overwrite: a store of another image list is made anew, without its stages. Only what a store wrote is ever removed.
-    tell: hears of each change of labels before it is written.
+    patient: wait for another that makes it just now. tell: hears of each change of labels before it is written.
     Raises InputError naming what differs, or for a place that holds anything else.
     """
     if not len(images):
@@ -78,6 +79,35 @@ def create_or_open(
         raise InputError(f"store.shard: {shard} is not within 1 to {LARGEST_SHARD}")
     objects = open_objects(url)
     attributes = read_root(objects)
+    if attributes is None:
+        _refuse_occupied(objects)
+    elif not is_unfinished(attributes) and _is_current(store := Store(objects, attributes), images, shard):
+        return store
+    with creation_lock(objects, patient=patient):
+        return _made(objects, images, shard, overwrite, tell)
+
+
+def _is_current(store: Store, images: ImageList, shard: int | None) -> bool:
+    """Whether a store is of these images, all of them, with the labels that they have now."""
+    added, differences = _compare(store, images, shard)
+    return not differences and not len(added) and _is_labelled(store, store.align(images))
+
+
+def _is_labelled(store: Store, aligned: ImageList) -> bool:
+    return not label_changes(store, aligned) and _labelled(store, aligned) == store.attributes
+
+
+def _labelled(store: Store, aligned: ImageList) -> dict[str, Any]:
+    """The attributes of a store with the labels and classes of `aligned`, its images."""
+    kept = {k: v for k, v in store.attributes.items() if k not in (LABELS, "max_pixels")}
+    return kept | _image_attributes(aligned)
+
+
+def _made(
+    objects: Objects, images: ImageList, shard: int | None, overwrite: bool, tell: Callable[[str], None]
+) -> Store:
+    """See `create_or_open`; by who alone writes the store."""
+    url, attributes = objects.url, read_root(objects)
     if attributes is None:
         _refuse_occupied(objects)
     elif not is_unfinished(attributes):
@@ -104,7 +134,8 @@ def _refuse_occupied(objects: Objects) -> None:
     """Raises InputError where something lies that no store of ours explains: it may be the user's."""
     if cure := lost_root(objects):
         raise InputError(f"{objects.url}: {cure}")
-    found = next((key for key, _ in objects.entries("") if not key.startswith(f"{ROOT}.")), None)
+    passing = (f"{ROOT}.", lock_key(STORE))
+    found = next((key for key, _ in objects.entries("") if not key.startswith(passing)), None)
     if found is not None:
         raise InputError(f"{objects.url}: holds other files ('{found}' among them); choose a --store that is empty")
 
@@ -115,7 +146,9 @@ def _create(objects: Objects, images: ImageList, shard: int) -> Store:
         twice = images.ids[int(np.setdiff1d(np.arange(len(images)), firsts)[0])]
         raise InputError(f"{images.spec} {images.split}: image '{twice}' is listed twice")
     objects.write(ROOT, group_document(unfinished_root()))
-    objects.delete_many([key for key, _ in objects.entries("") if is_own_key(key) and key != ROOT])
+    objects.delete_many(
+        [key for key, _ in objects.entries("") if is_own_key(key) and key not in (ROOT, lock_key(STORE))]
+    )
     wide = image_shard(len(images.class_names))
     write_image_shards(objects, images, wide, range(-(-len(images) // wide)))
     attributes = {"format": FORMAT, "kind": KIND, **_image_attributes(images), "shard": shard, IMAGE_SHARD: wide}
@@ -233,11 +266,9 @@ def relabel(store: Store, images: ImageList, tell: Callable[[str], None] = lambd
     store's images.
     """
     aligned = store.align(images)
-    kept = {k: v for k, v in store.attributes.items() if k not in (LABELS, "max_pixels")}
-    attributes = kept | _image_attributes(aligned)
-    changes = label_changes(store, aligned)
-    if not changes and attributes == store.attributes:
+    if _is_labelled(store, aligned):
         return store
+    changes, attributes = label_changes(store, aligned), _labelled(store, aligned)
     for change in changes:
         tell(f"{store.url}: {change}; the store gets the new labels")
     if changes:

@@ -18,7 +18,7 @@ READABLE = (1, FORMAT)
 """Those that this program reads and continues. 1: the image list in shards of the stages' size, no summaries."""
 
 _OWN_KEY = re.compile(
-    r"(?:zarr\.json|[^/]+/(?:zarr\.json|lock\.json|records/\d+-\d+\.(?:json|summary)|[^/]+/(?:zarr\.json|c(?:/\d+)+)))"
+    r"(?:zarr\.json|lock\.json|[^/]+/(?:zarr\.json|lock(?:-\d+-\d+)?\.json|records/\d+-\d+\.(?:json|summary)|[^/]+/(?:zarr\.json|c(?:/\d+)+)))"
     r"(?:\.[0-9a-f]{32}\.partial)?"
 )
 

@@ -62,6 +62,10 @@ class LocalObjects(Objects):
         top = self.root / prefix
         return sorted(entry.name for entry in top.iterdir() if entry.is_dir()) if top.is_dir() else []
 
+    def files(self, prefix: str) -> list[str]:
+        top = self.root / prefix
+        return sorted(entry.name for entry in top.iterdir() if not entry.is_dir()) if top.is_dir() else []
+
     def explained(self, error: OSError, key: str, verb: str) -> StorageError:
         advice = system_advice(error) or error.strerror or error
         return StorageError(f"{self.root / key}: could not {verb} it: {advice}")

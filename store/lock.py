@@ -1,4 +1,4 @@
-"""One run per store and stage at a time.
+"""One run per store and stage at a time, or several that each hold some of its shards; one that makes a store.
 
 The lock names host, process id and the process's start time. On the same host a dead holder is known at once; a holder
 on another host is taken for dead when its heartbeat, renewed every minute, is ten minutes old. Where an object store
@@ -9,11 +9,12 @@ the same bytes and records come last.
 import json
 import math
 import os
+import re
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -24,7 +25,9 @@ from store.objects import Objects, StorageError
 
 HEARTBEAT_SECONDS = 60.0
 SILENCE_SECONDS = 600.0
+WAIT_SECONDS, SETTLE_SECONDS = 1.0, 2.0
 _START_TOLERANCE = 2.0
+_LOCK = re.compile(r"lock(?:-(?P<first>\d+)-(?P<stop>\d+))?\.json")
 
 
 class LockedError(InputError):
@@ -87,15 +90,33 @@ def _machine() -> str:
         return "/"
 
 
-def lock_key(group: str) -> str:
-    """Object key of a stage's lock."""
-    return f"{group}/lock.json"
+Shards = tuple[int, int]
+"""Shards [first, stop) of a stage."""
+STORE = ""
+"""In the place of a group: the store itself, while it is made or extended."""
+
+
+def lock_key(group: str, shards: Shards | None = None) -> str:
+    """Object key of a stage's lock, or of that of some of its shards."""
+    name = "lock.json" if shards is None else f"lock-{shards[0]}-{shards[1]}.json"
+    return f"{group}/{name}" if group else name
+
+
+def live_locks(objects: Objects, group: str) -> dict[Shards | None, Holder]:
+    """Who is at work on a stage: by the shards held, None where all are; those that began first come first."""
+    found = {}
+    for name in objects.files(group):
+        if match := _LOCK.fullmatch(name):
+            shards = (int(match["first"]), int(match["stop"])) if match["first"] else None
+            holder = _read(objects, lock_key(group, shards))
+            if holder is not None and holder.is_alive():
+                found[shards] = holder
+    return dict(sorted(found.items(), key=lambda item: item[1].started))
 
 
 def live_lock(objects: Objects, group: str) -> Holder | None:
-    """The living holder of a stage's lock, or None."""
-    holder = _read(objects, lock_key(group))
-    return holder if holder is not None and holder.is_alive() else None
+    """Who began first of those that are at work on a stage, or None."""
+    return next(iter(live_locks(objects, group).values()), None)
 
 
 def _read(objects: Objects, key: str) -> Holder | None:
@@ -109,19 +130,20 @@ def _read(objects: Objects, key: str) -> Holder | None:
 
 
 @contextmanager
-def stage_lock(objects: Objects, group: str) -> Iterator[None]:
-    """Hold the lock of a stage. Raises LockedError, with the holder, if a living run has it."""
-    key, me = lock_key(group), Holder.this_process()
+def stage_lock(objects: Objects, group: str, shards: Shards | None = None) -> Iterator[None]:
+    """Hold a stage, or shards [first, stop) of it. Raises LockedError, with the holder, if a living run has any."""
+    key, me = lock_key(group, shards), Holder.this_process()
     with _exclusive(objects, key):
-        other = live_lock(objects, group)
-        if other is not None:
-            raise LockedError(
-                f"{objects.url}: stage '{group}' is being computed by {other}; wait for it to end or stop it first "
-                f"(if it is gone for good, remove {key})"
-            )
+        _refuse(objects, group, shards)
         objects.write(key, json.dumps(asdict(me)).encode())
-    if not objects.is_local and _read(objects, key) != me:
-        raise LockedError(f"{objects.url}: stage '{group}' was just taken by {_read(objects, key)}")
+    if not objects.is_local:
+        if _read(objects, key) != me:
+            raise LockedError(f"{objects.url}: {_name(group)} was just taken by {_read(objects, key)}")
+        try:
+            _refuse(objects, group, shards, but=shards)
+        except LockedError:
+            _release(objects, key, me)
+            raise
     stop = threading.Event()
     beating = threading.Thread(target=_beat, args=(objects, key, me, stop), daemon=True)
     beating.start()
@@ -131,6 +153,44 @@ def stage_lock(objects: Objects, group: str) -> Iterator[None]:
         stop.set()
         beating.join()
         _release(objects, key, me)
+
+
+@contextmanager
+def creation_lock(objects: Objects, *, patient: bool) -> Iterator[None]:
+    """Hold the store itself, to make or extend it. patient: wait for another that does, and on an object store a moment
+    to see whether another took the lock in the same instant; else LockedError."""
+    while True:
+        with ExitStack() as held:
+            try:
+                held.enter_context(stage_lock(objects, STORE))
+            except LockedError:
+                if not patient:
+                    raise
+            else:
+                if patient and not objects.is_local:
+                    time.sleep(SETTLE_SECONDS)
+                mine = _read(objects, lock_key(STORE))
+                if mine is not None and replace(mine, beat=0.0) == replace(Holder.this_process(), beat=0.0):
+                    yield
+                    return
+        time.sleep(WAIT_SECONDS)
+
+
+def _refuse(objects: Objects, group: str, shards: Shards | None, *, but: Shards | str | None = "") -> None:
+    """Raises LockedError if a living run, other than that which holds `but`, holds any of these shards."""
+    for others, holder in live_locks(objects, group).items():
+        apart = shards is not None and others is not None and (others[1] <= shards[0] or shards[1] <= others[0])
+        if others != but and not apart:
+            which = "" if others is None else f" (shards {others[0]} to {others[1] - 1})"
+            work = "computed" if group else "made"
+            raise LockedError(
+                f"{objects.url}: {_name(group)} is being {work} by {holder}{which}; wait for it to end or stop it "
+                f"first (if it is gone for good, remove {lock_key(group, others)})"
+            )
+
+
+def _name(group: str) -> str:
+    return f"stage '{group}'" if group else "the store"
 
 
 def _release(objects: Objects, key: str, me: Holder) -> None:

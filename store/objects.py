@@ -50,6 +50,10 @@ class Objects(ABC):
     def folders(self, prefix: str) -> list[str]:
         """Names of the folders directly below `prefix`, sorted."""
 
+    @abstractmethod
+    def files(self, prefix: str) -> list[str]:
+        """Names of the objects directly below `prefix`, sorted."""
+
     def write_many(self, objects: Iterable[tuple[str, bytes]]) -> None:
         """Create or replace objects, each as `write` does; an object store takes many at a time."""
         for key, data in objects:

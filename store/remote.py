@@ -138,6 +138,12 @@ class RemoteObjects(Objects):
             yield path.removeprefix(self._root).lstrip("/"), int(info.get("size") or 0)
 
     def folders(self, prefix: str) -> list[str]:
+        return self._inside(prefix, "directory")
+
+    def files(self, prefix: str) -> list[str]:
+        return self._inside(prefix, "file")
+
+    def _inside(self, prefix: str, kind: str) -> list[str]:
         def inside() -> list[dict[str, Any]]:
             self._fs.invalidate_cache()
             return list(self._fs.ls(self._path(prefix), detail=True))
@@ -146,7 +152,7 @@ class RemoteObjects(Objects):
             found = self._attempt(prefix, "list", inside)
         except FileNotFoundError:
             return []
-        return sorted(info["name"].rstrip("/").rsplit("/", 1)[-1] for info in found if info["type"] == "directory")
+        return sorted(info["name"].rstrip("/").rsplit("/", 1)[-1] for info in found if info["type"] == kind)
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}" if key else self._root

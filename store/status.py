@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from store.identity import StageIdentity
-from store.lock import Holder, live_lock
+from store.lock import Holder, live_locks
 from store.outcomes import ShardOutcome
 from store.store import Store
 from store.tally import Tally, longest
@@ -86,8 +86,9 @@ class StageStatus:
 def stage_status(store: Store, group: str) -> StageStatus:
     """Count what became of the images of a stage. Raises InputError for a damaged group."""
     identity = store.identity(group)
-    holder = live_lock(store.objects, group)
-    running = str(holder) if holder else None
+    holders = list(live_locks(store.objects, group).values())
+    holder = holders[0] if holders else None
+    running = f"{holder}{f' and {len(holders) - 1} more' if holders[1:] else ''}" if holder else None
     if identity is None:
         return StageStatus(group, len(store), stale=store.stale(group), running=running)
     recent = _Recent(holder)

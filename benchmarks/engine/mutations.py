@@ -50,6 +50,13 @@ def _computed(url: str, images: ImageList, **options: Any) -> None:
     run_stage(create_or_open(url, images, shard=SHARD, **options), images, first_stage(), SerialExecutor())
 
 
+def _parted(url: str) -> None:
+    """Two parts one after the other, of which the first makes the store."""
+    for bounds in ((0, 2 * SHARD), (2 * SHARD, len(OLD))):
+        store = create_or_open(url, OLD, shard=SHARD, patient=True)
+        run_stage(store, OLD, first_stage(), SerialExecutor(), image_range=bounds, shared=True)
+
+
 def _failed(url: str) -> None:
     run_stage(create_or_open(url, OLD, shard=SHARD), OLD, FAILING, SerialExecutor())
 
@@ -77,6 +84,7 @@ def _repair(url: str) -> None:
 
 MUTATIONS = {
     "create": Mutation(lambda url: None, _full, OLD),
+    "parts": Mutation(lambda url: None, _parted, OLD),
     "extend": Mutation(_full, lambda url: _computed(url, LONGER), LONGER),
     "overwrite": Mutation(_full, lambda url: _computed(url, OTHER, overwrite=True), OTHER),
     "relabel": Mutation(_full, lambda url: _computed(url, UNLABELLED), UNLABELLED),
@@ -109,7 +117,7 @@ def _kill(mutation: Mutation, start: Path, expected: Path, place: Path, step: in
             pass
         else:
             raise AssertionError(f"{place}: was to be killed")
-    for lock in place.glob("*/lock.json"):  # its holder is dead: here it is this process, which lives
+    for lock in place.rglob("lock*.json"):  # its holder is dead: here it is this process, which lives
         lock.unlink()
     between = _state(place, start, expected)
     mutation.change(str(place))

@@ -1,6 +1,7 @@
 """examples/slurm: the scripts, in a real SLURM of one machine."""
 
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -34,9 +35,9 @@ def programs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of six scenes with a pdsl.yaml, where jobs are submitted."""
+    """A folder of a dozen scenes with a pdsl.yaml, where jobs are submitted."""
     folder = tmp_path / "workspace"
-    write_scenes(folder / "scenes", train=6, val=1, side=64)
+    write_scenes(folder / "scenes", train=12, val=1, side=64)
     (folder / "pdsl.yaml").write_text(
         yaml.safe_dump(
             {
@@ -94,6 +95,31 @@ def test_stages_as_an_array(slurm: Path, workspace: Path) -> None:
     assert set(logs) >= {f"pdsl-stages-{job}_0.log", f"pdsl-stages-{job}_1.log"}
     assert "Registered to" in logs[f"pdsl-stages-{job}_1.log"], logs
     assert not list(workspace.glob(".dask-*"))
+    the_same_as_here(workspace)
+
+
+def records(folder: Path) -> dict[str, int]:
+    """When each completion record was written."""
+    return {str(file): file.stat().st_mtime_ns for file in folder.rglob("records/*.json")}
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_stages_as_parts_of_which_half_are_killed(slurm: Path, workspace: Path, seed: int) -> None:
+    """On a store that is not there yet, without a scheduler. Half of the elements are killed, running ones and waiting
+    ones; the same array again computes what they left, and nothing that was done."""
+    job, chosen = submit("stages-parts.sh", "--array=1-6"), random.Random(seed).sample(range(1, 7), 3)
+    wait_for(lambda: records(workspace), workspace)
+    killed = [f"{job}_{element}" for element in chosen]
+    told("scancel", "--signal=KILL", "--full", *killed)
+    told("scancel", *killed)
+    wait_for(ended, workspace)
+    before = records(workspace)
+    submit("stages-parts.sh", "--array=1-6")
+    wait_for(ended, workspace)
+    after = records(workspace)
+    assert 0 < len(before) < len(after) and all(after[name] == time for name, time in before.items())
+    print(f"killed {killed}: {len(before)} of {len(after)} records were there and stayed")
+    assert not list(workspace.rglob("*lock*.json")) and not list(workspace.rglob("*.partial"))
     the_same_as_here(workspace)
 
 

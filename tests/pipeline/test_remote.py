@@ -117,7 +117,7 @@ def test_two_runs_at_once_on_an_object_store_are_harmless(tmp_path: Path, monkey
                     refused.append(True)
 
         refused: list[bool] = []
-        monkeypatch.setattr("pipeline.runner.stage_lock", lambda objects, group: _nothing())
+        monkeypatch.setattr("pipeline.runner.stage_lock", lambda objects, group, shards: _nothing())
         threads = [threading.Thread(target=run) for _ in range(2)]
         for thread in threads:
             thread.start()
