@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from commands.program import Probability, Program, finish
+from commands.program import Probability, Program, Workers, finish
 from commands.workspace import Workspace
 from pdsl import __version__
 
@@ -96,7 +96,11 @@ def photographs(**options: Any) -> None:
 @option_data("Images")
 @click.option("--split", help="Split of the data set.")
 @click.option("--store", metavar="URL", help="Folder or fsspec URL of the store.")
-@click.option("--workers", type=click.IntRange(0), help="Local processes; 0 runs in this one.  [default: all cores]")
+@click.option(
+    "--workers",
+    type=Workers(),
+    help="Local processes; 0 runs in this one; of a --cluster also MIN:MAX, which come and go.  [default: all cores]",
+)
 @click.option("--scheduler", metavar="tcp://...", help="Join a running Dask scheduler.")
 @click.option("--cluster", metavar="FILE.yaml", help="Start a cluster (SLURM, SSH) as described in a file.")
 @click.option("--images", metavar="A:B|FILE", help="Only images A to B-1, widened to whole shards; or those of a list.")

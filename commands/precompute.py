@@ -79,7 +79,7 @@ def run(
     split: str | None,
     store: str,
     stage: str,
-    workers: int | None = None,
+    workers: int | tuple[int, int] | None = None,
     scheduler: str | None = None,
     cluster: str | None = None,
     images: str | None = None,
@@ -97,12 +97,11 @@ def run(
 
     data, split: as `data.catalog.load_images` takes them; without data, those the store was made from. A split that is
     only a part of the store's images is computed alone. learnt_from: split that training will take from the store: of
-    the others only proposals are computed. workers: local
-    processes (0: this process; None: one a core), or how many to ask of `cluster`. images: "A:B", or a file that lists
-    images to compute again, done or not, as `status --failed` writes one. part: "I/N", compute part I of N only, while
-    other runs compute the others. settings: nested
-    `--set` values, {"proposals": {"method": "files"}, "store": {"shard": 32}}. image_timeout: seconds after which an
-    image counts as failed. summaries: gets that of each stage as it ends.
+    the others only proposals are computed. workers: local processes (0: this process; None: one a core), or how many to
+    ask of `cluster`, (least, most) of those that come and go. images: "A:B", or a file that lists images to compute
+    again, done or not, as `status --failed` writes one. part: "I/N", compute part I of N only, while other runs compute
+    the others. settings: nested `--set` values, {"proposals": {"method": "files"}, "store": {"shard": 32}}. image_timeout:
+    seconds after which an image counts as failed. summaries: gets that of each stage as it ends.
     Returns the exit status: 0, 3 if images failed, 130 if interrupted. Raises InputError.
     """
     request = _Request.parse(stage, settings or {}, proposals_from)

@@ -44,6 +44,23 @@ class Probability(click.FloatRange):
         return number
 
 
+class Workers(click.ParamType):
+    """A number from 0, or MIN:MAX of workers that come and go, 1 <= MIN <= MAX."""
+
+    name = "N|MIN:MAX"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | tuple[int, int] | None:
+        least, separator, most = str(value).partition(":")
+        numbers = [int(text) if text.isascii() and text.isdecimal() and len(text) < 8 else -1 for text in (least, most)]
+        if not separator and numbers[0] >= 0:
+            return numbers[0]
+        if not separator or not 1 <= numbers[0] <= numbers[1]:
+            self.fail(f"{value} is neither a number from 0 nor MIN:MAX with 1 <= MIN <= MAX.", param, ctx)
+        return numbers[0], numbers[1]
+
+
 class Program(click.Group):
     """Turns errors into one line and an honest exit status: 2 wrong input, 130 Ctrl-C, 1 a fault of ours."""
 

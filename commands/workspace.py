@@ -163,7 +163,7 @@ class Workspace:
         """
         base = dict(options, settings=merge(self.values.get("stages") or {}, settings))
         base["data"] = self._need(options["data"], "data", "--data")
-        if options["workers"] is None and not options["scheduler"] and not options["cluster"]:
+        if not isinstance(options["workers"], int) and not options["scheduler"] and not options["cluster"]:
             base["scheduler"], base["cluster"] = self.values.get("scheduler"), self.values.get("cluster")
         base["proposals_from"] = options["proposals_from"] or self._proposals_from(base["settings"])
         if options["split"] or options["store"] or not self.values:

@@ -25,29 +25,38 @@ SMALLER = "--set store.shard=N makes a new store's smaller"
 class DeferredExecutor:
     """Starts local processes, joins a scheduler or starts a cluster once a stage has something to compute.
 
-    workers: local processes (None: one a core; 0: none, this process does the work), or those to ask of `cluster`.
+    workers: local processes (None: one a core; 0: none, this process does the work), or those to ask of `cluster`; of a
+    cluster (least, most) come and go with the work.
     scheduler: address of a running Dask scheduler. cluster: path of a cluster file. announce: told what is started.
     """
 
     def __init__(
         self,
         *,
-        workers: int | None,
+        workers: int | tuple[int, int] | None,
         scheduler: str | None,
         cluster: str | None,
         announce: Callable[[str], None] = lambda message: None,
     ) -> None:
         if scheduler and cluster:
             raise InputError("--scheduler and --cluster exclude each other; give one of them")
-        if workers is not None and workers < 0:
-            raise InputError(f"--workers {workers}: expected 0 or more")
         if scheduler and workers is not None:
             raise InputError("--workers has no effect on a running --scheduler; leave it out")
+        minimum = None
+        if isinstance(workers, tuple):
+            minimum, workers = workers
+            if not cluster:
+                raise InputError(
+                    f"--workers {minimum}:{workers}: workers of a --cluster come and go; here give one number"
+                )
+        if workers is not None and workers < 0:
+            raise InputError(f"--workers {workers}: expected 0 or more")
         if cluster:  # a mistake in the file shows now, and not when the first stage has something to compute
             from pipeline.executors.cluster import load_cluster_file
 
-            load_cluster_file(cluster, workers)
+            load_cluster_file(cluster, workers, minimum)
         self._workers, self._scheduler, self._cluster = workers, scheduler, cluster
+        self._minimum = minimum
         self._executor: Executor | None = None
         self._ended: Counter[str] = Counter()
         self._memory = self._enough_for = 0
@@ -111,7 +120,7 @@ class DeferredExecutor:
         elif self._cluster:
             from pipeline.executors.cluster import cluster_executor
 
-            executor = cluster_executor(self._cluster, self._workers, self._announce)
+            executor = cluster_executor(self._cluster, self._workers, self._minimum, self._announce)
         else:
             executor = self._start_local(stage, tasks)
         self._announce(f"dashboard: {executor.dashboard}")

@@ -2,6 +2,7 @@
 
 kind: slurm            # slurm, sge, pbs, lsf, htcondor, oar, moab, or ssh
 workers: 64            # processes asked for; `--workers` overrides it
+minimum: 8             # optional: they come and go with the work, between this number and `workers` (`--workers 8:64`)
 at_least: 1            # start when this many are there
 wait_seconds: 600      # how long to wait for them
 options:               # keywords of dask_jobqueue.SLURMCluster or distributed.SSHCluster, as they are
@@ -34,12 +35,17 @@ _JOBQUEUE = {
 }
 
 
+LOSSES_OF_A_SHARD = 10
+"""Workers that may go while they are at a shard before its images are looked at, where workers come and go; else 3."""
+
+
 @dataclass(frozen=True)
 class ClusterFile:
     """What a cluster file says; see the module."""
 
     kind: Kind = "slurm"
     workers: int = 1
+    minimum: int | None = None
     at_least: int = 1
     wait_seconds: float = 600.0
     options: dict[str, Any] = field(default_factory=dict)
@@ -47,25 +53,37 @@ class ClusterFile:
     def __post_init__(self) -> None:
         if self.workers < 1 or not 1 <= self.at_least <= self.workers:
             raise ValueError(f"workers {self.workers}, at_least {self.at_least}: expected 1 <= at_least <= workers")
+        if self.minimum is not None and not self.at_least <= self.minimum <= self.workers:
+            raise ValueError(
+                f"minimum {self.minimum}: expected a number from at_least ({self.at_least}) to workers ({self.workers})"
+            )
+        if self.minimum is not None and self.kind == "ssh":
+            raise ValueError("minimum: workers on the hosts of kind ssh do not come and go; leave it out")
 
 
-def load_cluster_file(path: str, workers: int | None = None) -> ClusterFile:
-    """Read and check a cluster file; `workers` overrides its number. Raises InputError."""
+def load_cluster_file(path: str, workers: int | None = None, minimum: int | None = None) -> ClusterFile:
+    """Read and check a cluster file; `workers` overrides its number, with `minimum` its least. Raises InputError."""
     values = parameters.read_mapping(path, f"--cluster {path}", "with kind, workers and options")
     if workers is not None:
         at_least = parameters.convert(values.get("at_least", 1), int, f"--cluster {path}: at_least")
-        values = {**values, "workers": workers, "at_least": min(workers, at_least)}
+        least = workers if minimum is None else minimum
+        values = {**values, "workers": workers, "minimum": minimum, "at_least": min(least, at_least)}
     try:
         return parameters.replace(ClusterFile(), values)
     except InputError as error:
         raise InputError(f"--cluster {path}: {error}") from error
 
 
-def cluster_executor(path: str, workers: int | None, announce: Callable[[str], None]) -> DaskExecutor:
+def cluster_executor(
+    path: str, workers: int | None, minimum: int | None, announce: Callable[[str], None]
+) -> DaskExecutor:
     """Start the cluster of a file, wait for its workers; closing the executor ends it. Raises InputError."""
+    import dask
     from distributed import Client
 
-    wanted = load_cluster_file(path, workers)
+    wanted = load_cluster_file(path, workers, minimum)
+    if wanted.minimum is not None:
+        dask.config.set({"distributed.scheduler.allowed-failures": LOSSES_OF_A_SHARD})
     cluster = start_cluster(wanted, path)
     client = Client(cluster)
 
@@ -73,7 +91,8 @@ def cluster_executor(path: str, workers: int | None, announce: Callable[[str], N
         with contextlib.suppress(Exception):
             cluster.close(timeout=30)
 
-    announce(f"{wanted.kind}: waiting for {wanted.at_least} of {wanted.workers} workers")
+    course = "" if wanted.minimum is None else f", which come and go down to {wanted.minimum}"
+    announce(f"{wanted.kind}: waiting for {wanted.at_least} of {wanted.workers} workers{course}")
     try:
         client.wait_for_workers(wanted.at_least, timeout=wanted.wait_seconds)
     except TimeoutError as error:
@@ -114,7 +133,10 @@ def _jobqueue_cluster(wanted: ClusterFile) -> Any:
     prologue = [f"export {name}={value}" for name, value in THREAD_LIMITS.items()]
     options["job_script_prologue"] = [*prologue, *options.get("job_script_prologue", [])]
     cluster = getattr(dask_jobqueue, _JOBQUEUE[wanted.kind])(**options)
-    cluster.scale(n=wanted.workers)
+    if wanted.minimum is None:
+        cluster.scale(n=wanted.workers)
+    else:
+        cluster.adapt(minimum=wanted.minimum, maximum=wanted.workers)
     return cluster
 
 
