@@ -75,14 +75,15 @@ def print_damage(folder: Path, flips: int) -> Counter[str]:
     rows: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for (kind, fault, outcome), number in counts.items():
         rows[kind, fault][outcome] += number
-    print(f"{'file':<20}{'fault':<8}{'tried':>7}{'found':>7}{'not computed':>14}{'unnoticed':>11}")
+    print(f"{'file':<20}{'fault':<8}{'tried':>7}{'found':>7}{'not computed':>14}{'survived':>10}{'unnoticed':>11}")
     for (kind, fault), outcomes in sorted(rows.items()):
-        found, lost, unnoticed = (outcomes[name] for name in ("found", "not computed", "unnoticed"))
-        print(f"{kind:<20}{fault:<8}{outcomes.total():>7}{found:>7}{lost:>14}{unnoticed:>11}")
+        found, lost, survived, unnoticed = (outcomes[n] for n in ("found", "not computed", "survived", "unnoticed"))
+        print(f"{kind:<20}{fault:<8}{outcomes.total():>7}{found:>7}{lost:>14}{survived:>10}{unnoticed:>11}")
     print(f"{'all':<28}{counts.total():>7}")
     everything = sum(rows.values(), Counter())
     return Counter(
         refused=everything["found"] + everything["not computed"],
+        survived=everything["survived"],
         wrong=everything["unnoticed"],
     )
 

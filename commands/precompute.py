@@ -100,8 +100,8 @@ def run(
     the others only proposals are computed. workers: local processes (0: this process; None: one a core), or how many to
     ask of `cluster`, (least, most) of those that come and go. images: "A:B", or a file that lists images to compute
     again, done or not, as `status --failed` writes one. part: "I/N", compute part I of N only, while other runs compute
-    the others. settings: nested `--set` values, {"proposals": {"method": "files"}, "store": {"shard": 32}}. image_timeout:
-    seconds after which an image counts as failed. summaries: gets that of each stage as it ends.
+    the others. settings: nested `--set` values, {"proposals": {"method": "files"}, "store": {"shard": 32}}.
+    image_timeout: seconds after which an image counts as failed. summaries: gets that of each stage as it ends.
     Returns the exit status: 0, 3 if images failed, 130 if interrupted. Raises InputError.
     """
     request = _Request.parse(stage, settings or {}, proposals_from)

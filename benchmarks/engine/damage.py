@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.errors import InputError
+from store.layout import DONE
+from store.store import open_store
+from store.summary import SUFFIX
 from store.verify import open_damaged, verify_store
 
 
@@ -47,7 +50,8 @@ def faults(root: Path, flips: int, rng: random.Random) -> Iterator[Fault]:
 
 
 def outcome(root: Path, fault: Fault) -> str:
-    """Inflict a fault, verify, undo it: "found", "not computed" (said by verify, refused by readers) or "unnoticed"."""
+    """Inflict a fault, verify, undo it: "found", "not computed" (said by verify, refused by readers), "survived" (of a
+    summary, which is made of what is still there: readers find the same without it), or "unnoticed"."""
     path = root / fault.key
     before = path.read_bytes()
     fault.apply(path)
@@ -55,11 +59,18 @@ def outcome(root: Path, fault: Fault) -> str:
         result = verify_store(open_damaged(str(root)))
         if result.damage:
             return "found"
-        return "not computed" if any(result.pending.values()) else "unnoticed"
+        if any(result.pending.values()):
+            return "not computed"
+        return "survived" if fault.key.endswith(SUFFIX) and _all_done(root) else "unnoticed"
     except InputError:
         return "found"
     finally:
         path.write_bytes(before)
+
+
+def _all_done(root: Path) -> bool:
+    store = open_store(str(root))
+    return all((store.status(group) == DONE).all() for group in store.groups())
 
 
 def table(root: Path, flips: int, seed: int = 0) -> Counter[tuple[str, str, str]]:
@@ -73,7 +84,7 @@ def table(root: Path, flips: int, seed: int = 0) -> Counter[tuple[str, str, str]
 def file_kind(key: str) -> str:
     """What a file of a store is, in words."""
     if "/records/" in key:
-        return "completion record"
+        return "summary of records" if key.endswith(SUFFIX) else "completion record"
     if key.endswith("zarr.json"):
         return {0: "root document", 1: "group document"}.get(key.count("/"), "array document")
     return "image list" if key.startswith("images/") else "shard of a stage"
