@@ -1,5 +1,10 @@
 """The command line: click definitions only. What a command does lives in `commands/`, one file a command."""
 
+from commands.interrupt import end_silently
+
+if __name__ == "__main__":
+    end_silently()
+
 from collections.abc import Callable
 from typing import Any
 
@@ -310,6 +315,7 @@ def export(**options: Any) -> None:
 
 def main() -> None:
     """Entry point of the console script `pdsl`."""
+    end_silently()
     cli(prog_name="pdsl")
 
 

@@ -51,10 +51,10 @@ def main() -> int:
 
 def print_attacks(folder: Path) -> Counter[str]:
     """A table of attacks by what they aim at, and those that went wrong; the outcomes."""
-    world = make_world(folder / "world")
+    pristine = make_world(folder / "world")
     rows: dict[int, Counter[str]] = defaultdict(Counter)
-    for number, attack in enumerate(ATTACKS):
-        outcome = attempt(attack, world, folder / str(number))
+    for attack in ATTACKS:
+        outcome = attempt(attack, pristine, folder / "world")
         rows[attack.point][outcome.kind] += 1
         if outcome.fault:
             print(f"WRONG ({outcome.fault}): pdsl {attack.line} [{outcome.said}]", flush=True)

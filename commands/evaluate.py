@@ -50,7 +50,8 @@ def run(
         refuse_overwriting(
             outputs,
             option=option,
-            files=[*truth, *([results] if results else [])],
+            files=[results] if results else [],
+            data=truth,
             images=dataset.images,
             run=run,
             stores=[store] if store else [],

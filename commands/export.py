@@ -31,7 +31,7 @@ def run(*, run: str, data: str, split: str, store: str, out: str) -> int:
     opened = open_store(store)
     with opened_files() as read:
         images, rows = opened.locate(load_images(data, split))
-    refuse_overwriting([Path(out)], files=read, images=images, run=run, stores=[store])
+    refuse_overwriting([Path(out)], data=read, images=images, run=run, stores=[store])
     refuse_changed_labels(opened, images, rows)
     found, failed = detect_split(trained, images, opened, only_present=True)
     tell_failures(failed, "it gets no annotations", "`status --failed FILE` lists those of the stages")

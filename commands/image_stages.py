@@ -84,7 +84,13 @@ def proposal_stage(trained: TrainedModel, method: str | None = None) -> Stage:
             "--run: was trained with ready proposals, which a new image has not; name --proposals METHOD to make some "
             "(expect other figures than with those of the training)"
         )
-    return build_stage("proposals", params)
+    try:
+        return build_stage("proposals", params)
+    except InputError as error:
+        raise InputError(
+            f"--run: its proposals were made by another version of the stage ({error}); name --proposals METHOD "
+            "(expect other figures than with those of the training)"
+        ) from error
 
 
 def _seed_params(trained: TrainedModel) -> dict[str, Any]:

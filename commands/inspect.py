@@ -104,7 +104,7 @@ class _Source:
         listed = opened.images()
         with opened_files() as read:
             images = opened.align(load_images(data or listed.spec, listed.split))
-        refuse_overwriting([out], files=read, images=images, run=run, stores=[opened.url])
+        refuse_overwriting([out], data=read, images=images, run=run, stores=[opened.url])
         return cls(opened, images)
 
     def pixels(self, row: int) -> np.ndarray:

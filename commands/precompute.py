@@ -9,6 +9,7 @@ from typing import Any
 
 from commands.costs import SEEDS, compared, is_authors_setting, print_costs
 from commands.image_choice import ImageChoice, parse_part, rows_by_shard
+from commands.interrupt import exit_status
 from commands.summary_file import SummaryFile
 from data import parameters
 from data.errors import InputError
@@ -17,7 +18,6 @@ from pdsl.outputs import refuse_overwriting
 from pipeline.chain import Chain
 from pipeline.cost import estimates, sampled_costs
 from pipeline.executors.choose import DeferredExecutor
-from pipeline.interrupt import terminate_as_interrupt
 from pipeline.progress import ProgressDisplay, summary_text
 from pipeline.runner import RunSummary
 from pipeline.spec import Stage
@@ -28,8 +28,6 @@ from store.create import create_or_open, default_shard
 from store.identity import group_of
 from store.images import HOW_TOLD_APART
 from store.store import Store, find_store
-
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ def run(
     again, done or not, as `status --failed` writes one. part: "I/N", compute part I of N only, while other runs compute
     the others. settings: nested `--set` values, {"proposals": {"method": "files"}, "store": {"shard": 32}}.
     image_timeout: seconds after which an image counts as failed. summaries: gets that of each stage as it ends.
-    Returns the exit status: 0, 3 if images failed, 130 if interrupted. Raises InputError.
+    Returns the exit status: 0, 3 if images failed, 130 or 143 if a signal ended it. Raises InputError.
     """
     request = _Request.parse(stage, settings or {}, proposals_from)
     own_part = parse_part(part, images=images, overwrite=overwrite, dry_run=dry_run) if part else None
@@ -169,15 +167,15 @@ def _work(
     summaries: list[RunSummary],
 ) -> int:
     """Run the stages, tell of each, give the workers back; the exit status."""
-    with closing(executor), terminate_as_interrupt():
+    with closing(executor):
         try:
             for summary in chain.run(target, images, executor):
                 print(f"{target.url}: {summary_text(summary)}")
                 summaries.append(summary)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as ended:
             kept = f"interrupted; finished shards are kept in {target.url}. Run the same command again to continue."
             print(kept, file=sys.stderr)
-            return INTERRUPTED
+            return exit_status(ended)
     if not any(summary.computed.images for summary in summaries):
         display.note(HOW_TOLD_APART)
     return max((summary.exit_status for summary in summaries), default=0)

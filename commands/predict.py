@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from commands.image_stages import ImageStages, image_stages
+from commands.interrupt import exit_status
 from data.decode import decode_image
 from data.errors import InputError, system_advice
 from data.files import is_url
@@ -91,7 +92,7 @@ def run(
     images: files, folders, patterns, lists (`find_images`). proposals: method to make proposals with; None: the
     training's. score, top: see `_Choice`. device: None: the run's. The EXIF orientation is applied.
     An image that fails, or whose picture does not fit on the disk, is named with the reason and the rest goes on; the
-    status is then 3. What was found is saved every minute, and when it is interrupted (status 130).
+    status is then 3. What was found is saved every minute, and when a signal ends it (status 130 or 143).
     Raises InputError, and OSError where not even the results can be saved.
     """
     folder = Path(out)
@@ -105,14 +106,14 @@ def run(
     trained = load_trained(run, device)
     stages, decoding = image_stages(trained, proposals), training_decoding(trained)
     results, choice, seen = PhotoResults(folder, trained, given), _Choice(score, top), _Seen()
-    stopped = False
+    stopped: KeyboardInterrupt | None = None
     with ImageProgress("predict", len(given)) as progress:
         try:
             for image, picture in zip(given, pictures, strict=True):
                 progress.advance(_one_image(image, picture, trained, stages, decoding, results, choice, seen))
                 results.save_when_due()
-        except KeyboardInterrupt:
-            stopped = True
+        except KeyboardInterrupt as ended:
+            stopped = ended
         except OSError:
             progress.note(f"{folder}: has the detections of {results.saved} of {len(given)} images")
             raise
@@ -122,7 +123,7 @@ def run(
     if done and (hint := seen.hint(choice.drawn_from, trained.class_names)):
         print(hint, file=sys.stderr)
     if stopped:
-        return 130
+        return exit_status(stopped)
     return 3 if progress.failed else 0
 
 

@@ -1,16 +1,21 @@
 """What all commands have in common: how they are listed, how loud they are, and how errors end them."""
 
 import os
+import signal
+import sys
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
 
-from commands.terminal import guarded
+from commands.interrupt import exit_status, signals_as_exceptions
+from commands.terminal import give_up_lost_streams, guarded, open_closed_streams
 from data.errors import InputError, is_out_of_memory, system_advice, system_cause, with_cure
 from data.loudness import speaking
 
 QUIET = click.Option(["-q", "--quiet"], is_flag=True, help="Errors and the last lines only.")
 VERBOSE = click.Option(["-v", "--verbose"], is_flag=True, help="Lines as for a log, with Dask's and libraries' own.")
+UNREAD = 128 + signal.SIGPIPE
 MEMORY_CURE = "take smaller images, scales or layers, fewer images, loaders or workers at a time, or end other programs"
 
 
@@ -62,7 +67,8 @@ class Workers(click.ParamType):
 
 
 class Program(click.Group):
-    """Turns errors into one line and an honest exit status: 2 wrong input, 130 Ctrl-C, 1 a fault of ours."""
+    """Turns errors into one line and an honest exit status: 2 wrong input, 130 or 143 a signal, 141 nobody reads any
+    more, 1 a fault of ours."""
 
     command_class = Command
 
@@ -72,20 +78,38 @@ class Program(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, c.get_short_help_str(limit=1000)) for name, c in commands if c is not None])
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        """As click's, also where what is to be said has no place: output that is closed, or on a full disk."""
+        open_closed_streams()
+        try:
+            return super().main(*args, **options)
+        except OSError as error:  # of --help and usage; those of commands are told by `_invoke`
+            self._say("error", f"standard output: {system_advice(error) or error}")
+            sys.exit(2)
+        finally:
+            give_up_lost_streams()
+
     def invoke(self, ctx: click.Context) -> Any:
         with guarded():
             return self._invoke(ctx)
 
     def _invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with signals_as_exceptions():
+                try:
+                    return super().invoke(ctx)
+                finally:
+                    for stream in filter(None, (sys.stdout, sys.stderr)):
+                        stream.flush()  # here, where it can be told if a disk is full
         except InputError as error:
             self._end(ctx, error, "error", with_cure(error), 2)
-        except KeyboardInterrupt:
-            click.echo("interrupted; the same command continues where this one stopped", err=True)
-            ctx.exit(130)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+        except KeyboardInterrupt as ended:
+            self._say("interrupted", "nothing is left half written, run the same command again")
+            ctx.exit(exit_status(ended))
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except (BrokenPipeError, SystemExit):  # the latter is how rich ends then
+            ctx.exit(UNREAD)
         except Exception as error:
             if cause := system_cause(error):
                 place = f"{os.fsdecode(cause.filename)}: " if cause.filename else ""
@@ -103,9 +127,14 @@ class Program(click.Group):
         """Say what went wrong and exit; with --debug raise it."""
         if ctx.params.get("debug"):
             raise error
-        click.secho(f"{kind}: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(message, err=True)
+        self._say(kind, message)
         ctx.exit(status)
+
+    def _say(self, kind: str, message: str) -> None:
+        """On stderr; where that takes nothing either, the status alone has to tell."""
+        with suppress(OSError):
+            click.secho(f"{kind}: ", fg="red", bold=True, nl=False, err=True)
+            click.echo(message, err=True)
 
 
 def finish(status: int) -> None:

@@ -6,6 +6,7 @@ the progress display and colours consist of. Where the output is no terminal, it
 """
 
 import contextlib
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -32,10 +33,32 @@ def printable(text: str, *, terminal: bool = False) -> str:
 
 @contextlib.contextmanager
 def guarded() -> Iterator[None]:
-    """Within the block all that is printed is printable."""
-    out, err = _Guard(sys.stdout), _Guard(sys.stderr)
+    """Within the block all that is printed is printable. A stream that the process was begun without stays none."""
+    out, err = (stream and _Guard(stream) for stream in (sys.stdout, sys.stderr))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         yield
+
+
+def open_closed_streams() -> None:
+    """Of a process that was begun with its output closed (`>&-`), so that no file it opens takes that place and gets
+    what libraries say."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+
+
+def give_up_lost_streams() -> None:
+    """Flush what was printed. A stream that takes nothing any more (its disk is full, its reader is gone) leads nowhere
+    from now on, so that Python does not fail at it again when it ends."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
 
 
 def _visible(character: str) -> str:

@@ -34,6 +34,7 @@ def some(names: Collection[str], limit: int = 5) -> str:
 
 
 _ADVICE = {
+    errno.ENOENT: "there is no such file or folder, or none can be made there; check the path, or choose another place",
     errno.ENOSPC: "no space left; free some, then run the same command again to continue",
     errno.EDQUOT: "the disk quota is used up; free some space, then run the same command again to continue",
     errno.EFBIG: "the file would be larger than the limit for files; raise it (ulimit -f), then run again to continue",
@@ -48,6 +49,10 @@ _ADVICE = {
     errno.ENAMETOOLONG: "the name is too long for the file system; choose a shorter one",
     errno.EISDIR: "it is a folder; name a file",
     errno.ENOTDIR: "part of the path is a file; name a folder",
+    errno.ESTALE: "the network file system lost it; mount that again, then run the same command again",
+    errno.ENOTCONN: "the file system is not connected any more; mount it again, then run the same command again",
+    errno.EBUSY: "something else has it in use; end that, or choose another place",
+    errno.EINVAL: "the file system takes no such name or size; choose another place",
     errno.EEXIST: "it exists and is no folder; choose another place",
 }
 
@@ -69,11 +74,14 @@ def system_advice(error: OSError) -> str | None:
 SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """What the machine lacks, whoever runs into it: never the fault of an image, a checkpoint or a peer."""
 
+OF_A_FILE = (errno.ENOENT, errno.EINVAL, errno.EBUSY, errno.ENOTCONN)
+"""What can also be a fault of ours, where it is said of no file."""
+
 
 def system_cause(error: BaseException) -> OSError | None:
     """The error of the operating system that a user can mend and that `error` is, or comes from: libraries wrap a
     shortage in types of their own, or tell it in words only. None if it is none."""
-    if isinstance(error, OSError) and system_advice(error):
+    if isinstance(error, OSError) and system_advice(error) and (error.filename or error.errno not in OF_A_FILE):
         return error
     for link in _chain(error):
         if isinstance(link, OSError) and link.errno in SHORTAGES:

@@ -1,4 +1,5 @@
-"""Local files opened for reading, and nothing else: a named pipe would wait for ever, a device may never end."""
+"""Local files and nothing else: a named pipe would wait for ever, a device may never end, and a file that takes the
+place of one by renaming ends it."""
 
 import errno
 import os
@@ -29,3 +30,13 @@ def read_regular(path: str | Path) -> bytes:
     """The content of a local file; see `open_regular`."""
     with open_regular(path) as file:
         return file.read()
+
+
+def refuse_irregular(path: str | Path) -> None:
+    """Raises OSError (ENXIO) where `path` is there, or links to what is there, and is neither file nor folder."""
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.ENXIO, "no regular file", str(path))

@@ -9,6 +9,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import IO
 
+from data.regular import refuse_irregular
+
 PARTIAL = ".partial"
 """How the name of a file ends that is still being written; what a killed process left under it may be removed."""
 
@@ -19,9 +21,10 @@ def whole_file(path: str | Path, *, settled: bool = True) -> Iterator[IO[bytes]]
     file of that name. After an error the older file is as it was. The folder is made where it is missing.
 
     settled: the name has reached the disk as well; otherwise a loss of power may bring the older file back.
-    Raises OSError as `open` and `write` do; it names `path`.
+    Raises OSError as `open` and `write` do, and for a device, a pipe or a socket in its place; it names `path`.
     """
     path = Path(path)
+    refuse_irregular(path)
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PARTIAL}")
     missing = list(takewhile(lambda folder: not folder.exists(), path.parents))
     try:

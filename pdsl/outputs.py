@@ -1,5 +1,7 @@
 """No command writes over what it reads."""
 
+import re
+import tempfile
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -7,12 +9,19 @@ from pathlib import Path
 from PIL import Image
 
 from data.errors import InputError
-from data.files import is_url
+from data.files import irregular_kind, is_url
 from data.records import ImageList
 from pdsl.report.panels import is_own_picture
 from pdsl.run.names import CHECKPOINTS, CONFIG, LOG, WORKSPACE
 
 PICTURES = frozenset(Image.registered_extensions())
+WRITTEN = frozenset({".json", ".html", ".csv", ".txt"})
+"""What commands write beside pictures. Over a file that is called otherwise none of ours is ever to be written."""
+BEGINNINGS = re.compile(
+    r'{"protocol": |{"info": {"description": "pseudo labels by |\[{"image_id": |\[\]|<!doctype html>.*<title>PDSL: ',
+    re.DOTALL,
+)
+"""Of metrics, pseudo labels, results and reports."""
 
 
 def refuse_overwriting(
@@ -20,32 +29,70 @@ def refuse_overwriting(
     *,
     option: str = "--out",
     files: Iterable[str | Path] = (),
+    data: Iterable[str | Path] = (),
     images: ImageList | None = None,
     run: str | Path | None = None,
     stores: Iterable[str] = (),
 ) -> None:
     """Raises InputError, beginning with `option`, where a file to write is one that is read, under whatever name or
-    link; where it lies in a store; where it is a folder; and where it is a picture of somebody else's among the images.
+    link; where it exists beside files of the data set, or under a name that none of ours has; where it lies in a store;
+    where it is a folder, a pipe or a device; and where it is a picture of somebody else's.
 
-    files: what is read, or folders of it; images: those of the data set; run: a run folder or a checkpoint.
+    Raises OSError where no file can be made, before hours of work are lost to it.
+
+    files: what is read, or folders of it; data: the data set's files that are read; images: those of the data set;
+    run: a run folder or a checkpoint.
     """
-    inputs = [WORKSPACE, *_files_of(run), *files]
     pictures = [record.path for record in images.records] if images else []
-    known = cache(lambda: _identities([*inputs, *pictures]))
-    folders = cache(lambda: _picture_folders([*inputs, *pictures]))
+    inputs = [WORKSPACE, *_files_of(run), *files, *data, *pictures]
+    known = cache(lambda: _identities(inputs))
+    folders = cache(lambda: _folders([*data, *pictures]))
+    writable = cache(_require_writable)
     for output in outputs:
         if output.is_dir():
             raise InputError(f"{option} {output}: is a folder; name a file")
         for store in stores:
             if not is_url(store) and Path(store).resolve() in output.resolve().parents:
                 raise InputError(f"{option} {output}: lies in the store {store}; give another place")
+        writable(output.parent)
         if not output.exists():
             continue
+        if kind := irregular_kind(output):
+            raise InputError(f"{option} {output}: is a {kind}; name a regular file")
         if (found := known().get(_identity(output))) is not None:
             raise InputError(f"{option} {output}: would overwrite {found}, which is read; give another place")
-        among = output.suffix.lower() in PICTURES and output.resolve().parent in folders()
-        if among and not is_own_picture(output):
-            raise InputError(f"{option} {output}: exists among the images and is none of ours; give another place")
+        if output.is_symlink():
+            continue  # a new file takes the link's place; what it leads to stays
+        if why := _foreign(output, folders()):
+            raise InputError(f"{option} {output}: {why}; give another place")
+
+
+def _require_writable(folder: Path) -> None:
+    """Raises OSError where no file can be made in a folder, or in the one that it will be made in."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        error.filename = str(folder)
+        raise
+
+
+def _foreign(output: Path, folders: set[Path]) -> str | None:
+    """Why a file that exists may be somebody's, if so."""
+    if output.suffix.lower() in PICTURES:
+        return None if is_own_picture(output) else "exists and is no picture of ours"
+    if output.suffix.lower() not in WRITTEN:
+        return "exists and, by its name, is none of ours"
+    if output.resolve().parent not in folders or _is_own_text(output):
+        return None
+    return "exists beside files of the data set and is none of ours"
+
+
+def _is_own_text(path: Path) -> bool:
+    """Whether a file begins as those that commands write."""
+    with path.open("rb") as file:
+        return BEGINNINGS.match(file.read(1000).decode(errors="replace")) is not None
 
 
 def _files_of(run: str | Path | None) -> list[Path]:
@@ -73,8 +120,6 @@ def _identity(path: Path) -> tuple[int, int]:
     return state.st_dev, state.st_ino
 
 
-def _picture_folders(inputs: Iterable[str | Path]) -> set[Path]:
-    """The folders that images are read from."""
-    return {
-        Path(name).parent.resolve() for name in inputs if not is_url(name) and Path(name).suffix.lower() in PICTURES
-    }
+def _folders(files: Iterable[str | Path]) -> set[Path]:
+    """Those that hold the files."""
+    return {Path(name).parent.resolve() for name in files if not is_url(name)}

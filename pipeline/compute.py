@@ -6,7 +6,6 @@ from contextlib import closing
 from data.records import ImageList
 from pipeline.chain import Build, Chain
 from pipeline.executors.choose import DeferredExecutor
-from pipeline.interrupt import terminate_as_interrupt
 from pipeline.progress import ProgressDisplay, summary_text
 from store.create import create_or_open
 
@@ -22,7 +21,7 @@ def compute_stages(url: str, images: ImageList, stages: Sequence[str], build: Bu
     store = create_or_open(url, images, tell=display.note)
     executor = DeferredExecutor(workers=workers, scheduler=None, cluster=None, announce=display.note)
     status = 0
-    with closing(executor), terminate_as_interrupt():
+    with closing(executor):
         for summary in Chain(stages, (), build, listener=display).run(store, images, executor):
             print(f"{url}: {summary_text(summary)}")
             status = max(status, summary.exit_status)

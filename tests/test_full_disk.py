@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 import cli as program
 from data.decode import DecodeError, decode_image
-from data.errors import InputError, system_advice
+from data.errors import InputError, system_advice, system_cause
 from data.whole_file import PARTIAL
 from pdsl.run.checkpoint import resumable_checkpoint
 from pdsl.run.lock import run_lock
@@ -305,3 +305,5 @@ def test_too_little_memory_is_status_2(monkeypatch: pytest.MonkeyPatch, error: E
 
 def test_other_errors_stay_faults_of_ours() -> None:
     assert system_advice(OSError(errno.EBADF, "bad")) is None
+    assert system_cause(OSError(errno.ENOENT, "of no file")) is None
+    assert system_cause(FileNotFoundError(errno.ENOENT, "gone", "a.json"))

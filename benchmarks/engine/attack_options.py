@@ -8,7 +8,8 @@ from benchmarks.engine.tampering import linked, piped, wrote
 
 SPLIT = "--data voc:data --split train"
 TRAIN = "train --config tiny.yaml --store train.zarr --out new"
-ENDED = frozenset({0, 2, 130, 143})
+ENDED = frozenset({0, 130, 143, -signal.SIGINT, -signal.SIGTERM})
+"""The last two: before the command has begun, and after it is over, or by a second signal."""
 FOREVER = "/dev/zero"
 
 NUMBERS = (
@@ -114,20 +115,71 @@ _LIMITED = tuple(
     )
     for what, value in ((resource.RLIMIT_FSIZE, 400), (resource.RLIMIT_NOFILE, 14))
 )
+_FULL = tuple(
+    Attack(6, line, frozenset({0, 2}), closed=True, mine=("new",))
+    for line in (
+        "status --store train.zarr",
+        "verify --store train.zarr",
+        "config",
+        "--help",
+        "check voc:data",
+        f"eval --results results.json {SPLIT} --out new",
+        f"export --run run {SPLIT} --store train.zarr --out new.json",
+        f"{TRAIN} steps=1",
+    )
+)
+_NO_PLACE = tuple(
+    Attack(6, line.replace("NEW", place))
+    for line in (
+        f"export --run run {SPLIT} --store train.zarr --out NEW.json",
+        f"eval --results results.json {SPLIT} --out NEW",
+        f"eval --results results.json {SPLIT} --voc-results NEW",
+        "predict --run run photo.jpg --out NEW",
+        "inspect --store train.zarr --image train_000001 --out NEW.png",
+        "status --store train.zarr --failed NEW.csv",
+        f"{TRAIN} steps=1".replace("--out new", "--out NEW"),
+        f"precompute --stage proposals {SPLIT} --store NEW.zarr --workers 0 --set proposals.method=selective-search",
+        "demo --out NEW",
+    )
+    for place in ("/proc/new", "/proc/new/new", "photo.jpg/new", "/dev/null/new", "n" * 300)
+)
 LACKS = (
     *_LIMITED,
+    *_FULL,
+    *_NO_PLACE,
     Attack(6, f"{TRAIN} steps=1", EITHER, environment={"TMPDIR": "/nowhere", "HOME": "/nowhere"}),
-    Attack(6, f"{TRAIN} steps=1".replace("--out new", "--out /proc/new")),
-    Attack(6, f"export --run run {SPLIT} --store train.zarr --out /proc/new.json"),
-    Attack(6, f"precompute --stage proposals {SPLIT} --store /proc/new.zarr --workers 0"),
-    Attack(6, f"precompute --stage proposals {SPLIT} --store {'n' * 300}.zarr --workers 0"),
 )
-SIGNALS = tuple(
-    Attack(7, line, ENDED, kill=kills, mine=("new", "run"))
-    for line in (
-        f"{TRAIN} steps=500",
-        f"eval --run run {SPLIT} --store train.zarr --out new",
-        f"precompute --stage proposals {SPLIT} --store new.zarr --workers 0 --set proposals.method=selective-search",
-    )
-    for kills in (((1.0, signal.SIGTERM),), ((1.0, signal.SIGINT),), ((1.0, signal.SIGINT), (0.3, signal.SIGINT)))
+_WORKERS = "--set proposals.method=selective-search --set store.shard=1"
+SIGNALS = (
+    *(
+        Attack(7, line, ENDED, kill=kills, mine=("new", "run"))
+        for line in (
+            f"{TRAIN} steps=500",
+            f"eval --run run {SPLIT} --store train.zarr --out new",
+            f"precompute --stage proposals {SPLIT} --store new.zarr --workers 0 {_WORKERS}",
+            f"export --run run {SPLIT} --store train.zarr --out new.json",
+            "predict --run run data/JPEGImages --out new",
+            "demo --out new",
+        )
+        for kills in (
+            ((0.2, signal.SIGTERM),),
+            ((1.0, signal.SIGTERM),),
+            ((1.0, signal.SIGINT),),
+            ((1.0, signal.SIGINT), (0.3, signal.SIGINT)),
+            ((0.5, signal.SIGTERM), (0.05, signal.SIGTERM)),
+        )
+    ),
+    *(
+        Attack(
+            7,
+            f"precompute --stage proposals {SPLIT} --store new.zarr --workers 2 {_WORKERS}",
+            ENDED,
+            kill=((seconds, number),),
+        )
+        for seconds in (0.3, 0.8, 1.5, 2.2, 3.0, 4.0)
+        for number in (signal.SIGINT, signal.SIGTERM)
+    ),
+    Attack(7, "train --out run --resume steps=500", ENDED, kill=((0.7, signal.SIGTERM),), mine=("run",)),
+    Attack(7, "verify --store train.zarr", ENDED, kill=((0.1, signal.SIGTERM),)),
+    Attack(7, "inspect --store train.zarr --random 6 --out new.png", ENDED, kill=((0.3, signal.SIGTERM),)),
 )

@@ -2,8 +2,22 @@
 
 from benchmarks.engine.attack_options import FOREVER, LACKS, NUMBERS, SIGNALS, SPLIT, TRAIN
 from benchmarks.engine.attacks import EITHER, REFUSED, SURVIVED, Attack
-from benchmarks.engine.tampering import BOMB, CODE, DEEP, foldered, gone, linked, piped, png, results, swapped, wrote
+from benchmarks.engine.tampering import (
+    BOMB,
+    CODE,
+    DEEP,
+    foldered,
+    gone,
+    linked,
+    piped,
+    piped_in,
+    png,
+    results,
+    swapped,
+    wrote,
+)
 
+EXPORT = f"export --run run {SPLIT} --store train.zarr --out"
 FILES = (
     Attack(1, f"precompute --stage proposals {SPLIT} --store data --workers 0"),
     Attack(1, f"precompute --stage proposals {SPLIT} --store data/JPEGImages --workers 0 --overwrite"),
@@ -33,7 +47,38 @@ FILES = (
     Attack(1, "init --data voc:data", REFUSED, wrote("pdsl.yaml", "data: voc:data\n")),
     Attack(1, f"eval --results results.json {SPLIT} --out photo.jpg"),
     Attack(
-        1, f"eval --results results.json {SPLIT} --out new", EITHER, linked("new", "data"), ("new", "data/metrics.json")
+        1,
+        f"eval --results results.json {SPLIT} --out new",
+        EITHER,
+        linked("new", "data"),
+        ("new", "data/metrics.json", "data/report.html"),
+    ),
+    Attack(1, f"eval --results results.json {SPLIT} --out data", REFUSED, wrote("data/report.html", "mine")),
+    Attack(1, f"{EXPORT} data/Annotations/val_000000.xml"),
+    Attack(1, f"{EXPORT} data/SegmentationObject/train_000001.png"),
+    Attack(1, f"{EXPORT} data/ImageSets/Main/val.txt"),
+    Attack(1, f"{EXPORT} data/ImageSets/Main/val.json", REFUSED, wrote("data/ImageSets/Main/val.json", '{"a": 1}')),
+    Attack(1, f"{EXPORT} notes.md", REFUSED, wrote("notes.md", "mine")),
+    Attack(1, f"{EXPORT} new.json", REFUSED, piped("new.json"), ()),
+    Attack(1, f"{EXPORT} new.json", REFUSED, linked("new.json", "/dev/null"), ()),
+    Attack(1, "inspect --store train.zarr --image train_000001 --out photo.jpg"),
+    Attack(1, "inspect --store train.zarr --random 4 --out data/SegmentationClass/train_000001.png"),
+    Attack(1, "predict --run run photo.jpg --out .", REFUSED, wrote("photo.png", png(64, 64))),
+    Attack(1, "predict --run run photo.jpg --out data/JPEGImages/train_000001.jpg"),
+    Attack(1, "status --store train.zarr --failed tiny.yaml"),
+    Attack(1, "status --store train.zarr --failed photo.jpg"),
+    Attack(1, f"precompute --stage proposals {SPLIT} --store . --workers 0 --overwrite"),
+    Attack(1, f"{TRAIN.replace('--out new', '--out .')} steps=1"),
+    Attack(1, "demo --out run"),
+    Attack(1, "relabel --store data"),
+    Attack(1, "verify --store data --repair"),
+    Attack(
+        1,
+        f"precompute --stage all {SPLIT} --store train.zarr --workers 0 --overwrite "
+        "--set proposals.method=selective-search --set proposals.max_proposals=40",
+        SURVIVED,
+        wrote("train.zarr/mine.txt", "mine"),
+        tuple(f"train.zarr/{name}" for name in ("zarr.json", "images", "proposals", "iou_graph", "grabcut")),
     ),
 )
 STORES = (
@@ -85,6 +130,13 @@ CHECKPOINTS = (
     Attack(4, "train --out run --resume steps=3", EITHER, wrote("run/checkpoints/last.pt", b""), ("run",)),
     Attack(4, "train --out run --resume steps=3", EITHER, linked("run/checkpoints/last.pt", "last.pt"), ("run",)),
     Attack(4, "train --out run --resume steps=3", EITHER, wrote("run/log.jsonl", b"\xff\0\n{"), ("run",)),
+    Attack(4, "train --out run --resume steps=3", EITHER, piped("run/log.jsonl"), ("run",)),
+    Attack(4, "train --out run --resume steps=3", EITHER, linked("run/log.jsonl", "../photo.jpg"), ("run",)),
+    Attack(4, "train --out run --resume steps=3", EITHER, linked("run/.lock", "../photo.jpg"), ("run",)),
+    Attack(4, "train --out run --resume steps=3", EITHER, piped("run/.lock"), ("run",)),
+    Attack(4, "train --out run --resume steps=3", EITHER, piped("run/checkpoints/step-000002.pt"), ("run",)),
+    Attack(4, "train --out run --resume steps=3", EITHER, linked("run/tensorboard", "../data"), ("run", "data/events")),
+    Attack(4, "predict --run run photo.jpg --out new", REFUSED, wrote("run/checkpoints/last.pt", b"PK" * 5000)),
     Attack(4, "train --out run --resume steps=3", REFUSED, gone("run/config.yaml"), ("run",)),
     Attack(4, "train --out run --resume steps=3", REFUSED, piped("run/config.yaml"), ("run",)),
     Attack(4, "train --out run --resume steps=3", REFUSED, wrote("run/config.yaml", "steps: [1"), ("run",)),
@@ -114,6 +166,10 @@ PLACES = (
     Attack(8, "predict --run run photo.jpg --out new", SURVIVED, gone("train.zarr")),
     Attack(8, "predict --run run photo.jpg --out new", SURVIVED, gone("data")),
     Attack(8, "predict --run run photo.jpg --out new", EITHER, gone("run/config.yaml")),
+    Attack(8, "eval --run run --data voc:elsewhere --split train --store train.zarr --out new"),
+    Attack(8, f"eval --run run {SPLIT} --store train.zarr --out new", SURVIVED, gone("run/log.jsonl")),
+    Attack(8, f"{EXPORT} new.json", REFUSED, gone("data/ImageSets/Main/train.txt")),
+    Attack(8, f"{EXPORT} new.json", REFUSED, gone("data/JPEGImages/train_000003.jpg")),
 )
 PARSED = (
     Attack(9, f"eval --results results.json {SPLIT}", REFUSED, wrote("results.json", DEEP)),
@@ -155,6 +211,32 @@ PARSED = (
             '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><annotation>&x;</annotation>',
         ),
     ),
+    *(
+        Attack(9, f"eval --results results.json {SPLIT}", REFUSED, results(row))
+        for row in (
+            '"bbox": null',
+            '"bbox": [1, 1, 5, 5], "score": null',
+            '"bbox": [1, 1, 5, 5], "category_id": 1e400',
+            '"bbox": [1, 1, 5, 5], "category_id": -1',
+            '"bbox": [1, 1, 5, 5], "image_id": {"a": 1}',
+            '"bbox": [1, 1, 5, 5], "image_id": "../../etc/passwd"',
+            '"segmentation": {"size": [64, 55], "counts": "\\u0000"}',
+            '"segmentation": {"size": [64, 55], "counts": "' + "o" * 100_000 + '"}',
+            '"segmentation": {"size": [-64, 64], "counts": [4096]}',
+            '"segmentation": {"size": [64], "counts": [4096]}',
+            '"segmentation": "x"',
+            f'"bbox": [1, 1, 5, {"9" * 5000}]',
+        )
+    ),
+    Attack(9, f"eval --results results.json {SPLIT}", EITHER, wrote("results.json", b"\xff\xfe[\0]\0")),
+    Attack(9, f"eval --results results.json {SPLIT}", REFUSED, wrote("results.json", '{"a": [' * 50_000)),
+    Attack(9, "check voc:data", EITHER, piped("data/classes.txt")),
+    Attack(9, "check voc:data", EITHER, linked("data/JPEGImages", "JPEGImages")),
+    Attack(9, "check voc:data", EITHER, linked("data/SegmentationObject/train_000001.png", "/dev/zero")),
+    Attack(9, "check folder:photos", EITHER, wrote("photos/labels.csv", "image,labels\n" + "a" * 10_000_000)),
+    Attack(9, "check folder:photos", EITHER, piped_in("photos", "labels.csv")),
+    Attack(9, "predict --run run new.tif --out new", EITHER, wrote("new.tif", b"II*\0" + b"\xff" * 400)),
+    Attack(9, "predict --run run new.gif --out new", EITHER, wrote("new.gif", b"GIF89a" + b"\xff" * 400)),
     Attack(9, "check voc:data", EITHER, wrote("data/classes.txt", "cat\x1b]0;owned\x07\ndog\n")),
     Attack(9, "check voc:data", EITHER, wrote("data/ImageSets/Main/train.txt", "../../../etc/passwd\n")),
     Attack(9, "check voc:data", EITHER, wrote("data/ImageSets/Main/train.txt", b"\0" * 100)),
@@ -217,6 +299,13 @@ CLUSTERS = (
         REFUSED,
         wrote("c.yaml", "kind: slurm\nworkers: 1e400\n"),
     ),
+    Attack(
+        10,
+        f"precompute --stage proposals {SPLIT} --store new.zarr --cluster c.yaml",
+        REFUSED,
+        wrote("c.yaml", "kind: ssh\noptions: {hosts: ['-oProxyCommand=touch owned', b]}\n"),
+    ),
+    Attack(10, f"precompute --stage proposals {SPLIT} --store new.zarr --cluster c.yaml", REFUSED, piped("c.yaml")),
     Attack(10, f"precompute --stage proposals {SPLIT} --store new.zarr --scheduler tls://127.0.0.1:9", REFUSED),
     Attack(10, f"precompute --stage proposals {SPLIT} --store new.zarr --scheduler 'tcp://x\x1b[31m:1'", REFUSED),
 )

@@ -1,5 +1,6 @@
 """A small world (data set, store, run, results), and commands run in copies of it that something was done to.
 
+All copies take their turn at one path, where the world was made: a run knows its stores by where they are.
 An attack is refused (status 2, one line), survived (done right: 0, or 3 where images fail) or wrong: another status, a
 traceback, a signal, more than `LIMIT` seconds, a file of the user's changed, something half written left behind, a
 control character on the terminal, foreign code run.
@@ -19,12 +20,24 @@ import stat
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.engine.trainable import CONFIG, make_store
+from benchmarks.engine.trainable import CONFIG
+from data.scenes import write_scenes
 
+SCENES = "--data voc:data --split train"
+MADE_BY = (
+    f"precompute --stage all {SCENES} --store train.zarr --workers 0 --set proposals.method=selective-search "
+    "--set proposals.max_proposals=60 --set store.shard=4",
+    "train --config tiny.yaml --store train.zarr --out run",
+    f"export --run run {SCENES} --store train.zarr --out warm/labels.json",
+    f"eval --results results.json {SCENES} --out warm",
+    "predict --run run photo.jpg --out warm",
+)
+"""The last ones only so that nothing is compiled or imported for the first time under attack."""
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 150.0
 REFUSED, SURVIVED = frozenset({2}), frozenset({0, 3})
@@ -35,7 +48,7 @@ EITHER = REFUSED | SURVIVED
 class Attack:
     """line: of the command, in a copy of the world. before: what is done to the copy. expected: statuses. mine:
     beginnings of paths that the command may make or change. kill: signals to send, with the seconds before each.
-    limits: of the process (resource, value). environment: variables."""
+    limits: of the process (resource, value). environment: variables. closed: its output goes nowhere."""
 
     point: int
     line: str
@@ -45,6 +58,7 @@ class Attack:
     kill: tuple[tuple[float, int], ...] = ()
     limits: tuple[tuple[int, int], ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    closed: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,14 +86,13 @@ def import_all() -> None:
 
 
 def make_world(folder: Path) -> Path:
-    """data/, train.zarr, tiny.yaml, run/, results.json, photo.jpg."""
+    """data/, train.zarr, tiny.yaml, run/, results.json, photo.jpg; a folder with a copy of all that, to copy from."""
     from click.testing import CliRunner
 
     import cli
 
     import_all()
-    folder.mkdir(parents=True)
-    make_store(folder, train=6)
+    write_scenes(folder / "data", train=6, val=2, side=64, seed=0)
     settings = CONFIG.replace("steps: 8", "steps: 2").replace("checkpoint_every: 4", "checkpoint_every: 1")
     (folder / "tiny.yaml").write_text(settings + "pictures: 0\n")
     row = {"image_id": "train_000001", "category_id": 1, "bbox": [1, 1, 20, 20], "score": 0.9}
@@ -88,31 +101,32 @@ def make_world(folder: Path) -> Path:
     home = Path.cwd()
     os.chdir(folder)
     try:
-        for line in (
-            "train --config tiny.yaml --store train.zarr --out run",
-            "export --run run --data voc:data --split train --store train.zarr --out warm.json",
-            "eval --results results.json --data voc:data --split train --out warm",
-            "predict --run run --proposals selective-search photo.jpg --out warm",
-        ):
+        for line in MADE_BY:
             done = CliRunner().invoke(cli.cli, shlex.split(line))
             if done.exit_code not in SURVIVED:
                 raise RuntimeError(f"{line}: {done.output}{done.stderr}")
     finally:
         os.chdir(home)
-    return folder
+    shutil.rmtree(folder / "warm")
+    return folder.rename(folder.with_name("pristine"))
 
 
-def attempt(attack: Attack, world: Path, place: Path) -> Outcome:
-    """Run it in a copy of `world` at `place`, in a process forked from this one."""
-    shutil.copytree(world, place, symlinks=True)
+def attempt(attack: Attack, pristine: Path, place: Path) -> Outcome:
+    """Run it in a copy of `pristine` at `place`, in a process forked from this one."""
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(pristine, place, symlinks=True)
     attack.before(place)
     before = digests(place)
-    said = place.with_suffix(".said")
+    reading, writing = os.pipe()
     process = os.fork()
     if not process:
-        _become(attack, place, said)
-    status = _wait(process, attack.kill)
-    text = said.read_text(errors="replace")
+        os.close(reading)
+        _become(attack, place, writing)
+    os.close(writing)
+    with ThreadPoolExecutor(1) as listener, os.fdopen(reading, errors="replace") as pipe:
+        heard = listener.submit(pipe.read)
+        status = _wait(process, attack.kill)
+        text = heard.result()
     return Outcome(
         status,
         ([line for line in text.splitlines() if line.strip()] or [""])[-1],
@@ -135,23 +149,29 @@ def digests(place: Path) -> dict[str, str]:
     return found
 
 
-def _become(attack: Attack, place: Path, said: Path) -> None:
-    """In the forked process: the command, and never back."""
+def _become(attack: Attack, place: Path, said: int) -> None:
+    """In the forked process: the command, and never back. said: where what it says is to go."""
     status = 70
-    with said.open("w", buffering=1) as out, redirect_stdout(out), redirect_stderr(out):
+    output = os.open("/dev/full", os.O_WRONLY) if attack.closed else os.dup(said)
+    with (
+        redirect_stdout(os.fdopen(output, "w", buffering=1)),
+        redirect_stderr(os.fdopen(said, "w", buffering=1)),
+    ):
         try:
             os.chdir(place)
             sys.stdin = io.StringIO("")
             os.environ.update(attack.environment)
             for what, value in attack.limits:
                 resource.setrlimit(what, (value, resource.getrlimit(what)[1]))
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_DFL)
             import cli
 
             cli.cli.main(shlex.split(attack.line), prog_name="pdsl")
         except SystemExit as error:
             status = error.code if isinstance(error.code, int) else int(bool(error.code))
         except BaseException as error:
-            print(f"Traceback: {type(error).__name__}: {error}")
+            print(f"Traceback: {type(error).__name__}: {error}", file=sys.stderr)
         finally:
             os._exit(status)
 

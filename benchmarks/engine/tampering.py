@@ -32,6 +32,16 @@ def piped(name: str) -> Change:
     return change
 
 
+def piped_in(folder: str, name: str) -> Change:
+    """A new folder with nothing but such a pipe."""
+
+    def change(place: Path) -> None:
+        (place / folder).mkdir()
+        os.mkfifo(place / folder / name)
+
+    return change
+
+
 def linked(name: str, target: str) -> Change:
     """A link in its place."""
 

@@ -4,10 +4,11 @@ import contextlib
 import logging
 import multiprocessing
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 
 import dask
 from distributed import Client, LocalCluster
@@ -51,6 +52,8 @@ def local_executor(workers: int, announce: Callable[[str], None] = lambda messag
     port of the loopback interface, and a Dask scheduler runs what it is sent.
     """
     dask.config.set(SETTINGS)
+    level = logging.INFO if is_verbose() else logging.CRITICAL
+    logging.getLogger("asyncio").setLevel(level)  # where a signal ends workers that are starting, tasks fail unheard
     allow_files(workers)
     _start_forkserver()
     with ExitStack() as started:
@@ -64,7 +67,7 @@ def local_executor(workers: int, announce: Callable[[str], None] = lambda messag
             security=Security.temporary(),
             dashboard_address="127.0.0.1:0",
             local_directory=scratch,
-            silence_logs=logging.INFO if is_verbose() else logging.CRITICAL,
+            silence_logs=level,
             env={**os.environ, **THREAD_LIMITS},  # the process they are forked from may be older than a variable
         )
         started.callback(_close, cluster)
@@ -79,11 +82,23 @@ def _close(cluster: LocalCluster) -> None:
 
 
 def _start_forkserver() -> None:
-    """The process that workers are forked from; with one thread for the numerical libraries, as it hands them on."""
+    """The process that workers are forked from. What it hands on: one thread for the numerical libraries, and that
+    Ctrl-C, which a terminal sends to all processes, is the client's alone from their first moment on."""
     get_mp_context()  # names Dask's own preloads first, once
     multiprocessing.get_context("forkserver").set_forkserver_preload(list(PRELOADED))
-    with _environment(THREAD_LIMITS):
+    resource_tracker.ensure_running()  # it would lift the block that follows
+    with _environment(THREAD_LIMITS), _blocked(signal.SIGINT):
         forkserver.ensure_running()
+
+
+@contextmanager
+def _blocked(number: signal.Signals) -> Iterator[None]:
+    """Within the block the signal waits; processes that are started there never see it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [number])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

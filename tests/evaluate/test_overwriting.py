@@ -1,5 +1,6 @@
 """No command writes over one of its inputs, whatever the file is called and however it is reached."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from commands import evaluate, export, image_stages, inspect, predict, status
-from data.errors import InputError
+from data.errors import InputError, system_cause
 from pdsl.outputs import refuse_overwriting
 from tests.train.makers import make_store, stages
 
@@ -48,13 +49,22 @@ Command = Callable[[Path, Path, Path], int]
         (inspected, "hard.png", "would overwrite .*train_000003.jpg"),
         (inspected, "soft.png", "would overwrite .*train_000003.jpg"),
         (inspected, "linked/train_000001.jpg", "would overwrite .*train_000001.jpg"),
-        (inspected, "data/JPEGImages/val_000000.jpg", "exists among the images and is none of ours"),
+        (inspected, "data/JPEGImages/val_000000.jpg", "exists and is no picture of ours"),
+        (inspected, "photo.jpg", "exists and is no picture of ours"),
+        (inspected, "pipe.png", "is a named pipe"),
         (inspected, "train.zarr/look.png", "lies in the store"),
         (inspected, "folder.png", "is a folder"),
         (exported, "run/config.yaml", "would overwrite .*config.yaml"),
         (exported, "run/checkpoints/step-000008.pt", "would overwrite .*.pt"),
         (exported, "data/Annotations/train_000001.xml", "would overwrite .*train_000001.xml"),
         (exported, "data/ImageSets/Main/train.txt", "would overwrite .*train.txt"),
+        (exported, "data/Annotations/val_000000.xml", "by its name, is none of ours"),
+        (exported, "data/SegmentationObject/val_000000.png", "is no picture of ours"),
+        (exported, "data/ImageSets/Main/val.txt", "exists beside files of the data set"),
+        (exported, "data/ImageSets/Main/instances.json", "exists beside files of the data set"),
+        (exported, "notes.md", "by its name, is none of ours"),
+        (exported, "pipe.json", "is a named pipe"),
+        (exported, "null.json", "is a device"),
         (exported, "train.zarr/zarr.json", "lies in the store"),
         (exported, "pdsl.yaml", "would overwrite pdsl.yaml"),
         (exported, "run", "is a folder"),
@@ -71,12 +81,29 @@ def test_an_input_is_refused(
     (own / "linked").symlink_to(images)
     (own / "folder.png").mkdir()
     (own / "pdsl.yaml").write_text("{}")
-    Image.new("RGB", (8, 8)).save(images / "val_000000.jpg")
+    for path in (images / "val_000000.jpg", own / "photo.jpg"):
+        Image.new("RGB", (8, 8)).save(path)
+    (own / "data/ImageSets/Main/instances.json").write_text('{"info": {"description": "by hand"}}')
+    (own / "notes.md").write_text("mine")
+    for name in ("pipe.png", "pipe.json"):
+        os.mkfifo(own / name)
+    (own / "null.json").symlink_to("/dev/null")
     monkeypatch.chdir(own)
     before = contents(own)
     with pytest.raises(InputError, match=message):
         command(own, run_folder, own / place)
     assert contents(own) == before
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+@pytest.mark.parametrize("place", ["/proc/new.json", "/proc/new/new.json", "/dev/null/new.json"])
+def test_a_place_for_no_file_is_said_before_the_work(
+    own: Path, run_folder: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setattr(export, "detect_split", None)
+    with pytest.raises(OSError) as caught:
+        exported(own, run_folder, Path(place))
+    assert system_cause(caught.value) and caught.value.filename == str(Path(place).parent)
 
 
 def test_pictures_beside_the_photographs(own: Path, run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +120,7 @@ def test_pictures_beside_the_photographs(own: Path, run_folder: Path, monkeypatc
     for _ in range(2):
         assert predict.run(run=str(run_folder), images=[str(photos / "dog.jpg")], out=str(photos)) == 0
     Image.fromarray(noise).save(photos / "dog.png")
-    with pytest.raises(InputError, match=r"dog\.png: exists among the images and is none of ours"):
+    with pytest.raises(InputError, match=r"dog\.png: exists and is no picture of ours"):
         predict.run(run=str(run_folder), images=[str(photos / "dog.jpg")], out=str(photos))
 
 

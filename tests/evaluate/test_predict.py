@@ -14,6 +14,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from commands import image_stages, predict
+from commands.image_stages import proposal_stage
 from data.catalog import load_images
 from data.errors import InputError
 from pdsl.evaluate import photo_results
@@ -249,3 +250,10 @@ def test_cuda_is_not_promised(run_folder: Path, photos: Path, tmp_path: Path, mo
     with pytest.raises(InputError, match="--device cuda: torch finds no CUDA"):
         run(run_folder, [photos], tmp_path / "out", device="cuda")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_recipe_of_another_version_is_told_as_that(run_folder: Path) -> None:
+    trained = load_trained(run_folder)
+    odd = replace(trained, proposals={"params": {"method": "mcg", "sieve": 3}, "source_path": None})
+    with pytest.raises(InputError, match=r"another version of the stage \(unknown key 'proposals.sieve'.*--proposals"):
+        proposal_stage(odd)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from commands import precompute, status, verify
+from commands.interrupt import signals_as_exceptions
 from data.errors import InputError
 from data.scenes import write_scenes
 from stages.registry import STAGE_NAMES
@@ -207,7 +208,8 @@ def test_an_interruption_says_how_to_go_on(
         return real(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(serial, "run_shard", interrupted)
-    assert precomputed(data, url, stage="proposals") == precompute.INTERRUPTED == 130
+    with signals_as_exceptions():
+        assert precomputed(data, url, stage="proposals") == 143
     assert "Run the same command again to continue" in capsys.readouterr().err
     assert open_store(url).status("proposals").tolist() == [1] * 4 + [0] * 6
     assert precomputed(data, url, stage="proposals") == 0
