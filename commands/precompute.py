@@ -1,7 +1,7 @@
 """`precompute`: run the offline stages over a data set into a store."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 
 from commands.costs import SEEDS, compared, is_authors_setting, print_costs
 from commands.image_choice import ImageChoice, parse_part, rows_by_shard
-from commands.interrupt import exit_status
+from commands.interrupt import INTERRUPTED, TERMINATED, exit_status
 from commands.summary_file import SummaryFile
 from data import parameters
 from data.errors import InputError
@@ -147,15 +147,23 @@ def run_all(jobs: Sequence[Mapping[str, Any]], summary: str | None = None) -> in
     summary: JSON file for what was done; it is written however that ends. Raises InputError.
     """
     if summary is None:
-        return max(run(**job) for job in jobs)
+        return max(_until_a_signal(run(**job) for job in jobs))
     stores = [str(job["store"]) for job in jobs]
     files = [str(value) for job in jobs for key in ("cluster", "images", "proposals_from") if (value := job.get(key))]
     refuse_overwriting([Path(summary)], option="--summary", files=files, stores=stores)
     done = SummaryFile(Path(summary))
     with done:
-        for job in jobs:
-            done.status(run(**job, summaries=done.of_store(str(job["store"]))))
+        for status in _until_a_signal(run(**job, summaries=done.of_store(str(job["store"]))) for job in jobs):
+            done.status(status)
     return done.exit_status
+
+
+def _until_a_signal(statuses: Iterable[int]) -> Iterator[int]:
+    """Exit statuses as the jobs end; one that a signal ended is the last."""
+    for status in statuses:
+        yield status
+        if status in (INTERRUPTED, TERMINATED):
+            return
 
 
 def _work(

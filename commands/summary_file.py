@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from commands.interrupt import exit_status
 from data.errors import InputError
 from data.whole_file import write_whole
 from pipeline.runner import RunSummary
@@ -43,7 +44,7 @@ class SummaryFile:
             "format": VERSION,
             "started": self._started,
             "seconds": round(time.monotonic() - self._began, 3),
-            "exit_status": self.exit_status if error is None else 2 if isinstance(error, InputError) else 1,
+            "exit_status": self._exit_status(error),
             "error": None if error is None else str(error) or type(error).__name__,
             "stores": [
                 {"store": url, "stages": [_plain(summary) for summary in summaries]}
@@ -51,6 +52,11 @@ class SummaryFile:
             ],
         }
         write_whole(self._path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+    def _exit_status(self, error: BaseException | None) -> int:
+        if isinstance(error, KeyboardInterrupt):
+            return exit_status(error)
+        return self.exit_status if error is None else 2 if isinstance(error, InputError) else 1
 
 
 def _plain(summary: RunSummary) -> dict[str, Any]:

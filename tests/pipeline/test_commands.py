@@ -215,6 +215,14 @@ def test_an_interruption_says_how_to_go_on(
     assert precomputed(data, url, stage="proposals") == 0
 
 
+def test_an_interruption_ends_all_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while the training store is made does not go on with the one for evaluation."""
+    begun = []
+    monkeypatch.setattr(precompute, "run", lambda *, status: begun.append(status) or status)
+    assert precompute.run_all([{"status": 3}, {"status": 143}, {"status": 0}]) == 143
+    assert begun == [3, 143]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
