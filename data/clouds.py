@@ -1,6 +1,10 @@
 """What a user has to be told of each kind of object store: its package, its credentials, what its objects lie in."""
 
+import logging
 from dataclasses import dataclass
+
+for _client in ("gcsfs", "adlfs", "azure"):  # what they log, tracebacks too, is for -v: errors are told by this program
+    logging.getLogger(_client).addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What a user is told of an object store's errors, and which of them are tried again."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -31,6 +32,7 @@ class HttpError(Exception):
         self.code = code
 
 
+ROOT = Path(__file__).resolve().parents[2]
 FORBIDDEN = OSError("Forbidden: b/stores/o\nno right to list")
 GONE = HttpResponseError(404, "The specified container does not exist.\nRequestId:1")
 
@@ -65,6 +67,14 @@ def test_the_status_of_a_response(error: Exception, status: int | None) -> None:
 def test_advice(url: str, error: Exception, advice: str) -> None:
     found = advice_on(url, error)
     assert found.startswith(advice) and bool(found) == bool(advice)
+
+
+def test_what_clients_log_is_not_for_the_terminal() -> None:
+    code = (
+        "import data.files, logging; logging.getLogger('gcsfs.retry').error('x'); logging.getLogger('mine').error('y')"
+    )
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stderr
+    assert said == "y\n"
 
 
 def test_an_error_of_many_lines_is_told_in_one() -> None:
