@@ -165,7 +165,10 @@ def status(store: str | None, as_json: bool, failed: str | None, watch: float | 
     """What is done, which images failed and why, what is stale; throughput by machine, slowest images, time left."""
     from commands import status as command
 
-    finish(command.run(store=store or Workspace.find().stores(None), json=as_json, failed=failed, watch=watch))
+    space = Workspace.find()
+    learnt_from = None if store else space.learnt_from
+    urls = store or space.stores(None)
+    finish(command.run(store=urls, json=as_json, failed=failed, watch=watch, learnt_from=learnt_from))
 
 
 @cli.command()

@@ -13,6 +13,8 @@ from data.errors import InputError, nearest, some
 from data.files import Folder
 from data.records import ImageList
 from stages.registry import STAGE_NAMES
+from store.completion import recorded_shards
+from store.identity import group_of
 from store.store import Store
 
 
@@ -39,8 +41,8 @@ class ImageChoice:
         learnt_from: str | None,
         overwrite: bool,
     ) -> "ImageChoice":
-        """As `commands.precompute.run` is told; `store` is there already. What is overwritten is overwritten whole: a
-        stage has one set of parameters for all its images. Raises InputError."""
+        """As `commands.precompute.run` is told; `store` is there already. What is overwritten is overwritten as far as
+        it goes: a stage has one set of parameters for all its images. Raises InputError."""
         listed = load_image_list(data, split, store)
         part = None
         if store is not None and not overwrite and _is_part(listed, store):
@@ -50,7 +52,9 @@ class ImageChoice:
         if store is not None and part is not None and image_range:
             held = f"{store.url}, which holds more than '{split}'"
             raise InputError(f"--images {images}: counts those of {held}; leave one out")
-        taught = None if learnt_from is None or overwrite else load_image_list(data, learnt_from, store)
+        taught = None if learnt_from is None else load_image_list(data, learnt_from, store)
+        if taught is not None and overwrite and store is not None and _goes_beyond(store, taught):
+            taught = None
         return cls(listed, part, image_range, ids, taught)
 
     def __str__(self) -> str:
@@ -60,8 +64,8 @@ class ImageChoice:
     def ranges(self, ids: Texts, shard: int) -> dict[str, tuple[int, int]]:
         """Images [a, b) of a store that holds `ids`, `shard` of them a shard, by the stage that is to run on them; of a
         stage that is not named, all. Parts are widened to whole shards."""
-        given = self.image_range or (self.part and _span(ids, shard, self.part))
-        after = given or (self.learnt_from and _span(ids, shard, self.learnt_from))
+        given = self.image_range or (self.part and span(ids, shard, self.part))
+        after = given or (self.learnt_from and span(ids, shard, self.learnt_from))
         first, *others = STAGE_NAMES
         return ({first: given} if given else {}) | (dict.fromkeys(others, after) if after else {})
 
@@ -71,7 +75,16 @@ def _is_part(images: ImageList, store: Store) -> bool:
     return images.split != store.attributes["split"] and not (store.listed().ids.places(images.ids) < 0).any()
 
 
-def _span(ids: Texts, shard: int, part: ImageList) -> tuple[int, int]:
+def _goes_beyond(store: Store, part: ImageList) -> bool:
+    """Whether a stage behind the proposals has computed shards without an image of the part."""
+    first, stop = span(store.listed().ids, store.shard, part)
+    shards = {
+        shard for name in STAGE_NAMES[1:] for shard in recorded_shards(store.objects, group_of(name), store.shard)
+    }
+    return any(not first <= shard * store.shard < stop for shard in shards)
+
+
+def span(ids: Texts, shard: int, part: ImageList) -> tuple[int, int]:
     """From the shard of the first to behind that of the last of `ids` that belong to a part; all if none does."""
     rows = np.flatnonzero(part.ids.places(ids) >= 0)
     if not len(rows):

@@ -132,6 +132,7 @@ def run(
         ranges=choice.ranges(target.listed().ids, target.shard),
         only=None if choice.listed is None else rows_by_shard(target, choice.listed, str(images)),
         part=own_part,
+        all_needed=choice.image_range is None and choice.part is None,
         overwrite=overwrite,
         retry_failed=retry_failed,
         accept_packages=request.store_settings.accept_packages,

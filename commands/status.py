@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from commands.image_choice import span
 from data.catalog import load_images
 from data.durations import duration
 from data.errors import InputError
@@ -35,23 +36,29 @@ FAILED_COLUMNS = ("image", "stage", "reason")
 
 
 def run(
-    *, store: str | Sequence[str], json: bool = False, failed: str | None = None, watch: float | None = None
+    *,
+    store: str | Sequence[str],
+    json: bool = False,
+    failed: str | None = None,
+    watch: float | None = None,
+    learnt_from: tuple[str, str] | None = None,
 ) -> int:
     """Print how far the stages of a store are: a table, or one JSON document. Returns 0.
 
     watch: print it again after so many seconds, as long as a stage is running.
 
     store: a URL; of several (a workspace) the document is {"stores": [...]}, with one entry for each. failed: file to
-    write the failed images into, CSV with the columns FAILED_COLUMNS, as `precompute --images` reads it.
+    write the failed images into, CSV with the columns FAILED_COLUMNS, as `precompute --images` reads it. learnt_from:
+    (data, split) that training takes from the store; of its other images only proposals are waited for.
     Raises InputError.
     """
     urls = [store] if isinstance(store, str) else list(store)
     if watch is not None:
         if json or failed is not None:
             raise InputError("--watch: shows tables on a terminal; leave out --json and --failed")
-        return _watch(urls, watch)
+        return _watch(urls, watch, learnt_from)
     with opened_files() as read:
-        reports = [_Report.of(open_store(url)) for url in urls]
+        reports = [_Report.of(open_store(url), learnt_from) for url in urls]
     if failed is not None:
         refuse_overwriting([Path(failed)], option="--failed", files=read, stores=urls)
         write_failed(failed, [image for report in reports for image in report.failures])
@@ -71,11 +78,11 @@ def _print_reports(reports: Sequence["_Report"]) -> None:
     print(HOW_TOLD_APART)
 
 
-def _watch(urls: Sequence[str], seconds: float) -> int:
+def _watch(urls: Sequence[str], seconds: float, learnt_from: tuple[str, str] | None) -> int:
     """Print tables until nothing has been running twice in a row: between two stages there is a moment without."""
     idle = 0
     while True:
-        reports = [_Report.of(open_store(url)) for url in urls]
+        reports = [_Report.of(open_store(url), learnt_from) for url in urls]
         running = any(stage.running for report in reports for stage in report.stages)
         idle = 0 if running else idle + 1
         if sys.stdout.isatty():
@@ -103,9 +110,11 @@ class _Report:
     unchecked: str | None = None
 
     @classmethod
-    def of(cls, store: Store) -> "_Report":
+    def of(cls, store: Store, learnt_from: tuple[str, str] | None) -> "_Report":
         """Read records, and the data set's labels unless a run at work has just brought them in."""
         stages = store_status(store)
+        if learnt_from:
+            _expect(stages[1:], store, learnt_from)
         if any(stage.running for stage in stages):
             return cls(store, stages, unchecked="a stage is running")
         try:
@@ -132,6 +141,16 @@ class _Report:
             "images_not_in_store": self.added,
             "labels_unchecked": self.unchecked,
         }
+
+
+def _expect(stages: Sequence[StageStatus], store: Store, learnt_from: tuple[str, str]) -> None:
+    """Of stages behind the proposals: no more images than training takes, unless more were computed."""
+    try:
+        first, stop = span(store.listed().ids, store.shard, load_images(*learnt_from))
+    except InputError:  # the images are elsewhere: all count
+        return
+    for stage in stages:
+        stage.images = max(stop - first, stage.tally.images)
 
 
 def write_failed(path: str, images: Sequence[FailedImage]) -> None:

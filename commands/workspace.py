@@ -152,6 +152,12 @@ class Workspace:
         url = self._store_names.get("train")
         return bool(train and val and train != val and url) and self._store_names.get("val") in (None, url)
 
+    @property
+    def learnt_from(self) -> tuple[str, str] | None:
+        """(data, split) of the images in such a store that need all stages; the others need proposals alone."""
+        data, split = self.values.get("data"), self.values.get("train_split")
+        return (str(data), str(split)) if data and self._one_store_of_two else None
+
     def run_folder(self, run: str | None) -> str:
         return str(self._need(run, "run", "--run"))
 

@@ -34,6 +34,7 @@ class Chain:
     ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     only: Mapping[int, frozenset[int]] | None = None
     part: tuple[int, int] | None = None
+    all_needed: bool = False
     overwrite: bool = False
     retry_failed: bool = False
     accept_packages: bool = False
@@ -85,6 +86,7 @@ class Chain:
             self.build(name, store),
             executor,
             image_range=own if self.part else self.ranges.get(name),
+            all_needed=self.all_needed,
             shared=self.part is not None,
             overwrite=asked and self.overwrite,
             retry_failed=asked and self.retry_failed,

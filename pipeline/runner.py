@@ -69,6 +69,7 @@ def run_stage(
     executor: Executor,
     *,
     image_range: tuple[int, int] | None = None,
+    all_needed: bool = False,
     shared: bool = False,
     overwrite: bool = False,
     retry_failed: bool = False,
@@ -80,7 +81,8 @@ def run_stage(
     """Compute what is missing of `stage`.
 
     images: the store's image list (any order; paths say where the pixels are). image_range: [a, b), widened to whole
-    shards. shared: other runs may compute other shards of the stage meanwhile, with the same parameters.
+    shards. all_needed: the stage is to have no other images than those.
+    shared: other runs may compute other shards of the stage meanwhile, with the same parameters.
     overwrite: compute again what is done. retry_failed: compute failed images again. accept_packages: continue
     although package versions changed. repair: shard index -> images; computes these and nothing else (the summary then
     counts only them). image_timeout: seconds after which an image counts as failed; None: never.
@@ -97,9 +99,15 @@ def run_stage(
     with stage_lock(store.objects, stage.group, shards if shared else None):
         store.refresh()
         identity = identify(stage, _upstream_fingerprints(store, stage))
-        whole = shards == (0, store.n_shards)
         _settle_identity(
-            store, stage, identity, overwrite=overwrite, whole=whole, accept_packages=accept_packages, shared=shared
+            store,
+            stage,
+            identity,
+            overwrite=overwrite,
+            shards=shards,
+            all_needed=all_needed,
+            accept_packages=accept_packages,
+            shared=shared,
         )
         plan = make_plan(store, identity, shards, everything=overwrite, retry_failed=retry_failed, repair=repair)
         summaries = Summariser(store, stage.group, shards)
@@ -178,16 +186,19 @@ def _settle_identity(
     identity: StageIdentity,
     *,
     overwrite: bool,
-    whole: bool,
+    shards: tuple[int, int],
+    all_needed: bool,
     accept_packages: bool,
     shared: bool,
 ) -> None:
-    """Refuse a stage that differs from the stored one, or lay its arrays out (anew, if all of it is overwritten).
+    """Refuse a stage that differs from the stored one, or lay its arrays out (anew, if all of it is overwritten: if
+    `shards` [first, stop) are all that it has and, with `all_needed`, is to have).
 
     shared: nothing is removed, as others may have written it; each run sweeps its own shards.
     """
     stored = _stored_identity(store, stage)
     recorded = recorded_shards(store.objects, stage.group, store.shard)
+    whole = shards == (0, store.n_shards) or (all_needed and all(shards[0] <= index < shards[1] for index in recorded))
     begun = bool(recorded) and not (overwrite and whole)
     begun = begun or (shared and stored is not None and len(live_locks(store.objects, stage.group)) > 1)
     if stored is None and begun:

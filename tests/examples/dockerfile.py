@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import shutil
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -21,7 +22,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "examples" / "docker" / "Dockerfile"
 SUITE = "bookworm"
-OWN_SETTINGS = ("etc/apt/apt.conf.d", "etc/apt/sources.list.d", "etc/apt/auth.conf.d", "etc/pip.conf", "etc/ssl/certs")
+OWN_SETTINGS = (
+    *("/etc/apt/apt.conf.d", "/etc/apt/sources.list.d", "/etc/apt/auth.conf.d"),
+    *("/etc/pip.conf", "/etc/xdg/pip", "~/.config/pip", "/etc/ssl/certs"),
+)
+CERTIFICATES = "/var/lib/carried-certificates.pem"
+"""Where no package writes: ca-certificates, when it is installed, makes those of /etc/ssl anew, without our own."""
 OWN_VARIABLES = ("PIP_", "SSL_CERT", "REQUESTS_CA", "HTTP", "http", "NO_PROXY", "no_proxy")
 
 
@@ -92,11 +98,24 @@ def make_root(place: Path) -> None:
     if not place.exists():
         subprocess.run(["debootstrap", "--variant=minbase", SUITE, place, *mirrors[:1]], check=True)
     named = {value for name, value in os.environ.items() if name.startswith(OWN_VARIABLES) and value[:1] == "/"}
-    for own in [*(Path("/", name) for name in OWN_SETTINGS), *map(Path, named)]:
+    for own in [*(Path(name).expanduser() for name in OWN_SETTINGS), *map(Path, named | pip_paths())]:
         if own.exists():
             target = place / own.relative_to("/")
             target.parent.mkdir(parents=True, exist_ok=True)
             subprocess.run(["cp", "--archive", "--dereference", "--no-target-directory", own, target], check=True)
+    shutil.copyfile(bundle(), place / CERTIFICATES.lstrip("/"))
+
+
+def pip_paths() -> set[str]:
+    """Files and folders that pip's own settings on this machine name: wheels, constraints."""
+    told = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
+    return set(re.findall(r"['\s](/[^\s'\\]+)", told.stdout))
+
+
+def bundle() -> Path:
+    """The certificates that this machine trusts, in one file."""
+    asked = [os.environ.get(name) for name in ("PIP_CERT", "SSL_CERT_FILE")]
+    return Path(next(filter(None, [*asked, ssl.get_default_verify_paths().cafile])))
 
 
 def carry_out(stage: Stage, roots: Mapping[str, Path], source: Path) -> dict[str, str]:
@@ -143,6 +162,7 @@ def copy(words: list[str], roots: Mapping[str, Path], source: Path, root: Path, 
 def inside(root: Path, command: list[str], variables: Mapping[str, str], workdir: str, user: str) -> str:
     """What a command prints that runs in `root` as `user`; an error with it where it fails."""
     own = {name: value for name, value in os.environ.items() if name.startswith(OWN_VARIABLES)}
+    own |= dict.fromkeys(("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"), CERTIFICATES)
     script = f"mount --rbind /dev {root}/dev; mount -t proc proc {root}/proc; cp /etc/resolv.conf {root}/etc/; "
     script += f'exec chroot --userspec={user} {root} sh -c \'cd {workdir} && exec "$@"\' sh "$@"'
     done = subprocess.run(

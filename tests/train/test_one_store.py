@@ -1,11 +1,14 @@
 """One store for training and evaluation images of a plain folder: each command takes the rows it needs."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+import cli as program
 from commands import evaluate, train
 from data.catalog import load_images
 from data.errors import InputError
@@ -15,6 +18,7 @@ from pdsl.config.load import load_config
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
 from store.create import create_or_open
+from store.store import open_store
 from tests.train.makers import stages
 from tests.train.test_pictures import pictures_of
 from tests.train.test_resume import assert_same_weights
@@ -113,3 +117,30 @@ def test_evaluation_by_labels_alone(
     alone = given | {"store": str(folder / "train.zarr")}
     with pytest.raises(InputError, match=r"val: 4 of 4 images are not in the store .*train.zarr \(of split 'train'\)"):
         evaluate.run(**alone, split="val", out=None)
+
+
+def test_overwriting_and_status_leave_evaluation_images_their_proposals(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Graph and seeds go as far as the training images do, however often they are made."""
+    shutil.copytree(folder / "photos", tmp_path / "photos")
+    (tmp_path / "pdsl.yaml").write_text(
+        "data: folder:photos?val=held.txt\ntrain_split: train\nval_split: val\nstores: {train: a.zarr, val: a.zarr}\n"
+        "stages: {store: {shard: 3}, proposals: {method: selective-search, max_proposals: 20}}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    for line in (
+        "precompute --stage all --workers 0",
+        "precompute --stage all --workers 0 --overwrite",
+        "precompute --stage iou-graph --workers 0 --overwrite --set iou-graph.neighbors=5",
+    ):
+        done = CliRunner().invoke(program.cli, line.split())
+        assert done.exit_code == 0, done.output + done.stderr
+        store = open_store("a.zarr")
+        assert store.status("proposals").tolist() == [1] * 10
+        assert store.status("iou_graph").tolist() == [1] * 6 + [0] * 4
+    told = json.loads(CliRunner().invoke(program.cli, ["status", "--json"]).stdout)["stores"]
+    graph = told[0]["stages"][1]
+    assert (graph["stage"], graph["images"], graph["pending"]) == ("iou-graph", 6, 0)
+    alone = json.loads(CliRunner().invoke(program.cli, ["status", "--json", "--store", "a.zarr"]).stdout)
+    assert alone["stages"][1]["pending"] == 4
