@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.engine.s3 import BUCKET, s3_server
 from benchmarks.engine.toy import chunk_bytes, first_stage, image_list, second_stage
 from commands.image_choice import parse_part
 from data.errors import InputError
@@ -127,3 +128,19 @@ def test_what_others_are_writing_stays(url: str) -> None:
     assert [(Path(url) / key).exists() for key in (*mine, *theirs)] == [False, False, True, True, True]
     run_stage(store, IMAGES, first_stage(), SerialExecutor())
     assert not list(Path(url).rglob("*.partial"))
+
+
+@pytest.mark.slow
+def test_all_at_once_on_an_object_store(tmp_path: Path) -> None:
+    """`rclone serve s3` has no create-only writes: who makes the store is known after a moment."""
+    summaries: list[RunSummary] = []
+    with s3_server(tmp_path / "served"):
+        url = f"s3://{BUCKET}/parts.zarr"
+        threads = [threading.Thread(target=lambda i=i: summaries.extend(run_part(url, i, 4))) for i in range(1, 5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not verify_store(open_store(url)).damage
+    assert sum(summary.computed.done for summary in summaries) == 2 * 70
+    assert chunk_bytes(tmp_path / "served" / BUCKET / "parts.zarr") == reference(tmp_path / "whole.zarr")
