@@ -12,7 +12,7 @@ from stages.proposals.params import METHODS
 class StoreSettings:
     """How the store is made and continued.
 
-    shard: images in a shard, the unit of work and of files; null: by their number (32 to 1024), or the store's.
+    shard: images in a shard, the unit of work and of files; null: by their number (32 to 512), or the store's.
     accept_packages: continue a stage although versions of packages changed.
     """
 

@@ -14,7 +14,7 @@ from data.errors import InputError
 from data.records import ImageRecord
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
-from store.create import create_or_open, write_root
+from store.create import create_or_open, default_shard, write_root
 from store.errors import DamagedStoreError, IncompleteStoreError
 from store.remote import RemoteObjects
 from store.store import open_store
@@ -122,6 +122,12 @@ def test_added_images_extend_the_store_without_recomputing(tmp_path: Path, url: 
     assert chunk_bytes(Path(url)) == chunk_bytes(fresh)
     assert zarr.open_group(url, mode="r")["toy/box"].shape == (new, 5, 4)
     assert len(list((Path(url) / "toy/records").glob("*.json"))) == -(-new // 32)
+
+
+def test_shards_of_a_new_store_are_by_the_number_of_its_images(url: str) -> None:
+    numbers = (1, 262_144, 262_145, 524_289, 1_000_000, 2_097_152, 2_097_153, 10**8)
+    assert [default_shard(n) for n in numbers] == [32, 32, 64, 128, 128, 256, 512, 512]
+    assert create_or_open(url, image_list(3)).shard == 32
 
 
 def test_images_added_in_the_middle_go_to_the_end(url: str) -> None:
