@@ -82,16 +82,15 @@ def create_or_open(
     attributes = read_root(objects)
     if attributes is None:
         _refuse_occupied(objects)
-    elif not is_unfinished(attributes) and _is_current(store := Store(objects, attributes), images, shard):
-        return store
+    elif not is_unfinished(attributes):
+        store = Store(objects, attributes)
+        added, differences = _compare(store, images, shard)
+        if differences and not overwrite:
+            raise _difference(url, differences)
+        if not differences and not len(added) and _is_labelled(store, store.align(images)):
+            return store
     with creation_lock(objects, patient=patient):
         return _made(objects, images, shard, overwrite, tell)
-
-
-def _is_current(store: Store, images: ImageList, shard: int | None) -> bool:
-    """Whether a store is of these images, all of them, with the labels that they have now."""
-    added, differences = _compare(store, images, shard)
-    return not differences and not len(added) and _is_labelled(store, store.align(images))
 
 
 def _is_labelled(store: Store, aligned: ImageList) -> bool:
@@ -118,17 +117,22 @@ def _made(
             store = relabel(store, only_stored(store, images), tell)
             return _extend(store, images, added) if len(added) else store
         if not overwrite:
-            if all(difference.startswith(("class_names", "category_ids")) for difference in differences):
-                raise InputError(
-                    f"{url}: the data set's classes changed: {'; '.join(differences)}. `relabel` brings them in, "
-                    "nothing is computed again"
-                )
-            raise InputError(
-                f"{url}: it holds another image list or layout; these differ: {'; '.join(differences)}. "
-                "Choose another --store, or --overwrite to delete this one with all its stages"
-            )
+            raise _difference(url, differences)
         refuse_if_running(store)
     return _create(objects, images, shard or default_shard(len(images)))
+
+
+def _difference(url: str, differences: Sequence[str]) -> InputError:
+    """Why the store at `url` can not be continued."""
+    if all(difference.startswith(("class_names", "category_ids")) for difference in differences):
+        return InputError(
+            f"{url}: the data set's classes changed: {'; '.join(differences)}. `relabel` brings them in, "
+            "nothing is computed again"
+        )
+    return InputError(
+        f"{url}: it holds another image list or layout; these differ: {'; '.join(differences)}. "
+        "Choose another --store, or --overwrite to delete this one with all its stages"
+    )
 
 
 def _refuse_occupied(objects: Objects) -> None:
