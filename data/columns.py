@@ -67,7 +67,7 @@ class Texts(Sequence[str]):
         at = np.minimum(np.searchsorted(mine, wanted, sorter=order), max(0, len(order) - 1))
         found = order[at] if len(order) else np.full(len(of), -1)
         found = np.where(mine[found] == wanted, found, -1) if len(order) else found
-        if self.take(found[found >= 0]) != of.take(np.flatnonzero(found >= 0)) or len(np.unique(mine)) < len(mine):
+        if _has_repeats(mine[order]) or self.take(found[found >= 0]) != of.take(np.flatnonzero(found >= 0)):
             return self._places_by_text(of)
         return found.astype(np.int64)
 
@@ -83,7 +83,9 @@ class Texts(Sequence[str]):
 
     def firsts(self) -> np.ndarray:
         """Rows (m,) of those that no equal text stands before."""
-        if len(np.unique(self._hashes())) == len(self):
+        hashes = self._hashes()
+        hashes.sort()
+        if not _has_repeats(hashes):
             return np.arange(len(self))
         known: dict[bytes, int] = {}
         for place, text in enumerate(self.raw()):
@@ -114,7 +116,11 @@ class Texts(Sequence[str]):
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Texts):
-            return np.array_equal(np.diff(self._ends), np.diff(other._ends)) and self._content() == other._content()
+            if self._ends[0] == other._ends[0]:
+                same = np.array_equal(self._ends, other._ends)
+            else:
+                same = np.array_equal(np.diff(self._ends), np.diff(other._ends))
+            return same and self._content() == other._content()
         if isinstance(other, Sequence) and not isinstance(other, str):
             return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
         return NotImplemented
@@ -131,6 +137,10 @@ class Texts(Sequence[str]):
 
     def __repr__(self) -> str:
         return f"Texts({list(self[:3])}{' …' if len(self) > 3 else ''}, n={len(self)})"
+
+
+def _has_repeats(ordered: np.ndarray) -> bool:
+    return bool((ordered[1:] == ordered[:-1]).any())
 
 
 class TextPacker:

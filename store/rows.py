@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from store.store import Store
 
 SHARDS_TOGETHER = 256  # of a long read, fetched at a time
-IMAGES_TOGETHER = 1_048_576  # of the image list
+IMAGES_TOGETHER = 262_144  # of the image list
 
 
 class _Whole(NamedTuple):
