@@ -255,6 +255,7 @@ def weights(fetch: str | None) -> None:
     help="What counts as an object.  [default: voc-instance for VOC, coco for COCO]",
 )
 @click.option("--out", metavar="DIR", help="Where metrics and report go (default: the run folder).")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="E.g. inference.nms=0.5.")
 @click.option("--voc-results", metavar="DIR", help="Write the boxes there as VOC's comp4 files, too.")
 def evaluate(**options: Any) -> None:
     """COCO and VOC metrics of a run, or of anyone's results."""

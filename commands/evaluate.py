@@ -1,10 +1,12 @@
 """`eval`: figures of a run, or of anyone's results: COCO's and VOC's, and those by image-level labels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from data.errors import InputError
 from data.files import opened_files
+from data.parameters import nest, parse_assignment
 from data.records import ImageList
 from pdsl.evaluate.evaluation import evaluate_results
 from pdsl.evaluate.evaluation_set import EvaluationSet, read_evaluation_set
@@ -30,14 +32,16 @@ def run(
     out: str | None,
     voc_results: str | None = None,
     protocol: ProtocolName | None = None,
+    settings: Sequence[str] = (),
 ) -> int:
     """Evaluate on `split` of `data`; print the figures; returns the exit status, 3 if images could not be looked at.
 
     With `run` and `store` (proposals of the split): predictions.json, metrics.json and report.html go to `out`, by
     default the run folder. With `results` (a COCO results file, or VOC's text files): metrics.json and report.html go
     to `out` if it is given; the report then also shows the `run` that they are said to come from. voc_results: folder
-    to write the boxes into as VOC's comp4 files.
+    to write the boxes into as VOC's comp4 files. settings: "inference.KEY=VALUE", others than the run's.
     """
+    inference = _inference(settings, results)
     folder = _folder(run, results, out)
     with opened_files() as truth:
         dataset = read_evaluation_set(data, split, None if results else store, protocol)
@@ -58,9 +62,21 @@ def run(
         )
     if results:
         return _evaluate_results(results, dataset, folder, voc_results, run)
-    evaluation = report_run(Path(str(run)), dataset, tta=tta, out=folder)
+    evaluation = report_run(Path(str(run)), dataset, tta=tta, inference=inference, out=folder)
     _write_voc(voc_results, evaluation.predictions, dataset.images)
     return evaluation.exit_status
+
+
+def _inference(settings: Sequence[str], results: str | None) -> dict[str, Any]:
+    """What stands behind "inference." Raises InputError for anything else: the rest of a run is what it was trained
+    with."""
+    if settings and results:
+        raise InputError(f"--set {settings[0]}: results are there already; leave it out, or evaluate a --run")
+    chosen = nest(parse_assignment(text) for text in settings)
+    for key, value in chosen.items():
+        if key != "inference" or not isinstance(value, Mapping):
+            raise InputError(f"--set {key}: of a trained run only inference.KEY=VALUE can be changed")
+    return dict(chosen.get("inference", {}))
 
 
 def _folder(run: str | None, results: str | None, out: str | None) -> Path | None:

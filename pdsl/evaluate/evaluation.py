@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pdsl.classes import class_ids
 from pdsl.evaluate.evaluation_set import EvaluationSet
-from pdsl.evaluate.metrics import coco_metrics
+from pdsl.evaluate.metrics import coco_metrics, means_over
 from pdsl.evaluate.predictions import Prediction, fill_boxes
 from pdsl.evaluate.results import to_coco, write_json
 from pdsl.evaluate.split import detect_split
@@ -56,8 +57,24 @@ def evaluate_model(trained: TrainedModel, dataset: EvaluationSet, *, tta: bool =
     measured = measure_set(predictions, dataset)
     learnt_from = images.digest() in trained.image_lists if trained.image_lists else None
     about = {"data": images.spec, "split": images.split, "step": trained.step, "tta": tta, "failed": failed}
-    metrics = measured.metrics | about | {"learnt_from": learnt_from}
+    metrics = measured.metrics | about | {"learnt_from": learnt_from} | _of_known_classes(trained, dataset, measured)
     return Evaluation(dataset, predictions, metrics, measured, time.monotonic() - begun)
+
+
+def _of_known_classes(trained: TrainedModel, dataset: EvaluationSet, measured: Measured) -> dict[str, Any]:
+    """{"known_classes": {"classes": names, "mask", "box"}}: the means over classes that the model has learnt, where the
+    data set has others as well, which pull the other means down. Else nothing."""
+    names = dataset.images.class_names
+    ids = set(class_ids(trained.class_names, dataset.images, trained.config.classes))
+    known = [name for index, name in enumerate(names) if index in ids]
+    if len(known) == len(names):
+        return {}
+    return {
+        "known_classes": {
+            "classes": known,
+            **{kind: means_over(measured.metrics[kind], known) for kind in ("mask", "box")},
+        }
+    }
 
 
 def evaluate_results(predictions: Sequence[Prediction], dataset: EvaluationSet, source: str) -> Evaluation:

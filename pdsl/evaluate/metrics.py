@@ -6,7 +6,7 @@ figures are those of plain pycocotools.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +66,13 @@ class PrecisionTable:
             return {}
         at = self.precision[int(np.argmin(abs(THRESHOLDS - 0.5))), :, :, 0]
         return {name: at[:, index] for index, name in enumerate(self.class_names) if self.objects[index]}
+
+
+def means_over(figures: Mapping[str, Any], class_names: Collection[str]) -> dict[str, float | None]:
+    """AP, AP25, AP50, AP70 and AP75 of one kind of `coco_metrics`, as means over those of the classes that have
+    objects; None where none has."""
+    own = [found for name, found in figures["per_class"].items() if name in class_names]
+    return {name: round(sum(f[name] for f in own) / len(own), 4) if own else None for name in ("AP", *NAMED)}
 
 
 def precision_tables(

@@ -119,6 +119,13 @@ def _print_objects(metrics: Mapping[str, Any], console: Console, title: str) -> 
     for kind in ("mask", "box"):
         table.add_row(kind, *(percent(metrics[kind].get(name)) for name in COLUMNS))
     console.print(table)
+    if known := metrics.get("known_classes"):
+        parts = (
+            f"{kind} {', '.join(f'{name} {percent(known[kind][name])}' for name in ('AP', 'AP50', 'AP75'))}"
+            for kind in ("mask", "box")
+        )
+        told = f"over the {len(known['classes'])} classes that the run knows: {'; '.join(parts)}"
+        console.print(told, highlight=False)
     voc, mask = metrics["voc"]["box"], metrics["voc"]["mask"]
     if metrics["protocol"]:
         console.print(f"protocol {metrics['protocol']}: {PROTOCOLS[metrics['protocol']].meaning}", highlight=False)

@@ -1,6 +1,7 @@
 """A run folder evaluated, with all that is written and said of it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pdsl.evaluate.summary import tell_metrics
 from pdsl.figures import percent
 from pdsl.report.report import write_report
 from pdsl.run.names import COMPARISON, METRICS, PREDICTIONS, REPORT
-from pdsl.run.trained import load_trained
+from pdsl.run.trained import load_trained, with_inference
 
 
 def report_run(
@@ -23,19 +24,25 @@ def report_run(
     dataset: EvaluationSet,
     *,
     tta: bool = False,
+    inference: Mapping[str, Any] | None = None,
     out: Path | None = None,
     compare: bool = False,
     learnt_from: EvaluationSet | None = None,
 ) -> Evaluation:
     """Evaluate run folder `run` on a set with proposals; print the figures.
 
-    metrics.json, predictions.json and report.html go to folder `out`, by default the run folder; with `compare` also
-    RUN/comparison.json, what training is worth, which is then part of the report, with CorLoc on the images that were
-    `learnt_from` if they are given. Raises InputError for a run or a store that can not be read.
+    inference: settings of it that are to be others than the run's. metrics.json, predictions.json and report.html go
+    to folder `out`, by default the run folder; with `compare` also RUN/comparison.json, what training is worth, which
+    is then part of the report, with CorLoc on the images that were `learnt_from` if they are given. Raises InputError
+    for a run or a store that can not be read.
     """
     dataset.proposals()  # a missing store is said before the model is loaded
     trained = load_trained(run)
+    if inference:
+        trained = with_inference(trained, inference)
     evaluation = evaluate_model(trained, dataset, tta=tta)
+    if inference:
+        evaluation = replace(evaluation, metrics={**evaluation.metrics, "inference": dict(inference)})
     title = f"{run}: {dataset.images.spec} {dataset.images.split}"
     tell_metrics(evaluation.metrics, title, labels_only=dataset.labels_only)
     folder = out or run

@@ -1,5 +1,6 @@
 """The model of a run folder, ready to look at images."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import torch
 
 from data.errors import InputError
+from data.parameters import replace
 from data.records import Decoding
 from pdsl.config.load import config_from_plain
 from pdsl.config.tree import Config, DeviceName
@@ -57,6 +59,11 @@ def load_trained(run: str | Path, device: DeviceName | None = None) -> TrainedMo
     lists = tuple(str(digest).partition(":")[0] for digest in checkpoint.get("stores") or ())
     ready, step = _ready(model, config, device), int(checkpoint["step"])
     return TrainedModel(ready, config, class_names, step, **told, image_lists=lists)
+
+
+def with_inference(trained: TrainedModel, values: Mapping[str, Any]) -> TrainedModel:
+    """The same model, read with other settings of `inference:`. Raises InputError for unknown keys and bad values."""
+    return dataclasses.replace(trained, config=replace(trained.config, {"inference": dict(values)}))
 
 
 def untrained(trained: TrainedModel) -> TrainedModel:

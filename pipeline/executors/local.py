@@ -53,7 +53,8 @@ def local_executor(workers: int, announce: Callable[[str], None] = lambda messag
     """
     dask.config.set(SETTINGS)
     level = logging.INFO if is_verbose() else logging.CRITICAL
-    logging.getLogger("asyncio").setLevel(level)  # where a signal ends workers that are starting, tasks fail unheard
+    for name in ("asyncio", "distributed"):
+        logging.getLogger(name).setLevel(level)  # where a signal ends workers that are starting, tasks fail unheard
     allow_files(workers)
     _start_forkserver()
     with ExitStack() as started:

@@ -70,6 +70,39 @@ def test_eval_writes_metrics_predictions_and_report(
     assert "CorLoc (training images)" in page and metrics["learnt_from"] is True
 
 
+def test_eval_with_other_settings_of_inference(scenes: Path, run_folder: Path, tmp_path: Path) -> None:
+    """Only those: anything else is what the run was trained with."""
+    options: dict[str, Any] = {"run": str(run_folder), "results": None, "tta": False, "out": str(tmp_path / "few")}
+    evaluate.run(**options, **_options(scenes), settings=["inference.detections=1"])
+    told = json.loads((tmp_path / "few/metrics.json").read_text())
+    rows = json.loads((tmp_path / "few/predictions.json").read_text())
+    assert told["inference"] == {"detections": 1} and "known_classes" not in told
+    assert len({row["image_id"] for row in rows}) == len(rows) == 9
+    for setting, message in (
+        ("steps=3", "--set steps: of a trained run only inference.KEY=VALUE"),
+        ("inference=3", "--set inference: of a trained run only"),
+        ("inference.detection=3", "unknown key 'inference.detection'; did you mean 'detections'"),
+        ("inference.nms=high", "inference.nms"),
+    ):
+        with pytest.raises(InputError, match=message):
+            evaluate.run(**options, **_options(scenes), settings=[setting])
+    with pytest.raises(InputError, match="results are there already"):
+        evaluate.run(**dict(options, results="x.json"), **_options(scenes), settings=["inference.nms=0.5"])
+
+
+def test_figures_over_the_classes_that_the_run_knows(scenes: Path, run_folder: Path) -> None:
+    """A model of some of the data set's classes: the others' zeros pull its means down."""
+    dataset, trained = read_evaluation_set(**_options(scenes)), load_trained(run_folder)
+    few = replace(trained, config=replace(trained.config, classes={trained.class_names[0]: "other"}))
+    found = evaluate_model(few, dataset).metrics
+    known = found["known_classes"]
+    assert known["classes"] == list(dataset.images.class_names[1:])
+    shares = [figures["AP50"] for name, figures in found["box"]["per_class"].items() if name in known["classes"]]
+    assert known["box"]["AP50"] == pytest.approx(np.mean(shares), abs=1e-3)
+    assert set(known["mask"]) == {"AP", "AP25", "AP50", "AP70", "AP75"}
+    assert "known_classes" not in evaluate_model(trained, dataset).metrics
+
+
 def test_results_of_a_run_evaluated_as_anyones(scenes: Path, run_folder: Path, tmp_path: Path) -> None:
     """The same figures from predictions.json as from the run itself."""
     evaluate.run(run=str(run_folder), results=None, tta=False, out=None, **_options(scenes))
