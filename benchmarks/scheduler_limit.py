@@ -1,6 +1,6 @@
 """Where a cluster stops to gain by more workers: Dask's scheduler, measured, and 4,096 workers, simulated.
 
-    python -m benchmarks.scheduler_limit [--measure 2 --measure 64 --measure 256] [--task-ms X]
+    python -m benchmarks.scheduler_limit [--measure 2 --measure 64] [--task-ms X]
 
 Measured is what a task costs the process of client and scheduler, in seconds of its core, through the executor that a
 run uses, with workers that only answer (they share one other process), and what idle workers cost it a second.
@@ -31,7 +31,7 @@ from store.tally import Tally
 
 STAGES = {"proposals": 0.36, "iou-graph": 0.05, "grabcut": 1.6}
 """Seconds of a core an image (docs/scale.md)."""
-TASKS = 3000
+TASKS = 1000
 
 
 def answer(payload: bytes, task: ShardTask, told: object) -> Tally:
@@ -110,7 +110,7 @@ def simulated(images: int, shard: int, seconds: float, workers: int, task: float
 
 
 @click.command()
-@click.option("--measure", multiple=True, type=int, default=(2, 64, 256), show_default=True, help="Numbers of workers.")
+@click.option("--measure", multiple=True, type=int, default=(2, 64), show_default=True, help="Numbers of workers.")
 @click.option("--task-ms", type=float, help="Do not measure, take this.")
 @click.option("--images", default=10_000_000, show_default=True)
 @click.option("--workers", multiple=True, type=int, default=(256, 1024, 4096), show_default=True)
