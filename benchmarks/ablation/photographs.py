@@ -217,10 +217,11 @@ def main() -> None:
         options.out, Stores(options.out, specs, options.few, options.workers), options.weights, options.overrides
     )
     results: dict[str, list[dict[str, float]]] = {}
-    for name in dict.fromkeys([FULL, *options.only]):
-        for seed in range(options.seeds if VARIANTS[name].decides else 1):
-            results.setdefault(name, []).append(bench.figures(VARIANTS[name], name, seed))
-            print(f"\n{table(results, FULL)}\n\n{paired(results, FULL)}", flush=True)
+    for seed in range(options.seeds):
+        for name in dict.fromkeys([FULL, *options.only]):
+            if seed == 0 or VARIANTS[name].decides:
+                results.setdefault(name, []).append(bench.figures(VARIANTS[name], name, seed))
+                print(f"\n{table(results, FULL)}\n\n{paired(results, FULL)}", flush=True)
 
 
 if __name__ == "__main__":
