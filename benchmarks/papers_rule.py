@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from data.boxes import pairwise_iou
-from data.masks import to_box_frame
+from data.masks import to_box_frame, unpack
 from pdsl.model.boxes import clip
 from pdsl.model.pseudo_labels import PseudoBoxes, choose_seeds, mask_targets, propagate
 from stages.grabcut.parameters import GrabcutParams
@@ -47,7 +47,9 @@ class Case:
     def framed_mask(self, row: int) -> np.ndarray:
         """What the stage would store for proposal `row` with the method `opencv`: (56, 56) bool."""
         params = GrabcutParams(method="opencv")
-        return self._kept(self.framed, row, lambda: seed_masks(self.image, self.box[row : row + 1], params)[0])
+        return self._kept(
+            self.framed, row, lambda: unpack(seed_masks(self.image, self.box[row : row + 1], params).packed)[0]
+        )
 
     @staticmethod
     def _kept(kept: dict[int, np.ndarray], row: int, make: Callable[[], np.ndarray]) -> np.ndarray:

@@ -19,7 +19,7 @@ from benchmarks.arguments import on_images
 from data.boxes import area, pairwise_iou
 from data.catalog import load_images
 from data.decode import decode_image
-from data.masks import to_box_frame
+from data.masks import to_box_frame, unpack
 from data.truth import ImageTruth
 from data.truth_reader import load_truth
 from pdsl.model.pseudo_labels import mask_targets, propagate
@@ -77,7 +77,7 @@ def prepare(images: int, spec: str, split: str, settings: Mapping[str, str], met
         box = rows["proposals/box"][: int(rows["proposals/count"])]
         cases = choose_cases(truths[row], box, rng)
         if cases:
-            prepared.append(Image(box, seed_masks(pixels, box, params), cases))
+            prepared.append(Image(box, unpack(seed_masks(pixels, box, params).packed), cases))
     return prepared
 
 

@@ -168,7 +168,9 @@ def _panels(
         panels.append((text, ev.neighbours_picture(evidence)))
     if evidence.seeds is not None:
         chosen = ev.shown_seeds(evidence)
-        panels.append((f"{len(chosen)} of {len(evidence.seeds.proposal)} seed masks", ev.seeds_picture(evidence)))
+        told = "" if evidence.quality is None else " (number: expected IoU)"
+        text = f"{len(chosen)} of {len(evidence.seeds.proposal)} seed masks{told}"
+        panels.append((text, ev.seeds_picture(evidence)))
         if len(chosen):
             panels.append(_targets(source, row, evidence, trained))
     return panels

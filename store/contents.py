@@ -21,10 +21,14 @@ PROPOSAL_BOX, PROPOSAL_SCORE = f"{PROPOSALS}/box", f"{PROPOSALS}/score"
 PROPOSAL_COUNT, PROPOSAL_MASK = f"{PROPOSALS}/count", f"{PROPOSALS}/mask"
 GRAPH_NEIGHBOR, GRAPH_IOU, GRAPH_DEGREE = f"{IOU_GRAPH}/neighbor", f"{IOU_GRAPH}/iou", f"{IOU_GRAPH}/degree"
 SEED_INDEX, SEED_MASK, SEED_COUNT = f"{GRABCUT}/seed", f"{GRABCUT}/mask", f"{GRABCUT}/count"
+SEED_QUALITY = f"{GRABCUT}/quality"
 
 
 PROBABLE_SINCE = {"mcg": 2}
 """Methods whose scores are probabilities, by the version of stage `proposals` from which on they are."""
+
+QUALITY_SINCE = {"colour-cut": 3}
+"""Methods that tell the quality of their seeds, by the version of stage `grabcut` from which on they do."""
 
 
 class Proposals(NamedTuple):
@@ -100,3 +104,13 @@ def read_seeds(store: Store, row: int, count: int | None = None) -> Seeds:
     """The seeds of image `row`. count: their number, where the caller has read it already."""
     n = int(store.read(SEED_COUNT, row)) if count is None else count
     return Seeds(store.read(SEED_INDEX, row)[:n], store.read(SEED_MASK, row)[:n])
+
+
+def read_seed_quality(store: Store, row: int) -> np.ndarray | None:
+    """What IoU the q seeds of image `row` are expected to have with their objects: (q,) float16 in [0, 1]; None where
+    the method or an earlier version of the stage did not say."""
+    identity = store.identity(GRABCUT)
+    since = QUALITY_SINCE.get(str(identity.params.get("method"))) if identity is not None else None
+    if identity is None or since is None or identity.version < since:
+        return None
+    return store.read(SEED_QUALITY, row)[: int(store.read(SEED_COUNT, row))]

@@ -73,6 +73,13 @@ DESCRIPTIONS = {
         ("seed_rank", *_MASK_DIMENSIONS),
         {"description": "seed mask, in the frame of the box of proposal grabcut/seed", **_MASK},
     ),
+    "grabcut/quality": Description(
+        ("seed_rank",),
+        {
+            "description": "estimate of the IoU of the seed mask with the object that its box overlaps by half or more",
+            "valid_range": [0, 1],
+        },
+    ),
     "grabcut/count": Description((), {"description": "number of seeds of the image"}),
 }
 STATUS = Description(

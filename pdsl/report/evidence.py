@@ -12,7 +12,17 @@ from data.masks import paste, unpack
 from data.truth import RLE
 from pdsl.report.overlay import Colour, Shape, draw
 from pdsl.report.palette import ACCENT, SECOND, class_colour
-from store.contents import GRABCUT, IOU_GRAPH, IouGraph, Seeds, is_done, read_graph, read_proposals, read_seeds
+from store.contents import (
+    GRABCUT,
+    IOU_GRAPH,
+    IouGraph,
+    Seeds,
+    is_done,
+    read_graph,
+    read_proposals,
+    read_seed_quality,
+    read_seeds,
+)
 from store.store import Store
 
 TOP_PROPOSALS = 20
@@ -29,19 +39,22 @@ class Evidence:
     """What a store holds for one image; a stage that was not run for it leaves None.
 
     image: (H, W, 3) uint8. box: (P, 4) float32 xyxy, best first; graph and seeds are those of these boxes.
+    quality: (q,) expected IoU of the seeds with their objects, if the store tells.
     """
 
     image: np.ndarray
     box: np.ndarray
     graph: IouGraph | None = None
     seeds: Seeds | None = None
+    quality: np.ndarray | None = None
 
 
 def read_evidence(store: Store, row: int, image: np.ndarray) -> Evidence:
     """Everything that was computed for image `row`. Raises InputError if not even its proposals were."""
     graph = read_graph(store, row) if is_done(store, IOU_GRAPH, row) else None
-    seeds = read_seeds(store, row) if is_done(store, GRABCUT, row) else None
-    return Evidence(image, read_proposals(store, row).box, graph, seeds)
+    has_seeds = is_done(store, GRABCUT, row)
+    seeds, quality = (read_seeds(store, row), read_seed_quality(store, row)) if has_seeds else (None, None)
+    return Evidence(image, read_proposals(store, row).box, graph, seeds, quality)
 
 
 def proposals_picture(evidence: Evidence) -> Image.Image:
@@ -73,12 +86,13 @@ def neighbours_picture(evidence: Evidence) -> Image.Image:
 
 
 def seeds_picture(evidence: Evidence) -> Image.Image:
-    """Masks of the seeds of `shown_seeds`, each in its box, the smallest on top."""
+    """Masks of the seeds of `shown_seeds`, each in its box with its quality, the smallest on top."""
     if evidence.seeds is None:
         return draw(evidence.image, [])
     chosen = [(int(evidence.seeds.proposal[row]), row) for row in shown_seeds(evidence)]
+    told = ["" if evidence.quality is None else f"{evidence.quality[row]:.2f}" for _, row in chosen]
     shapes = [
-        Shape(class_colour(n), evidence.box[proposal], _mask_within(evidence, row, evidence.box[proposal]))
+        Shape(class_colour(n), evidence.box[proposal], _mask_within(evidence, row, evidence.box[proposal]), told[n])
         for n, (proposal, row) in enumerate(chosen)
     ]
     return draw(evidence.image, smallest_first(shapes), dim=0.35)

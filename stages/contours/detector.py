@@ -10,7 +10,7 @@ from stages.contours.onnx_model import PACKAGED, onnx_model, read_weights
 from stages.networks.run import Network
 
 STRIDE = 8
-"""The network's sides are multiples of it."""
+"""The network's sides are multiples of it, two at least (`OnnxGraph.upsample`)."""
 
 
 def lab_planes(image: np.ndarray) -> np.ndarray:
@@ -27,7 +27,8 @@ def _net(path: Path) -> Network:
 def net_contours(image: np.ndarray, weights: Path = PACKAGED) -> np.ndarray:
     """Boundary probability of every pixel: (H, W, 3) uint8 RGB -> (H, W) float32 in [0, 1]."""
     height, width = image.shape[:2]
-    planes = np.pad(lab_planes(image), ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)), mode="edge")
+    below, beside = (max(-(-side // STRIDE), 2) * STRIDE - side for side in (height, width))
+    planes = np.pad(lab_planes(image), ((0, below), (0, beside), (0, 0)), mode="edge")
     logit = _net(weights)(planes.transpose(2, 0, 1)[None])[0]
     rows, columns = logit.shape[1:]
     pixels = logit.reshape(2, 2, rows, columns).transpose(2, 0, 3, 1).reshape(2 * rows, 2 * columns)

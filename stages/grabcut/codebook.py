@@ -22,6 +22,9 @@ FLOOR = 0.002
 LEVELS = 32
 """Levels per channel of the table from RGB to word."""
 
+LEVEL_SHIFT = 3
+"""Bits of a byte that a level leaves out."""
+
 
 class Codebook(NamedTuple):
     """K colour words.
@@ -32,6 +35,11 @@ class Codebook(NamedTuple):
 
     word: np.ndarray
     affinity: np.ndarray
+
+    def words_of(self, image: np.ndarray) -> np.ndarray:
+        """(H, W) uint8 words of `image` (H, W, 3) uint8 RGB."""
+        level = image.astype(np.int32) >> LEVEL_SHIFT
+        return self.word[(level[..., 0] * LEVELS + level[..., 1]) * LEVELS + level[..., 2]]
 
 
 def build_codebook(lab: np.ndarray, words: int) -> Codebook:
@@ -73,24 +81,30 @@ def _nearest(colour: np.ndarray, centre: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True)
-def colour_evidence(word: np.ndarray, foreground: np.ndarray, outside: np.ndarray, affinity: np.ndarray) -> np.ndarray:
-    """Log ratio of each cell's colour under the foreground and the background histogram.
+def colour_ratio(
+    word: np.ndarray, foreground: np.ndarray, margin: int, visible: np.ndarray, affinity: np.ndarray
+) -> np.ndarray:
+    """Log ratio of each colour word's frequency in the foreground and in the background of a box: (K,) float32.
 
-    word: (S, S) uint8. foreground: (S, S) probability that a cell is foreground.
-    outside: (K,) counts of words in the margin around the box. Returns (S, S) float64.
+    word: (G, G) uint8 of the box's cells and of `margin` cells around them, which are background for certain where
+    `visible` (G, G) bool, that is within the image. foreground: (G - 2 margin,) squared, probability of each cell.
     """
-    words = len(outside)
-    inner, outer = np.zeros(words), outside.copy()
-    rows, columns = word.shape
-    for y in range(rows):
-        for x in range(columns):
-            inner[word[y, x]] += foreground[y, x]
-            outer[word[y, x]] += OUTSIDE_SHARE * (1 - foreground[y, x])
-    inner = affinity @ (inner / max(inner.sum(), 1e-9))
-    outer = affinity @ (outer / max(outer.sum(), 1e-9))
-    ratio = np.log((inner + FLOOR) / (outer + FLOOR))
-    evidence = np.empty(word.shape)
-    for y in range(rows):
-        for x in range(columns):
-            evidence[y, x] = ratio[word[y, x]]
-    return evidence
+    words, cells = len(affinity), len(word)
+    inner, outer = np.zeros(words), np.zeros(words)
+    for y in range(cells):
+        for x in range(cells):
+            if margin <= y < cells - margin and margin <= x < cells - margin:
+                p = foreground[y - margin, x - margin]
+                inner[word[y, x]] += p
+                outer[word[y, x]] += OUTSIDE_SHARE * (1 - p)
+            elif visible[y, x]:
+                outer[word[y, x]] += 1
+    ratio = np.empty(words, np.float32)
+    sum_inner, sum_outer = max(inner.sum(), 1e-9), max(outer.sum(), 1e-9)
+    for k in range(words):
+        here, there = 0.0, 0.0
+        for j in range(words):
+            here += affinity[k, j] * inner[j]
+            there += affinity[k, j] * outer[j]
+        ratio[k] = np.log((here / sum_inner + FLOOR) / (there / sum_outer + FLOOR))
+    return ratio

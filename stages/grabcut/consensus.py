@@ -1,8 +1,9 @@
-"""Overlapping boxes look at the same object: each mask becomes the weighted vote of the masks of boxes around it."""
+"""Overlapping boxes look at the same object: the log odds of each cell become a mean over the boxes around it."""
 
 import numpy as np
 from numba import njit
 
+from stages.grabcut.sampling import cell_index
 from stages.regions.iou import box_iou
 
 POWER = 2.0
@@ -10,41 +11,47 @@ POWER = 2.0
 
 
 @njit(cache=True)
-def vote(masks: np.ndarray, boxes: np.ndarray, least_iou: float) -> np.ndarray:
-    """Masks (n, S, S) bool after one vote. masks: (n, S, S) bool in the frames of `boxes` (n, 4) float64 xyxy.
+def vote(evidence: np.ndarray, confidence: np.ndarray, boxes: np.ndarray, least_iou: float) -> np.ndarray:
+    """Log odds (n, S, S) float32 after one vote of those of `boxes` (n, 4) float64 xyxy.
 
-    In each cell all boxes vote that have IoU >= `least_iou` with the cell's box and contain the cell's centre. A mask
-    that loses all its cells stays as it was.
+    confidence: (n,) float64, weight of each box. In each cell all boxes vote that have IoU >= `least_iou` with the
+    cell's box and contain the cell's centre.
     """
-    count, side = masks.shape[0], masks.shape[1]
-    voted = np.empty_like(masks)
+    count, side = evidence.shape[0], evidence.shape[1]
+    voted = np.empty_like(evidence)
+    cast = np.empty((side, side), np.float32)
     for i in range(count):
-        won, cast = np.zeros((side, side)), np.zeros((side, side))
+        own = np.float32(confidence[i])
+        voted[i] = own * evidence[i]
+        cast[:] = own
         for j in range(count):
-            iou = 1.0 if j == i else box_iou(boxes[i], boxes[j])
+            iou = 0.0 if j == i else box_iou(boxes[i], boxes[j])
             if iou >= least_iou:
-                _cast(masks[j], boxes[j], boxes[i], iou**POWER, won, cast)
-        voted[i] = 2 * won > cast
-        if not voted[i].any():
-            voted[i] = masks[i]
+                _cast(evidence[j], boxes[j], boxes[i], np.float32(iou**POWER * confidence[j]), voted[i], cast)
+        voted[i] /= cast
     return voted
 
 
 @njit(cache=True)
 def _cast(
-    mask: np.ndarray, box: np.ndarray, frame: np.ndarray, weight: float, won: np.ndarray, cast: np.ndarray
+    evidence: np.ndarray, box: np.ndarray, frame: np.ndarray, weight: np.float32, won: np.ndarray, cast: np.ndarray
 ) -> None:
-    """Add the votes of `mask` in `box` at the centres of the cells of `frame`."""
-    side = mask.shape[0]
-    for i in range(side):
-        y = frame[1] + (i + 0.5) / side * (frame[3] - frame[1])
-        row = int(np.floor((y - box[1]) / (box[3] - box[1]) * side))
-        if row < 0 or row >= side:
-            continue
-        for j in range(side):
-            x = frame[0] + (j + 0.5) / side * (frame[2] - frame[0])
-            column = int(np.floor((x - box[0]) / (box[2] - box[0]) * side))
-            if 0 <= column < side:
-                cast[i, j] += weight
-                if mask[row, column]:
-                    won[i, j] += weight
+    """Add the votes of `box` at the centres of the cells of `frame`."""
+    side = len(evidence)
+    first_row, end_row, rows = _overlap(frame[1], frame[3], box[1], box[3], side)
+    first, end, columns = _overlap(frame[0], frame[2], box[0], box[2], side)
+    for y in range(first_row, end_row):
+        values = evidence[rows[y]]
+        for x in range(first, end):
+            won[y, x] += weight * values[columns[x]]
+            cast[y, x] += weight
+
+
+@njit(cache=True)
+def _overlap(low: float, high: float, other_low: float, other_high: float, side: int) -> tuple[int, int, np.ndarray]:
+    """The cells from `low` to `high` whose centres lie in the other box, first and end, and each one's cell there."""
+    shift, unit = other_low, side / (other_high - other_low)
+    cell = (high - low) / side
+    first = min(max(int(np.ceil((other_low - low) / cell - 0.5)), 0), side)
+    end = min(max(int(np.ceil((other_high - low) / cell - 0.5)), first), side)
+    return first, end, cell_index(low - shift, high - shift, side, 0, unit, side)

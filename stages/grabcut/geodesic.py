@@ -23,12 +23,12 @@ SOFTEN = 0.02
 def enclosure_evidence(contour: np.ndarray, visible: np.ndarray) -> np.ndarray:
     """Log ratio of the geodesic distances to the rim and to the middle.
 
-    contour: (S + 2, S + 2) float, in [0, 1], of the box frame and a rim of one cell around it.
+    contour: (S + 2, S + 2) float32, in [0, 1], of the box frame and a rim of one cell around it.
     visible: (S + 2, S + 2) bool, whether a cell lies in the image: what the image's edge cuts off is no background.
-    Returns (S, S) float64, positive where the middle is nearer.
+    Returns (S, S) float32, positive where the middle is nearer.
     """
     side = contour.shape[0]
-    cost = np.empty((side, side))
+    cost = np.empty((side, side), np.float32)
     total = 0.0
     rim_seen = False
     for y in range(side):
@@ -37,19 +37,18 @@ def enclosure_evidence(contour: np.ndarray, visible: np.ndarray) -> np.ndarray:
             total += cost[y, x]
             rim_seen |= _on_rim(y, x, side) and visible[y, x]
     crossing = total / (side * side) * (side - 2)
-    to_rim, to_core = np.empty((side, side)), np.empty((side, side))
+    distance = np.empty((side, side, 2), np.float32)
     for y in range(side):
         for x in range(side):
             is_background = _on_rim(y, x, side) and (visible[y, x] or not rim_seen)
-            to_rim[y, x] = 0.0 if is_background else np.inf
             v, u = (2 * y + 1 - side) / (side - 2), (2 * x + 1 - side) / (side - 2)
-            to_core[y, x] = CORE_SLOPE * crossing * max(np.sqrt(u * u + v * v) - CORE_RADIUS, 0.0)
-    _spread(to_rim, cost)
-    _spread(to_core, cost)
-    evidence = np.empty((side - 2, side - 2))
+            distance[y, x, 0] = 0.0 if is_background else np.inf
+            distance[y, x, 1] = CORE_SLOPE * crossing * max(np.sqrt(u * u + v * v) - CORE_RADIUS, 0.0)
+    spread(distance, cost)
+    evidence = np.empty((side - 2, side - 2), np.float32)
     for y in range(side - 2):
         for x in range(side - 2):
-            rim, core = to_rim[y + 1, x + 1], to_core[y + 1, x + 1]
+            rim, core = distance[y + 1, x + 1]
             share = rim / (rim + core)
             evidence[y, x] = np.log((share + SOFTEN) / (1 - share + SOFTEN))
     return evidence
@@ -61,18 +60,26 @@ def _on_rim(y: int, x: int, side: int) -> bool:
 
 
 @njit(cache=True)
-def _spread(distance: np.ndarray, cost: np.ndarray) -> None:
-    """Geodesic distance transform in place: sweeps over the grid with 8 neighbours (Toivanen 1996)."""
-    rows, columns = cost.shape
+def spread(distance: np.ndarray, cost: np.ndarray) -> None:
+    """Two geodesic distance transforms in place: sweeps over the grid with 8 neighbours (Toivanen 1996).
+
+    distance: (S, S, 2) float32, where it starts; cost: (S, S) float32 of a step of length 1 within a cell.
+    """
+    side = len(cost)
+    diagonal = np.float32(0.5 * 1.4142135)
+    half = np.float32(0.5)
     for sweep in range(2 * SWEEPS):
-        sign = -1 if sweep % 2 == 0 else 1
-        for i in range(rows):
-            y = i if sign < 0 else rows - 1 - i
-            for j in range(columns):
-                x = j if sign < 0 else columns - 1 - j
-                best = distance[y, x]
-                for dy, dx, length in ((0, 1, 1.0), (1, 1, 1.4142135), (1, 0, 1.0), (1, -1, 1.4142135)):
-                    a, b = y + sign * dy, x + sign * dx
-                    if 0 <= a < rows and 0 <= b < columns:
-                        best = min(best, distance[a, b] + 0.5 * (cost[y, x] + cost[a, b]) * length)
-                distance[y, x] = best
+        forth = sweep % 2 == 0
+        step = -1 if forth else 1
+        for i in range(side):
+            y = i if forth else side - 1 - i
+            for j in range(side):
+                x = j if forth else side - 1 - j
+                first, second, here = distance[y, x, 0], distance[y, x, 1], cost[y, x]
+                for k in range(4):
+                    a, b = (y, x + step) if k == 0 else (y + step, x + (2 - k) * step)
+                    if 0 <= a < side and 0 <= b < side:
+                        length = (half if k == 0 or k == 2 else diagonal) * (here + cost[a, b])
+                        first = min(first, distance[a, b, 0] + length)
+                        second = min(second, distance[a, b, 1] + length)
+                distance[y, x, 0], distance[y, x, 1] = first, second

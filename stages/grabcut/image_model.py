@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 
 from stages.contours import detector_by_name
-from stages.grabcut.codebook import Codebook, build_codebook
+from stages.grabcut.codebook import build_codebook
 from stages.grabcut.parameters import ColourCutParams
 from stages.grabcut.regions import Regions, build_regions
 from stages.regions.contour import FULL_CONTOUR, resize_long_side, smooth_contour
 
-COARSEST = 160
-"""The pyramid ends once its long side is no longer than this: a box of the whole image still fills a box frame."""
+COARSEST = 40
+"""The halvings end once the long side is no longer than this: a box of the whole image still fills its cells."""
 
 MAX_UPSCALE = 2.0
 """Small images are enlarged at most this much for the contour detector; beyond it there is nothing to see."""
@@ -21,16 +21,18 @@ MAX_UPSCALE = 2.0
 class ImageModel(NamedTuple):
     """One image, ready for its boxes.
 
-    size: (height, width). pyramid: the image and its halvings, (h, w, 3) uint8 RGB, finest first.
-    contour: (h, w) float32 in [0, 1] at the working size. regions: hierarchy at the working size.
-    codebook: colour words.
+    size: (height, width); scale: (x, y) pixels of the working size per pixel of the image, float64.
+    contour: (h, w) float32 in [0, 1] at the working size and its halvings, where the strongest contour counts.
+    word: (h, w) uint8, colour words of the working size and its halvings. affinity: (K, K), see `Codebook`.
+    regions: hierarchies at the working size.
     """
 
     size: tuple[int, int]
-    pyramid: tuple[np.ndarray, ...]
-    contour: np.ndarray
-    regions: Regions
-    codebook: Codebook
+    scale: tuple[float, float]
+    contour: tuple[np.ndarray, ...]
+    word: tuple[np.ndarray, ...]
+    affinity: np.ndarray
+    regions: tuple[Regions, ...]
 
 
 def build_image_model(image: np.ndarray, params: ColourCutParams) -> ImageModel:
@@ -38,18 +40,23 @@ def build_image_model(image: np.ndarray, params: ColourCutParams) -> ImageModel:
     small = resize_long_side(image, min(params.side, MAX_UPSCALE * max(image.shape[:2])))
     strength = smooth_contour(detector_by_name(params.contours)(small))
     lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    codebook = build_codebook(lab, params.words)
+    contour, pixels = [strength.astype(np.float32) / np.float32(FULL_CONTOUR)], [small]
+    while max(contour[-1].shape) > COARSEST and min(contour[-1].shape) > 1:
+        contour.append(_strongest(contour[-1]))
+        pixels.append(cv2.resize(pixels[-1], contour[-1].shape[::-1], interpolation=cv2.INTER_AREA))
     return ImageModel(
         image.shape[:2],
-        _pyramid(image),
-        strength.astype(np.float32) / np.float32(FULL_CONTOUR),
+        (small.shape[1] / image.shape[1], small.shape[0] / image.shape[0]),
+        tuple(contour),
+        tuple(codebook.words_of(level) for level in pixels),
+        codebook.affinity,
         build_regions(strength, lab, params.leaves),
-        build_codebook(lab, params.words),
     )
 
 
-def _pyramid(image: np.ndarray) -> tuple[np.ndarray, ...]:
-    levels = [np.ascontiguousarray(image)]
-    while max(levels[-1].shape[:2]) > COARSEST and min(levels[-1].shape[:2]) > 1:
-        height, width = levels[-1].shape[:2]
-        levels.append(cv2.resize(levels[-1], (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA))
-    return tuple(levels)
+def _strongest(contour: np.ndarray) -> np.ndarray:
+    """The largest of each two by two pixels of (h, w), at odd ends of fewer: (ceil(h / 2), ceil(w / 2))."""
+    height, width = contour.shape
+    even = np.pad(contour, ((0, height % 2), (0, width % 2)), mode="edge")
+    return np.maximum(np.maximum(even[::2, ::2], even[1::2, ::2]), np.maximum(even[::2, 1::2], even[1::2, 1::2]))

@@ -1,41 +1,34 @@
-"""The image's own segmentation hierarchy as evidence: which regions a box contains, and which it fits."""
+"""The image's own segmentation hierarchy as evidence: which regions lie inside a box, and which candidates fit it."""
 
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
+from stages.grabcut.tuples import Tuples, build_tuples
 from stages.regions.criterion import MergeCriterion
-from stages.regions.hierarchy import bound_up, build_hierarchy, sum_up
-from stages.regions.iou import box_iou
+from stages.regions.graph import RegionGraph
+from stages.regions.hierarchy import build_hierarchy, sum_up
 from stages.regions.superpixels import build_superpixels
 
-MERGE_SIZE, MERGE_COLOUR = 0.5, 0.3
-"""Merge criterion: the one that serves MCG best; a second hierarchy with another added nothing here."""
+MERGES = ((0.5, 0.3), (0.5, 2.0))
+"""Size exponent and colour weight of each hierarchy's merge criterion: those that MCG has at this working size."""
 
 TYPICAL_SHARE = 0.6
 """Share of a region inside the box at which containment speaks for neither side."""
-
-FIT_SHARPNESS = 8.0
-"""How fast belief in a region falls with 1 - IoU of its bounding box and the box: by e for 1/8."""
-
-NO_REGION = 0.3
-"""Belief that no region of the hierarchy is the object, in units of a perfect fit; cells are then 50 : 50."""
-
-SOFTEN = 0.02
-"""Keeps the log odds of a region's belief within about +-4."""
 
 
 class Regions(NamedTuple):
     """L leaves and N = 2 L - 1 nodes of a merge tree, children before parents, the root last and its own parent.
 
-    leaf: (h, w) int32 at the working size. parent: (N,) int64. area: (N,) pixels. box: (N, 4) xyxy half-open.
+    leaf: (h, w) int32 at the working size. parent: (N,) int64. area: (N,) pixels.
+    tuples: the candidates that MCG would make of the tree.
     """
 
     leaf: np.ndarray
     parent: np.ndarray
     area: np.ndarray
-    box: np.ndarray
+    tuples: Tuples
 
     @property
     def leaves(self) -> int:
@@ -43,46 +36,35 @@ class Regions(NamedTuple):
         return (len(self.parent) + 1) // 2
 
 
-def build_regions(strength: np.ndarray, lab: np.ndarray, leaves: int) -> Regions:
-    """Hierarchy of contours `strength` (h, w) uint16, FULL_CONTOUR at most, and `lab` (h, w, 3) float32."""
-    label, _, graph = build_superpixels(strength, lab)
-    tree = build_hierarchy(graph, MergeCriterion(MERGE_SIZE, MERGE_COLOUR, leaves), label.size)
+def build_regions(strength: np.ndarray, lab: np.ndarray, leaves: int) -> tuple[Regions, ...]:
+    """Hierarchies of contours `strength` (h, w) uint16, FULL_CONTOUR at most, and `lab` (h, w, 3) float32."""
+    label, contour, graph = build_superpixels(strength, lab)
+    return tuple(_hierarchy(label, contour, graph, MergeCriterion(*merge, leaves)) for merge in MERGES)
+
+
+def _hierarchy(label: np.ndarray, contour: np.ndarray, graph: RegionGraph, criterion: MergeCriterion) -> Regions:
+    tree = build_hierarchy(graph, criterion, label.size)
     area = sum_up(tree.parent, tree.leaf_of, graph.area)
-    box = bound_up(tree.parent, tree.leaf_of, graph.box).astype(np.float64)
-    return Regions(tree.leaf_of[label].astype(np.int32), tree.parent, area, box)
+    return Regions(tree.leaf_of[label].astype(np.int32), tree.parent, area, build_tuples(graph, tree, contour))
 
 
 @njit(cache=True)
-def region_evidence(
-    leaf: np.ndarray, parent: np.ndarray, area: np.ndarray, bounds: np.ndarray, box: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """What the hierarchy says of each leaf for `box` (4,) float64 xyxy in pixels of the working size.
+def containment_evidence(leaf: np.ndarray, parent: np.ndarray, area: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """(L,) share inside `box` of the largest region around each leaf that is no larger than it, less TYPICAL_SHARE.
 
-    Returns (L,) containment: share inside the box of the largest region around the leaf that is no larger than the box,
-    less TYPICAL_SHARE; and (L,) fit: log odds of the belief that the object is one of the regions around the leaf.
+    box: (4,) float64 xyxy in pixels of the working size.
     """
     nodes = len(parent)
-    leaves = (nodes + 1) // 2
     inside = _inside(leaf, box, nodes)
     for node in range(nodes - 1):
         inside[parent[node]] += inside[node]
     box_area = (box[2] - box[0]) * (box[3] - box[1])
-    share, belief = np.empty(nodes), np.empty(nodes)
-    total = NO_REGION
+    share = np.empty(nodes)
     for node in range(nodes - 1, -1, -1):  # from the root down
         above = parent[node]
         whole = above == node or area[above] > box_area
         share[node] = inside[node] / area[node] if whole else share[above]
-        overlap = box_iou(bounds[node], box)
-        here = np.exp(FIT_SHARPNESS * (overlap - 1)) if overlap > 0 else 0.0
-        total += here
-        belief[node] = here if above == node else here + belief[above]
-    containment, fit = np.empty(leaves), np.empty(leaves)
-    for node in range(leaves):
-        probability = (0.5 * NO_REGION + belief[node]) / total
-        containment[node] = share[node] - TYPICAL_SHARE
-        fit[node] = np.log((probability + SOFTEN) / (1 - probability + SOFTEN))
-    return containment, fit
+    return share[: (nodes + 1) // 2] - TYPICAL_SHARE
 
 
 @njit(cache=True)
@@ -100,15 +82,9 @@ def _inside(leaf: np.ndarray, box: np.ndarray, nodes: int) -> np.ndarray:
 
 @njit(cache=True)
 def mean_by_leaf(value: np.ndarray, leaf: np.ndarray, leaves: int) -> np.ndarray:
-    """Each cell's (S, S) value replaced by the mean over the cells of its leaf."""
+    """(L,) float64: mean of the `value` (n,) of cells over those of each `leaf` (n,); 0 for a leaf without cells."""
     total, count = np.zeros(leaves), np.zeros(leaves)
-    rows, columns = value.shape
-    for y in range(rows):
-        for x in range(columns):
-            total[leaf[y, x]] += value[y, x]
-            count[leaf[y, x]] += 1
-    mean = np.empty(value.shape)
-    for y in range(rows):
-        for x in range(columns):
-            mean[y, x] = total[leaf[y, x]] / count[leaf[y, x]]
-    return mean
+    for i in range(len(value)):
+        total[leaf[i]] += value[i]
+        count[leaf[i]] += 1
+    return total / np.maximum(count, 1)

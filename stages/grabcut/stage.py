@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,8 @@ from store import contents
 STAGE = "grabcut"
 PROPOSAL_MASKS = "proposal-masks"
 """The method that takes the masks of the proposals as they are; an empty one becomes the whole box."""
-VERSION = 2
-"""2: OpenCV runs the contour net, no longer torch."""
+VERSION = 3
+"""2: OpenCV runs the contour net. 3: `colour-cut` without a graph cut, and `grabcut/quality`."""
 
 MEASURED_BOXES = 40
 """Boxes of an image that tell what method `opencv` costs: it takes some 0.3 s for each, whatever the others are."""
@@ -43,8 +43,11 @@ class ComputeGrabcut:
         if count == 0:
             return rows
         seeds = self._fewer(self.seeds(given.arrays))
+        masks = self._masks(given, boxes[seeds], seeds)
         rows[contents.SEED_INDEX][: len(seeds)] = seeds
-        rows[contents.SEED_MASK][: len(seeds)] = self._packed_masks(given, boxes[seeds], seeds)
+        rows[contents.SEED_MASK][: len(seeds)] = masks.packed
+        if masks.quality is not None:
+            rows[contents.SEED_QUALITY][: len(seeds)] = masks.quality
         rows[contents.SEED_COUNT] = np.asarray(len(seeds), np.int32)
         return rows
 
@@ -65,46 +68,54 @@ class ComputeGrabcut:
     def _fewer(self, seeds: np.ndarray) -> np.ndarray:
         return seeds if self.most is None else seeds[:: max(1, len(seeds) // self.most)]
 
-    def _packed_masks(self, given: StageInput, boxes: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-        """(q, 56, 7) uint8, none of them empty."""
+    def _masks(self, given: StageInput, boxes: np.ndarray, seeds: np.ndarray) -> "SeedMasks":
         if self.params.method == PROPOSAL_MASKS:
             packed = given.arrays[contents.PROPOSAL_MASK][seeds]
-            return np.where(packed.any((1, 2), keepdims=True), packed, np.uint8(255))
+            return SeedMasks(np.where(packed.any((1, 2), keepdims=True), packed, np.uint8(255)), None)
         if given.image is None:
             raise ValueError("stage grabcut needs the image's pixels")
-        return pack(seed_masks(given.image, boxes, self.params))
+        return seed_masks(given.image, boxes, self.params)
 
 
-def seed_masks(image: np.ndarray, boxes: np.ndarray, params: GrabcutParams) -> np.ndarray:
-    """Masks (n, 56, 56) bool, none of them empty, in the frames of `boxes` (n, 4) xyxy of (H, W, 3) uint8 RGB.
+class SeedMasks(NamedTuple):
+    """packed: (n, 56, 7) uint8, none of them empty; quality: (n,) expected IoU, None where a method tells none."""
 
-    Boxes may leave the image; the mask of a box that is degenerate, not finite or far outside is the whole box.
+    packed: np.ndarray
+    quality: np.ndarray | None
+
+
+def seed_masks(image: np.ndarray, boxes: np.ndarray, params: GrabcutParams) -> SeedMasks:
+    """Masks in the frames of `boxes` (n, 4) xyxy of (H, W, 3) uint8 RGB by method `colour-cut` or `opencv`.
+
+    Boxes may leave the image; the mask of a box that is degenerate, not finite or far outside is the whole box, of
+    quality 0.
     """
-    masks = np.ones((len(boxes), MASK_SIDE, MASK_SIDE), bool)
+    masks, quality = np.ones((len(boxes), MASK_SIDE, MASK_SIDE), bool), np.zeros(len(boxes))
     limit = FARTHEST * max(image.shape[:2])
     near = boxes.astype(np.float64).clip(-limit, limit)
     proper = np.isfinite(boxes).all(1) & (near[:, 2] > near[:, 0]) & (near[:, 3] > near[:, 1])
-    if not proper.any():
-        return masks
-    chosen = near[proper]
     if params.method == "opencv":
         from stages.grabcut.opencv_grabcut import opencv_masks
 
-        masks[proper] = opencv_masks(image, chosen, params.opencv)
-    else:
+        masks[proper] = opencv_masks(image, near[proper], params.opencv)
+        return SeedMasks(pack(masks), None)
+    if proper.any():
         from stages.grabcut.colour_cut import colour_cut_masks
+        from stages.grabcut.quality import seed_quality
 
-        masks[proper] = colour_cut_masks(image, chosen, params.colour_cut)
-    return masks
+        found = colour_cut_masks(image, near[proper], params.colour_cut)
+        masks[proper], quality[proper] = found.mask, seed_quality(found.expected_iou)
+    return SeedMasks(pack(masks), quality)
 
 
 def _arrays(params: GrabcutParams, capacity: int) -> tuple[ArraySpec, ...]:
     q = params.seed_capacity(capacity)
-    return (
+    arrays: tuple[ArraySpec, ...] = (
         ArraySpec(contents.SEED_INDEX, (q,), "uint16"),
         ArraySpec(contents.SEED_MASK, (q, MASK_SIDE, MASK_SIDE // 8), "uint8"),
         ArraySpec(contents.SEED_COUNT, (), "int32"),
     )
+    return (*arrays, ArraySpec(contents.SEED_QUALITY, (q,), "float16")) if params.method == "colour-cut" else arrays
 
 
 def grabcut_stage(settings: Mapping[str, Any], capacity: int) -> Stage:

@@ -44,7 +44,10 @@ class OnnxGraph:
         return self._node("Add", [x, y])
 
     def upsample(self, x: str) -> str:
-        """Twice the height and width, bilinear, as torch's `interpolate(align_corners=False)`."""
+        """Twice the height and width, bilinear, as torch's `interpolate(align_corners=False)`.
+
+        Both are at least 2: along a side of 1 OpenCV 5 reads beyond the value, with a weight of 1e-6.
+        """
         scales = self._constant(np.array([1, 1, 2, 2]))
         return self._node("Resize", [x, "", scales], mode="linear", coordinate_transformation_mode="half_pixel")
 

@@ -17,13 +17,21 @@ from data.masks import pack
 from data.scenes import write_scenes
 from pdsl.cache import open_cache
 from pdsl.evaluate.predictions import Prediction
-from pdsl.report.evidence import Evidence, seeded_proposals, seeds_picture, shown_seeds, targets_picture
+from pdsl.report.evidence import (
+    Evidence,
+    read_evidence,
+    seeded_proposals,
+    seeds_picture,
+    shown_seeds,
+    targets_picture,
+)
 from pdsl.report.training_pictures import pseudo_objects
 from pdsl.run.trained import load_trained
 from pipeline.executors.serial import SerialExecutor
 from pipeline.runner import run_stage
-from store.contents import Seeds
+from store.contents import Seeds, read_seed_quality
 from store.create import create_or_open
+from store.store import Store, open_store
 from tests.data.layouts import write_folder
 from tests.train.makers import make_store, stages
 
@@ -147,3 +155,28 @@ def test_a_target_is_the_nearest_seed_s_mask_within_the_proposal() -> None:
     changed = (plain != taught).any(-1)
     assert changed[112:138, 112:138].all()  # where proposal 2 and seed 1 meet
     assert not changed[145:155, 145:155].any() and not changed[:110].any() and not changed[:, :110].any()
+
+
+def test_seeds_are_shown_with_their_quality_where_the_store_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_store(tmp_path)
+    store = open_store(str(tmp_path / "train.zarr"))
+    evidence = read_evidence(store, 0, np.zeros((64, 64, 3), np.uint8))
+    assert evidence.seeds is not None and len(evidence.seeds.proposal)
+    identity = store.identity("grabcut")
+    assert identity is not None
+    assert read_seed_quality(store, 0) is None  # of version 2
+    params = {**identity.params, "method": "colour-cut"}
+    store._identities["grabcut"] = replace(identity, version=3, params={**params, "method": "opencv"})
+    assert read_seed_quality(store, 0) is None
+
+    def read(self: Store, name: str, row: int) -> np.ndarray:
+        return {"grabcut/quality": np.array([0.7, 0.6, 0], np.float16), "grabcut/count": np.int32(2)}[name]  # type: ignore[return-value]
+
+    monkeypatch.setattr(Store, "read", read)
+    store._identities["grabcut"] = replace(identity, version=3, params=params)
+    found = read_seed_quality(store, 0)
+    assert found is not None and found.tolist() == np.array([0.7, 0.6], np.float16).tolist()
+    told = replace(evidence, quality=np.full(len(evidence.seeds.proposal), 0.7))
+    assert np.asarray(seeds_picture(told)).tobytes() != np.asarray(seeds_picture(evidence)).tobytes()

@@ -76,17 +76,21 @@ def images() -> dict[str, np.ndarray]:
 def test_no_box_and_no_image_is_too_awkward(params: GrabcutParams, name: str) -> None:
     image = images()[name]
     boxes = awkward_boxes(*image.shape[:2])
-    masks = seed_masks(image, boxes, params)
+    packed, quality = seed_masks(image, boxes, params)
+    masks = unpack(packed)
     assert masks.shape == (len(boxes), 56, 56)
     assert masks.dtype == bool
     assert masks.any((1, 2)).all()
+    if quality is not None:
+        assert ((quality >= 0) & (quality <= 1)).all()
+        assert quality[11] == 0  # no area
 
 
 @pytest.mark.parametrize("params", METHODS, ids=lambda p: p.method)
 def test_a_disc_is_found(params: GrabcutParams) -> None:
     image, disc = scene()
     boxes = np.array([[36, 28, 105, 97], [25, 20, 120, 110]], np.float32)
-    for box, mask in zip(boxes, seed_masks(image, boxes, params), strict=True):
+    for box, mask in zip(boxes, unpack(seed_masks(image, boxes, params).packed), strict=True):
         found = paste(mask, box, disc.shape)
         assert (found & disc).sum() / (found | disc).sum() > 0.9
 
@@ -98,9 +102,9 @@ def test_without_a_vote_a_mask_depends_on_neither_the_other_boxes_nor_the_thread
     rng = np.random.default_rng(2)
     low = rng.uniform(0, 80, (8, 2))
     boxes = np.concatenate([low, low + rng.uniform(10, 60, (8, 2))], 1).astype(np.float32)
-    together = seed_masks(image, boxes, params)
+    together = seed_masks(image, boxes, params).packed
     with ThreadPoolExecutor(3) as pool:
-        alone = list(pool.map(lambda box: seed_masks(image, box[None], params)[0], boxes[::-1]))
+        alone = list(pool.map(lambda box: seed_masks(image, box[None], params).packed[0], boxes[::-1]))
     np.testing.assert_array_equal(np.array(alone)[::-1], together)
 
 
@@ -117,7 +121,7 @@ def test_another_process_with_more_threads_gives_the_same_bytes() -> None:
 def digest(params: GrabcutParams) -> str:
     image, _ = scene()
     boxes = np.array([[36, 28, 105, 97], [25, 20, 120, 110], [100, 3, 150, 90]], np.float32)
-    return sha256(seed_masks(image, boxes, params).tobytes()).hexdigest()
+    return sha256(seed_masks(image, boxes, params).packed.tobytes()).hexdigest()
 
 
 def given(boxes: np.ndarray, capacity: int, image: np.ndarray) -> StageInput:
@@ -142,11 +146,11 @@ def test_rows_have_the_declared_shapes_and_padding(seeds: str) -> None:
     count = 2 if seeds == "cover" else 3
     assert rows["grabcut/count"] == count
     assert rows["grabcut/seed"].tolist() == ([0, 2] if seeds == "cover" else [0, 1, 2]) + [0] * (6 - count)
-    masks = unpack(rows["grabcut/mask"])
-    assert not masks[count:].any()
-    np.testing.assert_array_equal(
-        masks[:count], seed_masks(image, boxes[rows["grabcut/seed"][:count]], GrabcutParams())
-    )
+    assert not rows["grabcut/mask"][count:].any() and not rows["grabcut/quality"][count:].any()
+    wanted = seed_masks(image, boxes[rows["grabcut/seed"][:count]], GrabcutParams())
+    np.testing.assert_array_equal(rows["grabcut/mask"][:count], wanted.packed)
+    assert wanted.quality is not None and (wanted.quality > 0).all()
+    np.testing.assert_array_equal(rows["grabcut/quality"][:count], wanted.quality.astype(np.float16))
 
 
 def test_an_image_without_proposals_gets_no_seeds() -> None:
@@ -183,7 +187,7 @@ def test_the_frame_of_a_stored_mask_is_that_of_the_training_target() -> None:
     anywhere on the way would lower the agreement visibly."""
     image, disc = scene()
     seed_box = np.array([36, 28, 105, 97], np.float32)
-    mask = seed_masks(image, seed_box[None], GrabcutParams())
+    mask = unpack(seed_masks(image, seed_box[None], GrabcutParams()).packed)
     full = paste(mask[0], seed_box, disc.shape)
     for frame in np.array([[36, 28, 105, 97], [50.5, 40.25, 120, 90], [30, 60, 100, 110]], np.float32):
         target = mask_targets(

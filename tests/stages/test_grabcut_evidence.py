@@ -5,13 +5,20 @@ import heapq
 import numpy as np
 import pytest
 
+from benchmarks.seed_quality import Judged, calibration, judge
+from data.masks import tight_box
+from data.rle import encode
+from data.truth import ImageTruth, TruthObject
 from stages.grabcut import geodesic
-from stages.grabcut.box_window import sample_nearest, sample_window
-from stages.grabcut.codebook import FLOOR, OUTSIDE_SHARE, build_codebook, colour_evidence
-from stages.grabcut.colour_cut import best_threshold
+from stages.grabcut.codebook import FLOOR, OUTSIDE_SHARE, build_codebook, colour_ratio
 from stages.grabcut.consensus import vote
 from stages.grabcut.geodesic import enclosure_evidence
-from stages.grabcut.regions import build_regions, mean_by_leaf, region_evidence
+from stages.grabcut.image_model import _strongest
+from stages.grabcut.quality import OFFSET, SLOPE, seed_quality
+from stages.grabcut.regions import build_regions, containment_evidence, mean_by_leaf
+from stages.grabcut.sampling import blurred, cell_index, halvings, seen, upsampled
+from stages.grabcut.threshold import REACH, STEP, best_threshold, level_of
+from stages.grabcut.tuples import LEAST_IOU, NO_CANDIDATE, SHARPNESS, SOFTEN, tuple_evidence
 
 
 def dijkstra(cost: np.ndarray, start: np.ndarray) -> np.ndarray:
@@ -35,14 +42,16 @@ def dijkstra(cost: np.ndarray, start: np.ndarray) -> np.ndarray:
 def test_geodesic_sweeps_come_close_to_dijkstra() -> None:
     rng = np.random.default_rng(0)
     for sharpness in (0, 1, 4):
-        cost = 0.01 + rng.random((30, 30)) ** sharpness
-        start = np.full((30, 30), np.inf)
-        start[rng.integers(0, 30, 5), rng.integers(0, 30, 5)] = 0
+        cost = (0.01 + rng.random((30, 30)) ** sharpness).astype(np.float32)
+        start = np.full((30, 30, 2), np.inf, np.float32)
+        for k in range(2):
+            start[rng.integers(0, 30, 5), rng.integers(0, 30, 5), k] = 0
         swept = start.copy()
-        geodesic._spread(swept, cost)
-        exact = dijkstra(cost, start)
-        assert (swept >= exact - 1e-9).all()
-        assert (swept / np.maximum(exact, 1e-9)).mean() < 1.05
+        geodesic.spread(swept, cost)
+        for k in range(2):
+            exact = dijkstra(cost, start[..., k])
+            assert (swept[..., k] >= exact - 1e-5).all()
+            assert (swept[..., k] / np.maximum(exact, 1e-9)).mean() < 1.05
 
 
 def test_a_closed_contour_encloses() -> None:
@@ -64,17 +73,20 @@ def test_the_edge_of_the_image_is_no_background() -> None:
     assert np.isfinite(enclosure_evidence(contour, np.zeros((58, 58), bool))).all()  # nothing seen: as if all were
 
 
-def test_colour_evidence_against_its_formula() -> None:
+def test_colour_ratio_against_its_formula() -> None:
     rng = np.random.default_rng(0)
-    word = rng.integers(0, 4, (6, 6)).astype(np.uint8)
-    foreground, outside = rng.random((6, 6)), rng.random(4) * 9
+    word, margin = rng.integers(0, 4, (10, 10)).astype(np.uint8), 2
+    foreground, visible = rng.random((6, 6)), rng.random((10, 10)) < 0.7
     affinity = rng.random((4, 4))
-    inner, outer = np.zeros(4), outside.copy()
-    for w, p in zip(word.ravel(), foreground.ravel(), strict=True):
-        inner[w] += p
-        outer[w] += OUTSIDE_SHARE * (1 - p)
+    inner, outer = np.zeros(4), np.zeros(4)
+    for (y, x), w in np.ndenumerate(word):
+        if 2 <= y < 8 and 2 <= x < 8:
+            inner[w] += foreground[y - 2, x - 2]
+            outer[w] += OUTSIDE_SHARE * (1 - foreground[y - 2, x - 2])
+        elif visible[y, x]:
+            outer[w] += 1
     ratio = np.log((affinity @ (inner / inner.sum()) + FLOOR) / (affinity @ (outer / outer.sum()) + FLOOR))
-    np.testing.assert_allclose(colour_evidence(word, foreground, outside, affinity), ratio[word], rtol=1e-9)
+    np.testing.assert_allclose(colour_ratio(word, foreground, margin, visible, affinity), ratio, rtol=1e-5)
 
 
 def test_codebook_of_two_colours() -> None:
@@ -85,6 +97,7 @@ def test_codebook_of_two_colours() -> None:
     np.testing.assert_allclose(book.affinity.sum(0), 1)
     black, red = book.word[0], book.word[31 * 1024]
     assert black != red
+    assert book.words_of(np.array([[[255, 0, 0], [0, 0, 0]]], np.uint8)).tolist() == [[red, black]]
 
 
 def test_codebook_of_one_colour() -> None:
@@ -103,72 +116,161 @@ def two_squares() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_regions_say_what_a_box_contains_and_fits() -> None:
-    regions = build_regions(*two_squares(), 50)
+    regions, other = build_regions(*two_squares(), 50)
+    assert other.leaf.shape == (40, 60)
     assert regions.area[: regions.leaves].sum() == regions.area[-1] == 40 * 60
-    assert regions.box[-1].tolist() == [0, 0, 60, 40]
     square, ground = regions.leaf[20, 20], regions.leaf[35, 50]
     assert square != ground
-    arrays = (regions.leaf, regions.parent, regions.area, regions.box)
-    containment, fit = region_evidence(*arrays, np.array([9.0, 9.0, 31.0, 31.0]))
+    around = np.array([9.0, 9.0, 31.0, 31.0])
+    containment = containment_evidence(regions.leaf, regions.parent, regions.area, around)
     assert containment[square] > 0 > containment[ground]
+    fit = tuple_evidence(regions.tuples, regions.parent, around)
     assert fit[square] > 0 > fit[ground]
-    far, _ = region_evidence(*arrays, np.array([40.0, 30.0, 60.0, 40.0]))
-    assert far[square] < 0
+    aside = np.array([40.0, 30.0, 60.0, 40.0])
+    assert containment_evidence(regions.leaf, regions.parent, regions.area, aside)[square] < 0
+    np.testing.assert_allclose(tuple_evidence(regions.tuples, regions.parent, aside + 1000), 0, atol=1e-9)
+
+
+def test_tuples_against_plain_loops() -> None:
+    """The belief of every candidate that overlaps the box goes to all leaves below its members."""
+    rng = np.random.default_rng(0)
+    strength = rng.integers(0, 60000, (30, 40)).astype(np.uint16)
+    regions, _ = build_regions(strength, rng.random((30, 40, 3)).astype(np.float32) * 50, 30)
+    tuples, box = regions.tuples, np.array([5.0, 4.0, 25.0, 22.0])
+    assert (np.diff(tuples.area) >= 0).all()
+    below = [{leaf} if leaf < regions.leaves else set() for leaf in range(len(regions.parent))]
+    for node in range(len(regions.parent) - 1):
+        below[regions.parent[node]] |= below[node]
+    total, believed = NO_CANDIDATE, np.zeros(regions.leaves)
+    for member, other, belief in zip(tuples.member, tuples.box.T.astype(float), tuples.belief, strict=True):
+        shared = np.clip(np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2]), 0, None).prod()
+        iou = shared / ((box[2:] - box[:2]).prod() + (other[2:] - other[:2]).prod() - shared)
+        if iou >= LEAST_IOU:
+            weight = belief * np.exp(SHARPNESS * (iou - 1))
+            total += weight
+            believed[list(set().union(*(below[node] for node in member if node >= 0)))] += weight
+    assert total > 2 * NO_CANDIDATE
+    share = (0.5 * NO_CANDIDATE + believed) / total
+    wanted = np.log((share + SOFTEN) / (1 - share + SOFTEN))
+    np.testing.assert_allclose(tuple_evidence(tuples, regions.parent, box), wanted, atol=1e-4)
 
 
 def test_mean_by_leaf() -> None:
-    value, leaf = np.array([[1.0, 3.0], [5.0, 9.0]]), np.array([[0, 0], [2, 0]], np.int32)
-    np.testing.assert_allclose(mean_by_leaf(value, leaf, 3), [[13 / 3, 13 / 3], [5, 13 / 3]])
+    value, leaf = np.array([1.0, 3.0, 5.0, 9.0]), np.array([0, 0, 2, 0], np.int32)
+    np.testing.assert_allclose(mean_by_leaf(value, leaf, 4), [13 / 3, 0, 5, 0])
 
 
 def test_best_threshold_maximises_the_expected_iou_over_all_choices() -> None:
     rng = np.random.default_rng(0)
     for shift in (-2, 0, 2):
-        evidence = rng.normal(shift, 2, (5, 5))
-        p = 1 / (1 + np.exp(-evidence))
-        threshold = best_threshold(evidence)
+        evidence = rng.normal(shift, 2, (5, 5)).astype(np.float32)
+        levels = np.vectorize(level_of)(evidence)
+        p = 1 / (1 + np.exp(-(levels * STEP - REACH)))
+        np.testing.assert_allclose(np.log(p / (1 - p)), evidence, atol=0.51 * STEP)
 
-        def expected(level: float, evidence: np.ndarray = evidence, p: np.ndarray = p) -> float:
-            chosen = evidence >= level
+        def expected(level: int, levels: np.ndarray = levels, p: np.ndarray = p) -> float:
+            chosen = levels >= level
             return float(p[chosen].sum() / (chosen.sum() + p[~chosen].sum()))
 
-        assert expected(threshold) == pytest.approx(max(expected(level) for level in evidence.ravel()))
+        level, iou = best_threshold(evidence)
+        assert iou == pytest.approx(expected(level)) == pytest.approx(max(expected(k) for k in levels.ravel()))
 
 
-def test_window_samples_cell_centres_bilinearly() -> None:
-    ramp = np.tile(np.arange(0, 112, dtype=np.uint8), (112, 1))
-    image = np.stack([ramp, ramp.T, np.zeros_like(ramp)], -1)
-    window = sample_window((image,), np.array([28.0, 0.0, 84.0, 112.0]), np.zeros(32**3, np.uint8), 1)
-    np.testing.assert_allclose(window.rgb[0, :, 0], np.arange(28, 84), atol=1e-4)  # cells of one pixel: exact
-    np.testing.assert_allclose(window.rgb[:, 0, 1], 2 * np.arange(56) + 0.5, atol=1e-4)
-    margin_columns, all_rows = 16, 56  # rows of the margin lie outside the image
-    assert window.outside.tolist() == [margin_columns * all_rows]
+def test_extreme_log_odds_keep_to_the_levels() -> None:
+    assert level_of(-1e9) == 0
+    assert best_threshold(np.full((4, 4), 1e9, np.float32))[1] == pytest.approx(1, abs=1e-4)
+    assert best_threshold(np.full((4, 4), -1e9, np.float32))[1] < 1e-3
 
 
-def test_nearest_sample_with_a_rim() -> None:
-    source = np.arange(64, dtype=np.int32).reshape(8, 8)
-    inner = sample_nearest(source, 1.0, 1.0, np.array([2.0, 2.0, 6.0, 6.0]), 4, 0)
-    np.testing.assert_array_equal(inner, source[2:6, 2:6])
-    np.testing.assert_array_equal(
-        sample_nearest(source, 1.0, 1.0, np.array([2.0, 2.0, 6.0, 6.0]), 4, 1), source[1:7, 1:7]
-    )
-    corner = sample_nearest(source, 0.5, 0.5, np.array([-4.0, -4.0, 4.0, 4.0]), 4, 0)
-    np.testing.assert_array_equal(corner, source[np.ix_([0, 0, 0, 1], [0, 0, 0, 1])])
+def test_quality_rises_with_the_expected_iou() -> None:
+    quality = seed_quality(np.linspace(0, 1, 21))
+    assert (np.diff(quality) > 0).all()
+    assert 0 <= quality[0] < quality[-1] <= 1
 
 
-def test_two_votes_outweigh_one_where_the_boxes_reach() -> None:
-    full, empty = np.ones((56, 56), bool), np.zeros((56, 56), bool)
-    empty[0, 0] = True
-    boxes = np.array([[0.0, 0, 56, 56], [0, 0, 56, 50], [0, 0, 50, 56]])
-    voted = vote(np.array([empty, full, full]), boxes, 0.5)
-    assert voted[0, :50, :50].all()  # both others reach here
-    assert not voted[0, 50:, 50:].any()  # none of them does
-    assert not voted[0, 10, 52] and not voted[0, 52, 10]  # one alone weighs less than the box itself
-    np.testing.assert_array_equal(vote(np.array([empty, full, full]), boxes, 0.99), [empty, full, full])
+def test_cells_take_the_pixels_of_their_centres() -> None:
+    assert cell_index(2.0, 6.0, 4, 0, 1.0, 8).tolist() == [2, 3, 4, 5]
+    assert cell_index(2.0, 6.0, 4, 1, 1.0, 8).tolist() == [1, 2, 3, 4, 5, 6]
+    assert cell_index(-4.0, 4.0, 4, 0, 0.5, 8).tolist() == [0, 0, 0, 1]
+    assert seen(-4.0, 4.0, 4, 0, 3).tolist() == [False, False, True, False]
 
 
-def test_a_mask_that_loses_its_vote_everywhere_stays() -> None:
-    left, right = np.zeros((2, 56, 56), bool)
-    left[:, :5] = right[:, -5:] = True
-    boxes = np.tile([3.0, 4.0, 90.0, 70.0], (2, 1))
-    np.testing.assert_array_equal(vote(np.array([left, right]), boxes, 0.5), [left, right])
+def test_the_halving_that_a_box_reads() -> None:
+    assert [halvings(side, 10, 4) for side in (5.0, 15.9, 16.0, 32.0, 1000.0)] == [0, 0, 1, 2, 3]
+
+
+def test_halved_contours_keep_the_strongest() -> None:
+    contour = np.array([[1, 2, 9], [4, 3, 5], [7, 0, 6]], np.float32)
+    assert _strongest(contour).tolist() == [[4, 9], [7, 6]]
+
+
+def test_upsampling_is_bilinear_between_centres() -> None:
+    ramp = np.tile(np.arange(4, dtype=np.float32), (4, 1))
+    np.testing.assert_allclose(upsampled(ramp, 2)[0], [0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3])
+    np.testing.assert_allclose(upsampled(ramp.T, 2)[:, 0], [0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3])
+
+
+def test_blur_against_plain_convolution() -> None:
+    value = np.random.default_rng(0).normal(size=(7, 7)).astype(np.float32)
+    kernel = np.array([1, 4, 6, 4, 1]) / 16
+    padded = np.pad(value, 2, mode="edge")
+    wanted = [[(padded[y : y + 5, x : x + 5] * np.outer(kernel, kernel)).sum() for x in range(7)] for y in range(7)]
+    np.testing.assert_allclose(blurred(value), wanted, rtol=1e-4, atol=1e-5)
+
+
+def slow_vote(evidence: np.ndarray, confidence: np.ndarray, boxes: np.ndarray, least_iou: float) -> np.ndarray:
+    voted, side = evidence.astype(float), evidence.shape[1]
+    for i, frame in enumerate(boxes):
+        for y, x in np.ndindex(side, side):
+            centre = frame[:2] + (np.array([x, y]) + 0.5) / side * (frame[2:] - frame[:2])
+            won, cast = 0.0, 0.0
+            for j, box in enumerate(boxes):
+                shared = np.clip(np.minimum(box[2:], frame[2:]) - np.maximum(box[:2], frame[:2]), 0, None).prod()
+                iou = shared / ((box[2:] - box[:2]).prod() + (frame[2:] - frame[:2]).prod() - shared)
+                column, row = np.floor((centre - box[:2]) / (box[2:] - box[:2]) * side).astype(int)
+                if iou >= least_iou and 0 <= row < side and 0 <= column < side:
+                    won += iou**2 * confidence[j] * evidence[j, row, column]
+                    cast += iou**2 * confidence[j]
+            voted[i, y, x] = won / cast
+    return voted
+
+
+def test_vote_against_plain_loops() -> None:
+    rng = np.random.default_rng(0)
+    boxes = np.array([0.0, 0, 31, 47]) + rng.uniform(-4, 4, (6, 4))
+    evidence, confidence = rng.normal(0, 3, (6, 8, 8)).astype(np.float32), rng.random(6)
+    for least in (0.5, 0.75):
+        wanted = slow_vote(evidence, confidence, boxes, least)
+        np.testing.assert_allclose(vote(evidence, confidence, boxes, least), wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_a_cell_that_no_other_box_reaches_keeps_its_own() -> None:
+    boxes = np.array([[0.0, 0, 56, 56], [0, 0, 56, 50]])
+    evidence = np.stack([np.full((56, 56), -1), np.full((56, 56), 3)]).astype(np.float32)
+    voted = vote(evidence, np.ones(2), boxes, 0.5)
+    np.testing.assert_allclose(voted[0, 50:], -1)
+    assert (voted[0, :50] > -1).all()
+
+
+def test_calibration_finds_the_numbers_that_made_the_ious() -> None:
+    """IoUs that are what another calibration would say: the fit finds it, whatever the numbers in use."""
+    raw = np.linspace(-2, 3, 200)
+    in_use = 1 / (1 + np.exp(-(OFFSET + SLOPE * raw)))
+    ious = 1 / (1 + np.exp(-(0.3 + 0.8 * raw)))
+    judged = Judged(in_use, ious, np.ones(200), np.repeat(np.arange(4), 50))
+    np.testing.assert_allclose(calibration(judged), (0.3, 0.8), atol=1e-4)
+
+
+def test_a_seed_is_judged_by_the_object_that_its_box_overlaps_most() -> None:
+    truth = np.zeros((40, 60), bool)
+    truth[10:30, 10:30] = True
+    other = np.zeros((40, 60), bool)
+    other[:8, 40:60] = True
+    objects = tuple(TruthObject(0, tight_box(m).astype(float), encode(m)) for m in (other, truth))
+    boxes = np.array([[10, 10, 30, 30], [10, 10, 30, 40], [40, 20, 60, 40]], np.float32)
+    masks = np.ones((3, 56, 56), bool)
+    masks[1, 28:] = False
+    found = judge(boxes, masks, ImageTruth("a", (40, 60), objects, has_masks=True))
+    assert [seed for seed, _, _ in found] == [0, 1]  # the third box has no object
+    np.testing.assert_allclose([iou for _, iou, _ in found], [1, 0.75])
+    assert [size for _, _, size in found] == [400, 400]

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from stages.proposals.mcg.region_tree import RegionTree, build_tree
 from stages.regions.criterion import MergeCriterion
 from stages.regions.graph import RegionGraph, build_region_graph
 from stages.regions.hierarchy import build_hierarchy
+from stages.regions.region_tree import RegionTree, build_tree
 from stages.regions.watershed import watershed
 
 SIDES = st.tuples(st.integers(1, 9), st.integers(1, 9))

@@ -8,16 +8,17 @@ from scipy import ndimage
 
 from data.boxes import pairwise_iou
 from data.masks import to_box_frame, unpack
-from stages.proposals.mcg.features import describe, join
-from stages.proposals.mcg.grouping import group_regions
 from stages.proposals.mcg.masks import box_masks
-from stages.proposals.mcg.params import TupleCounts
-from stages.proposals.mcg.ranking import WEIGHTS, box_agreement, contour_in_boxes, expected_objects, rank_features
-from stages.proposals.mcg.region_tree import build_tree
-from stages.proposals.mcg.selection import FULL_IOU, LEAST_IOU, find_overlaps, merge_duplicates, row_keys, select
+from stages.proposals.mcg.selection import FULL_IOU, LEAST_IOU, find_overlaps, merge_duplicates, select
 from stages.regions.criterion import MergeCriterion
+from stages.regions.features import describe, join
 from stages.regions.graph import build_region_graph
+from stages.regions.grouping import group_regions
 from stages.regions.hierarchy import build_hierarchy
+from stages.regions.ranking import WEIGHTS, box_agreement, contour_in_boxes, expected_objects, rank_features
+from stages.regions.region_tree import build_tree
+from stages.regions.row_keys import row_keys
+from stages.regions.tuple_counts import TupleCounts
 from tests.stages.test_mcg_hierarchy import node_masks, random_tree
 
 ALL = TupleCounts(singles=10_000, pairs=10_000, triplets=10_000, quadruplets=10_000)

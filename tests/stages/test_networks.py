@@ -1,5 +1,7 @@
 """Layers of the stages' networks: written as ONNX, run by OpenCV, against plain loops."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -37,8 +39,8 @@ def test_convolution(kernel: int, stride: int, dilation: int, relu: bool) -> Non
 def test_sum_and_twice_the_size() -> None:
     graph = OnnxGraph(1)
     net = Network(graph.model(graph.upsample(graph.add(graph.INPUT, graph.INPUT))))
-    found = net(np.array([[[[1, 3]]]], np.float32))
-    np.testing.assert_allclose(found, [[[[2, 3, 5, 6]] * 2]], rtol=1e-4)
+    found = net(np.array([[[[1, 3], [1, 3]]]], np.float32))
+    np.testing.assert_allclose(found, [[[[2, 3, 5, 6]] * 4]], rtol=1e-4)
 
 
 def test_another_size_next() -> None:
@@ -52,3 +54,12 @@ def test_another_size_next() -> None:
 def test_variable_length_integers(value: int, encoded: bytes) -> None:
     """300 is the example of https://protobuf.dev/programming-guides/encoding."""
     assert _varint(value) == encoded
+
+
+def test_threads_take_turns() -> None:
+    graph = OnnxGraph(1)
+    net = Network(graph.model(graph.upsample(graph.INPUT)))
+    images = [np.full((1, 1, 40 + 8 * i, 64), i, np.float32) for i in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        for image, found in zip(images * 20, pool.map(net, images * 20), strict=True):
+            assert found.shape[2] == 2 * image.shape[2] and (found == image.flat[0]).all()

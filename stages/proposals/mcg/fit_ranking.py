@@ -16,10 +16,10 @@ from data.boxes import pairwise_iou
 from data.masks import tight_box
 from stages.contours import detector_by_name
 from stages.contours.bsds import DrawnImage, load_drawn, training_paths
-from stages.proposals.mcg.features import join
 from stages.proposals.mcg.method import propose_candidates
 from stages.proposals.mcg.params import McgParams
-from stages.proposals.mcg.ranking import rank_features
+from stages.regions.features import join
+from stages.regions.ranking import rank_features
 
 SHARPNESS = 8
 """A candidate of IoU u > 1/2 with a segment's box takes a part of it that is proportional to u ^ SHARPNESS."""

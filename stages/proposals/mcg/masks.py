@@ -4,7 +4,7 @@ import numba
 import numpy as np
 
 from data.masks import MASK_SIDE, pack
-from stages.proposals.mcg.region_tree import RegionTree
+from stages.regions.region_tree import RegionTree
 
 
 def box_masks(

@@ -7,17 +7,17 @@ import numpy as np
 
 from data.masks import MASK_SIDE
 from stages.contours import ContourDetector, detector_by_name
-from stages.proposals.mcg.features import Candidates, describe, join
-from stages.proposals.mcg.grouping import group_regions
 from stages.proposals.mcg.masks import box_masks
 from stages.proposals.mcg.objectness import objectness
 from stages.proposals.mcg.params import McgParams
-from stages.proposals.mcg.ranking import expected_objects
-from stages.proposals.mcg.region_tree import RegionTree, build_tree
 from stages.proposals.mcg.selection import select
 from stages.regions.contour import resize_long_side, smooth_contour
+from stages.regions.features import Candidates, describe, join
 from stages.regions.graph import RegionGraph
+from stages.regions.grouping import group_regions
 from stages.regions.hierarchy import build_hierarchy
+from stages.regions.ranking import expected_objects
+from stages.regions.region_tree import RegionTree, build_tree
 from stages.regions.superpixels import build_superpixels
 
 LEAST_SIDE = 4

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from stages.regions.row_keys import row_keys
+
 _heapify, _push, _pop = heapq.heapify, heapq.heappush, heapq.heappop  # numba resolves these, not attributes of heapq
 
 LEAST_IOU = 0.5
@@ -55,15 +57,6 @@ def merge_duplicates(box: np.ndarray, weight: np.ndarray, limit: int) -> tuple[n
     total = np.bincount(group, weight[order])
     by_weight = np.argsort(first, kind="stable")[:limit]
     return order[first[by_weight]], total[by_weight]
-
-
-def row_keys(rows: np.ndarray) -> np.ndarray:
-    """One uint64 for each row of integers (M, C): equal rows have equal keys, others (but for one pair in 2^64) not."""
-    key = np.zeros(len(rows), np.uint64)
-    for column in rows.T.astype(np.int64).astype(np.uint64):
-        key = (key ^ column) * np.uint64(0x9E3779B97F4A7C15)
-        key ^= key >> np.uint64(29)
-    return key
 
 
 def find_overlaps(box: np.ndarray) -> Overlaps:

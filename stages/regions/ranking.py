@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from stages.proposals.mcg.features import Candidates
-from stages.proposals.mcg.selection import row_keys
+from stages.regions.features import Candidates
+from stages.regions.row_keys import row_keys
 
 RING = 0.2
 """The ring around a box, and the frame that is left out for its middle, as a share of its sides."""
@@ -42,11 +42,24 @@ def expected_objects(candidates: Candidates, size: tuple[int, int], contour: np.
     size: (height, width) of the image; contour: (h, w) float32, its contour map at any working size.
     """
     features = rank_features(candidates, size, contour)
-    logarithm = SIZE_PRIOR * features["log_share"]
-    for name, weight in WEIGHTS.items():
-        logarithm = logarithm + weight * features[name]
+    logarithm = _weighted_sum(features, SIZE_PRIOR * features["log_share"])
     expected = np.exp(logarithm - logarithm.max())
     return expected / expected.sum()
+
+
+def log_intensity(candidates: Candidates, size: tuple[int, int], contour: np.ndarray) -> np.ndarray:
+    """Logarithm of the expected number of objects at each candidate, up to a constant of all images: (M,) float64.
+
+    The arguments as for `expected_objects`; sizes are weighed as in BSDS500.
+    """
+    return _weighted_sum(rank_features(candidates, size, contour), np.zeros(len(candidates.box)))
+
+
+def _weighted_sum(features: Mapping[str, np.ndarray], start: np.ndarray) -> np.ndarray:
+    total = start
+    for name, weight in WEIGHTS.items():
+        total = total + weight * features[name]
+    return total
 
 
 def rank_features(candidates: Candidates, size: tuple[int, int], contour: np.ndarray) -> dict[str, np.ndarray]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from stages.proposals.mcg.region_tree import RegionTree
+from stages.regions.region_tree import RegionTree
 
 
 class Candidates(NamedTuple):

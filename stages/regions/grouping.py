@@ -3,8 +3,8 @@
 import numba
 import numpy as np
 
-from stages.proposals.mcg.params import TupleCounts
-from stages.proposals.mcg.region_tree import RegionTree
+from stages.regions.region_tree import RegionTree
+from stages.regions.tuple_counts import TupleCounts
 
 
 def group_regions(tree: RegionTree, counts: TupleCounts) -> np.ndarray:
