@@ -20,7 +20,7 @@ class InferenceConfig:
     detections: the best of an image that are kept, all classes together.
     mask_threshold: a pixel belongs to the object from this probability on.
     mil_weight: share w of the two-stream head in a detection's score, (mean of S^r)^(1 - w) (S^0)^w; 0 (paper): the
-        refinement heads decide alone. From few images they learn more slowly which part of an object is the whole.
+        refinement heads decide alone. Of few images the two-stream head makes the better detector.
     seed_weight: share of the seed mask of the nearest proposal in a detection's mask; 0 (paper): the mask heads decide
         alone. Above 0 the images evaluated need stage `grabcut`, too.
     """
