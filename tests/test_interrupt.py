@@ -1,6 +1,7 @@
 """Signals to any command, and output that goes nowhere: no traceback, nothing half written, an honest status."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -124,6 +125,7 @@ def test_signals_while_local_workers_start(tmp_path: Path, number: int, group: b
     ],
 )
 @pytest.mark.parametrize("command", ["config", "weights", "--help"])
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash: not installed; its package is called bash")
 def test_output_that_goes_nowhere(tmp_path: Path, command: str, redirection: str, status: int) -> None:
     line = f"sleep 0.1; '{sys.executable}' '{ROOT / 'cli.py'}' {command} {redirection}"
     done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True)

@@ -3,6 +3,7 @@
 import os
 import resource
 import signal
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,10 @@ class Started:
 
     def run(self, job: object, tasks: object, at_work: object) -> int:
         return self.workers
+
+    def ends(self) -> Counter[str]:
+        """None."""
+        return Counter()
 
     def close(self) -> None:
         """Nothing."""

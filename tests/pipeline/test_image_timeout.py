@@ -89,7 +89,9 @@ def test_the_exception_arises_inside_the_block_or_not_at_all(in_main: bool) -> N
 
     def blocks() -> None:
         try:
-            for number in range(60):
+            for number in range(3000):
+                if number >= 60 and seen:  # on a busy machine the watcher comes late
+                    break
                 try:
                     with time_limit(0.002):
                         until = time.perf_counter() + 0.001 * (number % 4)

@@ -103,11 +103,13 @@ def test_an_s3_server_that_goes_away_for_a_while(tmp_path: Path) -> None:
 
 def test_two_runs_at_once_on_an_object_store_are_harmless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`rclone serve s3` ignores create-only puts, so both may pass the lock in the same instant."""
-    monkeypatch.setattr("store.lock.Holder.is_alive", lambda self: False)
-    monkeypatch.setattr("store.lock._read", lambda objects, key: None)
+    local = create_or_open(str(tmp_path / "l.zarr"), IMAGES, shard=4)
+    run_stage(local, IMAGES, first_stage(), SerialExecutor())
     with s3_server(tmp_path / "served"):
         url = f"s3://{BUCKET}/c.zarr"
         create_or_open(url, IMAGES, shard=4)
+        monkeypatch.setattr("store.lock.Holder.is_alive", lambda self: False)
+        monkeypatch.setattr("store.lock._read", lambda objects, key: None)
 
         def run() -> None:
             with pytest.MonkeyPatch.context():
@@ -124,8 +126,6 @@ def test_two_runs_at_once_on_an_object_store_are_harmless(tmp_path: Path, monkey
         for thread in threads:
             thread.join()
         assert not verify_store(open_store(url)).damage and open_store(url).status("toy").all()
-    local = create_or_open(str(tmp_path / "l.zarr"), IMAGES, shard=4)
-    run_stage(local, IMAGES, first_stage(), SerialExecutor())
     assert chunk_bytes(tmp_path / "served" / BUCKET / "c.zarr") == chunk_bytes(tmp_path / "l.zarr")
 
 

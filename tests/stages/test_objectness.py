@@ -52,5 +52,5 @@ def test_right_is_the_share_of_annotators() -> None:
 
 
 def test_versions_tell_scores_apart() -> None:
-    assert proposals_stage({"method": "mcg"}).version == 2
+    assert proposals_stage({"method": "mcg"}).version == 3
     assert proposals_stage({"method": "selective-search"}).version == 1
