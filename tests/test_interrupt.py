@@ -46,13 +46,17 @@ def test_a_signal_ends_every_command_in_one_line(
             left.append("tidied up")
 
     monkeypatch.setattr(program.Workspace, "find", interrupted)
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    done = CliRunner().invoke(program.cli, ["status"])
-    assert (
-        done.exit_code == status
-        and done.stderr == "interrupted: nothing is left half written, run the same command again\n"
-    )
-    assert left and (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    others = {each: signal.signal(each, signal.SIG_DFL) for each in (signal.SIGINT, signal.SIGTERM)}  # of tests before
+    try:
+        done = CliRunner().invoke(program.cli, ["status"])
+        assert (
+            done.exit_code == status
+            and done.stderr == "interrupted: nothing is left half written, run the same command again\n"
+        )
+        assert left and {signal.getsignal(each) for each in others} == {signal.SIG_DFL}
+    finally:
+        for each, handler in others.items():
+            signal.signal(each, handler)
 
 
 def test_what_is_ignored_stays_ignored() -> None:
