@@ -1,6 +1,5 @@
 """Completion records: what makes a shard of a stage exist. Written last, withdrawn first."""
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -8,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from store.documents import CHECKSUM, check_seal, parse_object, seal
+from store.documents import CHECKSUM, check_seal, parse_object, sealed_bytes
 from store.layout import DONE
 from store.objects import Objects
 from store.shards import checksum
@@ -70,8 +69,7 @@ class Completion:
 
     def encode(self) -> bytes:
         """As JSON, sealed."""
-        fields = seal({"format": FORMAT, **asdict(self)})
-        return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")
+        return sealed_bytes({"format": FORMAT, **asdict(self)})
 
     @classmethod
     def decode(cls, data: bytes) -> "Completion | None":

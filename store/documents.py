@@ -19,6 +19,11 @@ def seal(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {**content, CHECKSUM: _digest(content)}
 
 
+def sealed_bytes(fields: Mapping[str, Any]) -> bytes:
+    """The sealed fields as JSON in one line."""
+    return json.dumps(seal(fields), ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")
+
+
 def check_seal(fields: Mapping[str, Any]) -> None:
     """Raises DocumentError unless the fields match their checksum; those of older versions have none and pass."""
     if CHECKSUM in fields and fields[CHECKSUM] != _digest({k: v for k, v in fields.items() if k != CHECKSUM}):

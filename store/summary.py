@@ -6,14 +6,13 @@ writes one again, from the records, when all its shards are whole. Killed in bet
 run writes summaries of shards that it holds alone, and may remove any: runs of several parts at once do no harm.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
 from typing import TYPE_CHECKING
 
 from store.completion import ImageOutcome, Recorded, record_key, recorded_shards
-from store.documents import CHECKSUM, check_seal, parse_object, seal
+from store.documents import CHECKSUM, check_seal, parse_object, sealed_bytes
 from store.objects import Objects
 from store.outcomes import ShardOutcome
 
@@ -51,8 +50,7 @@ class Summary:
             for row, image in shard.undone.items()
         ]
         stated = {"format": FORMAT, "fingerprint": self.fingerprint, "images": self.images}
-        fields = seal({**stated, "shards": rows, "undone": undone})
-        return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")
+        return sealed_bytes({**stated, "shards": rows, "undone": undone})
 
     @classmethod
     def decode(cls, data: bytes) -> "Summary | None":

@@ -19,17 +19,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.ablation.stand_ins import WholeBoxes, store_with
 from benchmarks.ablation.tables import paired, table
 from data.catalog import load_images
 from data.errors import InputError
 from data.parameters import parse_assignment
-from pdsl.classes import class_ids
 from pdsl.config.shipped import find_config
-from pdsl.evaluate.evaluation_set import EvaluationSet, read_evaluation_set
-from pdsl.evaluate.metrics import coco_metrics
+from pdsl.evaluate.evaluation import known_classes
+from pdsl.evaluate.evaluation_set import read_evaluation_set
+from pdsl.evaluate.metrics import coco_metrics, means_over
 from pdsl.evaluate.predictions import fill_boxes
 from pdsl.evaluate.split import detect_split
 from pdsl.run.folder import training_config
@@ -114,7 +112,7 @@ class Stores:
         base, place = self.of(data, split, "ours"), self._place(data, split, seeds)
         few = {"seeds": "cover", "cover_iou": 0.5, "capacity": self.few}
         params = {"cover": {}, "few": few, "few opencv": few | {"method": "opencv"}}
-        build = WholeBoxes.stage if seeds == "whole boxes" else partial(_stage, "grabcut", {"grabcut": params[seeds]})
+        build = WholeBoxes.stage if seeds == "whole boxes" else partial(_built, {"grabcut": params[seeds]}, "grabcut")
         executor = DeferredExecutor(workers=self.workers, scheduler=None, cluster=None)
         with closing(executor):
             return store_with(build, base, place, load_images(self.specs[data], split), executor)
@@ -138,10 +136,6 @@ class Stores:
 
 def _built(stages: Mapping[str, Mapping[str, Any]], name: str, store: Store) -> Stage:
     return stage_for(store, name, stages.get(name))
-
-
-def _stage(name: str, stages: Mapping[str, Mapping[str, Any]], store: Store) -> Stage:
-    return _built(stages, name, store)
 
 
 @dataclass(frozen=True)
@@ -181,7 +175,7 @@ class Bench:
         inference = replace(trained.config.inference, **shares)
         return replace(trained, config=replace(trained.config, inference=inference))
 
-    def _measured(self, trained: TrainedModel, data: str, variant: Variant) -> dict[str, dict[str, float]]:
+    def _measured(self, trained: TrainedModel, data: str, variant: Variant) -> dict[str, dict[str, Any]]:
         """Means over the classes that the model and the data set share, which have objects."""
         split = SPLITS[data][1]
         proposals = variant.seeds if variant.seeds == "selective search" else "ours"
@@ -190,14 +184,8 @@ class Bench:
         if variant.filled:
             found = fill_boxes(found, {record.id: record.size for record in dataset.images.records})
         metrics = coco_metrics(found, dataset.truth, dataset.images.class_names)
-        return {kind: _shared(metrics[kind], trained, dataset) for kind in ("box", "mask")}
-
-
-def _shared(figures: Mapping[str, Any], trained: TrainedModel, dataset: EvaluationSet) -> dict[str, float]:
-    places = class_ids(trained.class_names, dataset.images, trained.config.classes)
-    names = {dataset.images.class_names[place] for place in places if place is not None}
-    of_class = [found for name, found in figures["per_class"].items() if name in names]
-    return {figure: float(np.mean([found[figure] for found in of_class])) for figure in ("AP50", "AP75")}
+        known = known_classes(trained, dataset)
+        return {kind: means_over(metrics[kind], known) for kind in ("box", "mask")}
 
 
 def main() -> None:

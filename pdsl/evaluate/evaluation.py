@@ -61,13 +61,17 @@ def evaluate_model(trained: TrainedModel, dataset: EvaluationSet, *, tta: bool =
     return Evaluation(dataset, predictions, metrics, measured, time.monotonic() - begun)
 
 
+def known_classes(trained: TrainedModel, dataset: EvaluationSet) -> list[str]:
+    """The set's own names of the classes that the model has learnt."""
+    ids = set(class_ids(trained.class_names, dataset.images, trained.config.classes))
+    return [name for index, name in enumerate(dataset.images.class_names) if index in ids]
+
+
 def _of_known_classes(trained: TrainedModel, dataset: EvaluationSet, measured: Measured) -> dict[str, Any]:
     """{"known_classes": {"classes": names, "mask", "box"}}: the means over classes that the model has learnt, where the
     data set has others as well, which pull the other means down. Else nothing."""
-    names = dataset.images.class_names
-    ids = set(class_ids(trained.class_names, dataset.images, trained.config.classes))
-    known = [name for index, name in enumerate(names) if index in ids]
-    if len(known) == len(names):
+    known = known_classes(trained, dataset)
+    if len(known) == len(dataset.images.class_names):
         return {}
     return {
         "known_classes": {
