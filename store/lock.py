@@ -14,8 +14,9 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 
 from data.errors import InputError
@@ -213,20 +214,41 @@ def _beat(objects: Objects, key: str, me: Holder, stop: threading.Event) -> None
 
 @contextmanager
 def _exclusive(objects: Objects, key: str) -> Iterator[None]:
-    """Between processes of one host, looking at the lock and taking it is one step."""
+    """Between processes of one host, looking at the lock and taking it is one step. A folder made for a lock that could
+    not be taken goes again."""
     if not isinstance(objects, LocalObjects):
         yield
         return
-    import fcntl
-
     folder = (objects.root / key).parent
+    missing = list(takewhile(lambda place: not place.exists(), (folder, *folder.parents)))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY)
+        handle = _flocked(folder)
     except OSError as error:
         raise objects.explained(error, key, "write") from error
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+    except BaseException:
+        with suppress(OSError):  # another put something there
+            for place in missing:
+                place.rmdir()
+        raise
     finally:
+        os.close(handle)
+
+
+def _flocked(folder: Path) -> int:
+    """A handle of `folder`, made where it is missing, on which this process alone holds the system's lock."""
+    import fcntl
+
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            with suppress(FileNotFoundError):  # its last holder removed it
+                if os.path.samestat(os.fstat(handle), folder.stat()):
+                    return handle
+        except BaseException:
+            os.close(handle)
+            raise
         os.close(handle)

@@ -1,7 +1,9 @@
 """A time limit for the work on an image: it fails alone, whatever it is at, and whoever does the work."""
 
+import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -82,8 +84,17 @@ def test_without_a_limit_nothing_is_watched() -> None:
         assert threading.active_count() == before
 
 
+@pytest.fixture
+def often() -> Iterator[None]:
+    """Threads take turns more often than blocks of milliseconds end, so that a watcher gets its turn within them."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-4)
+    yield
+    sys.setswitchinterval(before)
+
+
 @pytest.mark.parametrize("in_main", [True, False])
-def test_the_exception_arises_inside_the_block_or_not_at_all(in_main: bool) -> None:
+def test_the_exception_arises_inside_the_block_or_not_at_all(in_main: bool, often: None) -> None:
     """Limits of about the block's own length: none may reach what comes after."""
     seen, escaped = [], []
 
