@@ -40,7 +40,7 @@ from stages.registry import STAGE_NAMES, stage_for
 from store.store import Store
 
 CONFIG = "photographs-with-coco"
-BUDGET = {"steps": 1500, "checkpoint_every": 1500, "schedule.drops": [1200], "threads": 1}
+BUDGET = {"steps": 1000, "checkpoint_every": 1000, "schedule.drops": [800], "threads": 1}
 SPLITS = {"voc": ("train", "val"), "coco": ("train2017", "val2017")}
 MCG = {"proposals": {"max_proposals": 500}, "grabcut": {"seeds": "all"}}
 FIGURES = (("voc", "box", "AP50"), ("voc", "mask", "AP50"), ("voc", "mask", "AP75"))
@@ -63,11 +63,21 @@ class Variant:
 
     def run(self, seed: int) -> str:
         """Name of the run folder; variants that differ in what is measured only share it."""
-        return "-".join([self.seeds, *(text.rpartition(".")[2] for text in self.training), str(seed)]).replace(" ", "_")
+        changes = (text.partition("=") for text in self.training)
+        words = (f"{key.rpartition('.')[2]}={value.replace('/', '+')}" for key, _, value in changes)
+        return "-".join([self.seeds, *words, str(seed)]).replace(" ", "_")
 
 
 FULL = "full"
 WSDDN = ("model.detection.n_r=0", "model.mask.n_m=0", "model.correlation.enabled=false")
+RELEASE = (
+    "base=model/official.yaml",
+    "model.detection.objectness_prior=0",
+    "model.mask.trunk_gradient=all",
+    "augment.proposals=null",
+    "optimizer.weight_decay=0.0005",
+)
+"""What the authors' release computes (docs/model.md), with the recipe's sizes of image, trunk and heads."""
 VARIANTS: Mapping[str, Variant] = {
     FULL: Variant(decides=True),
     "untrained": Variant(trained=False),
@@ -85,6 +95,10 @@ VARIANTS: Mapping[str, Variant] = {
     "selective search": Variant("selective search"),
     "few seeds": Variant("few", decides=True),
     "few seeds, the authors' GrabCut": Variant("few opencv", decides=True),
+    "the release's method": Variant(training=RELEASE, mil_weight=0.0, decides=True),
+    "the release's method, few seeds, the authors' GrabCut": Variant(
+        "few opencv", RELEASE, mil_weight=0.0, decides=True
+    ),
     "trunk taught by all mask heads": Variant(training=("model.mask.trunk_gradient=all",)),
     "soft self-training": Variant(training=("model.mask.self_training=soft",)),
     "without regression": Variant(training=("model.detection.regression=false",)),
