@@ -21,7 +21,7 @@ import click
 import numpy as np
 from distributed import Client, LocalCluster, Worker
 
-import pipeline.executors.dask as executor_module
+import pipeline.executors.wave as wave_module
 from benchmarks.engine.toy import image_list, nothing_stage
 from pipeline.executors.dask import IN_FLIGHT_PER_WORKER, DaskExecutor
 from pipeline.executors.local import SETTINGS
@@ -60,7 +60,7 @@ def measured(workers: int, shard: int = 32) -> Cost:
     import dask
 
     dask.config.set(SETTINGS)
-    executor_module._run = answer  # type: ignore[assignment]
+    wave_module.run_task = answer  # type: ignore[assignment]
     images = image_list(shard)
     with LocalCluster(n_workers=0, dashboard_address=":0", host="127.0.0.1") as cluster, Client(cluster) as client:
         code = "import asyncio, benchmarks.scheduler_limit as b\n"

@@ -2,27 +2,22 @@
 
 import asyncio
 import contextlib
-import pickle
 import queue
-import signal
-import socket
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 from time import monotonic
-from typing import Any
 
-from distributed import Client, Future, KilledWorker, WorkerPlugin, get_worker, wait
+from distributed import Client, KilledWorker
 
 from data.errors import InputError
 from pipeline.executors.ends import MEMORY, End, WorkerEnds
+from pipeline.executors.wave import Wave
+from pipeline.executors.worker import OneThread, Stuck
 from pipeline.listener import AtWork
-from pipeline.task import Job, ShardTask, limit_threads, probe_image, run_shard
-from pipeline.time_limit import TOO_LONG
-from pipeline.versions import Versions, versions_here
-from store.store import Store, open_store
+from pipeline.task import Job, ShardTask
+from pipeline.versions import versions_here
 from store.tally import Tally
 
 IN_FLIGHT_PER_WORKER = 3
@@ -35,11 +30,6 @@ OUT_OF_MEMORY = (
 KILLED = "its worker ended each time, also at this image alone: {end.words}"
 CONNECT_SECONDS = 30.0
 TLS_CURE = "name certificates in Dask's configuration (distributed.comm.tls, see docs/engine.md)"
-TELL_SECONDS = 0.5
-"""Between two messages of a worker on single images, if there are few; of many all together send TOLD_A_SECOND."""
-TOLD_A_SECOND = 50
-STUCK = "{name}-stuck"
-"""Topic under which workers tell of an image that they do not get away from."""
 _POLL_SECONDS = 1.0
 _COUNT_SECONDS = 2.0
 
@@ -75,7 +65,7 @@ class DaskExecutor:
         self._workers = 0
         self._counted = -_COUNT_SECONDS
         self._last_seen = monotonic()
-        client.register_plugin(_OneThread(ignore_interrupts=owned is not None), name="pdsl-one-thread")
+        client.register_plugin(OneThread(ignore_interrupts=owned is not None), name="pdsl-one-thread")
 
     @property
     def workers(self) -> int:
@@ -94,7 +84,7 @@ class DaskExecutor:
 
     def run(self, job: Job, tasks: Iterable[ShardTask], at_work: AtWork) -> Generator[Tally, None, None]:
         """Results as they come. If the iterator is closed early, shards at work are dropped."""
-        wave = _Wave(self._client, job, None if self._local else versions_here(job.stage.packages), at_work)
+        wave = Wave(self._client, job, None if self._local else versions_here(job.stage.packages), at_work)
         self._last_seen = monotonic()
         try:
             remaining = iter(tasks)
@@ -116,7 +106,7 @@ class DaskExecutor:
         finally:
             wave.end()
 
-    def _next(self, wave: "_Wave") -> Tally | None:
+    def _next(self, wave: Wave) -> Tally | None:
         try:
             future = wave.finished.get(timeout=_POLL_SECONDS)
         except queue.Empty:
@@ -148,7 +138,7 @@ class DaskExecutor:
         except ModuleNotFoundError as error:
             raise InputError(f"a worker can not import {error.name}; install this program where it runs") from error
 
-    def _find_killers(self, wave: "_Wave", task: ShardTask) -> dict[int, str]:
+    def _find_killers(self, wave: Wave, task: ShardTask) -> dict[int, str]:
         """Compute the images of a shard that lost its worker repeatedly one by one, with nothing else at work; those
         that end their worker again, by row, with what is known of it."""
         condemned = {}
@@ -181,7 +171,7 @@ class DaskExecutor:
                 f"no worker for {silence:.0f} s; finished shards are kept, start workers and run the same command again"
             )
 
-    def _drop(self, wave: "_Wave") -> None:
+    def _drop(self, wave: Wave) -> None:
         """Leave nothing at work behind: a cluster of our own ends, on another's the waiting tasks are cancelled."""
         with contextlib.suppress(Exception):
             self._client.cancel(list(wave.running), force=True)
@@ -201,148 +191,6 @@ def _refuse_shortage(end: End, images: str, error: KilledWorker) -> None:
     """Raises WorkersLostError if memory ended the worker that was at these images: none of them is to blame."""
     if end.kind == MEMORY:
         raise WorkersLostError(OUT_OF_MEMORY.format(images=images, end=end)) from error
-
-
-class _Wave:
-    """The tasks handed out and not yet back, and what their workers tell of single images meanwhile."""
-
-    def __init__(self, client: Client, job: Job, versions: Versions | None, at_work: AtWork) -> None:
-        self._client = client
-        self._payload = pickle.dumps((job, versions))
-        self._name = f"{job.stage.name}-{job.run[:8]}"
-        self.running: dict[Future, ShardTask] = {}
-        self.finished: queue.SimpleQueue[Future | Stuck] = queue.SimpleQueue()
-        self._at_work = at_work
-        self._image_timeout = job.image_timeout
-        client.subscribe_topic(self._name, self._told)
-        client.subscribe_topic(STUCK.format(name=self._name), lambda event: self.finished.put(Stuck(*event[1])))
-
-    def _told(self, event: tuple[float, tuple[int, int, int]]) -> None:
-        """A worker says how far it is with a shard. Of one that is back meanwhile, or is tried again, nobody asks."""
-        first, images, failed = event[1]
-        if any(task.first == first for task in list(self.running.values())):
-            self._at_work.saw(first, images, failed)
-
-    def taken(self, future: Future) -> ShardTask:
-        """The task of a future that has finished."""
-        task = self.running.pop(future)
-        self._at_work.written(task.first)
-        return task
-
-    def end(self) -> None:
-        """Nothing more is to be heard."""
-        with contextlib.suppress(Exception):
-            self._client.unsubscribe_topic(self._name)
-            self._client.unsubscribe_topic(STUCK.format(name=self._name))
-
-    def give_up(self, stuck: "Stuck", workers: int) -> None:
-        """Hand out a shard again without the image that its worker is stuck at: that worker ends by itself."""
-        reason = TOO_LONG.format(seconds=self._image_timeout)
-        for future, task in list(self.running.items()):
-            if task.first == stuck.first and stuck.row not in task.condemned:
-                del self.running[future]
-                self._at_work.written(task.first)
-                self._client.cancel([future], force=True)
-                self.submit(replace(task, condemned={**task.condemned, stuck.row: reason}), workers)
-
-    def submit(self, task: ShardTask, workers: int) -> None:
-        key = f"{self._name}-{task.first}" + ("-again" if task.probed else "")
-        key += f"-without-{len(task.condemned)}" if task.condemned else ""
-        told = _Told(self._name, max(TELL_SECONDS, workers / TOLD_A_SECOND))
-        future = self._client.submit(_run, self._payload, task, told, key=key, pure=False)
-        self.running[future] = task
-        future.add_done_callback(self.finished.put)
-
-    def at_work_with(self, task: ShardTask, error: KilledWorker) -> ShardTask:
-        """What the last worker of a lost task was at: of those that were lost with it the one handed out first. The
-        others only waited there."""
-        lost = [task]
-        for future, other in self.running.items():
-            reason = future.exception() if future.status == "error" else None
-            if isinstance(reason, KilledWorker) and reason.last_worker.address == error.last_worker.address:
-                lost.append(other)
-        return min(lost, key=lambda one: (one.probed, one.first))
-
-    def settle(self) -> None:
-        """Wait until all that was handed out is done, well or not."""
-        if self.running:
-            wait(list(self.running))
-
-    def probe(self, task: ShardTask, row: int) -> None:
-        """Compute one image and drop the result. Raises what became of it."""
-        self._client.submit(_probe, self._payload, task, row, pure=False).result()
-
-
-class _OneThread(WorkerPlugin):
-    """Set up on every worker, those that join later included."""
-
-    def __init__(self, ignore_interrupts: bool) -> None:
-        self.ignore_interrupts = ignore_interrupts
-
-    def setup(self, worker: Any) -> None:
-        limit_threads()
-        if self.ignore_interrupts:  # Ctrl-C reaches the whole process group; only the client is to act on it
-            with contextlib.suppress(ValueError):
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@dataclass(frozen=True)
-class _Told:
-    """How a worker tells of single images: under which topic, and with how many seconds between."""
-
-    topic: str
-    every: float
-
-    def teller(self, first: int) -> Callable[[int, int], None]:
-        """What is called with the numbers of images of the shard at `first`."""
-        worker, last = get_worker(), monotonic()
-
-        def tell(images: int, failed: int) -> None:
-            nonlocal last
-            if monotonic() - last >= self.every:
-                last = monotonic()
-                worker.log_event(self.topic, (first, images, failed))
-
-        return tell
-
-    def stuck(self, first: int) -> Callable[[int], None]:
-        """What is called with the row of an image that the shard at `first` is stuck at."""
-        worker = get_worker()
-        return lambda row: worker.log_event(STUCK.format(name=self.topic), (first, row))
-
-
-@dataclass(frozen=True)
-class Stuck:
-    """The worker of the shard that begins with image `first` does not get away from image `row`, and ends."""
-
-    first: int
-    row: int
-
-
-def _run(payload: bytes, task: ShardTask, told: _Told) -> Tally:
-    job, store = _opened(payload)
-    return run_shard(job, task, store, told.teller(task.first), told.stuck(task.first))
-
-
-def _probe(payload: bytes, task: ShardTask, row: int) -> None:
-    job, store = _opened(payload)
-    probe_image(job, task, row, store)
-
-
-@lru_cache(maxsize=1)
-def _opened(payload: bytes) -> tuple[Job, Store]:
-    """The run's job, and its store opened once a worker. Refuses a worker whose versions differ from the client's."""
-    job, expected = pickle.loads(payload)
-    if expected is not None:
-        _check_versions(expected, versions_here(job.stage.packages))
-    return job, open_store(job.url)
-
-
-def _check_versions(expected: Versions, found: Versions) -> None:
-    names = {**expected, **found}
-    differing = [f"{n} {found.get(n)} instead of {expected.get(n)}" for n in names if found.get(n) != expected.get(n)]
-    if differing:
-        raise InputError(f"a worker on {socket.gethostname()} has {', '.join(differing)}; install the same versions")
 
 
 def scheduler_executor(address: str, announce: Callable[[str], None] = lambda message: None) -> DaskExecutor:
