@@ -29,7 +29,7 @@ from pipeline.listener import AtWork
 from pipeline.task import Job, ShardTask
 from store.tally import Tally
 
-STAGES = {"proposals": 0.36, "iou-graph": 0.05, "grabcut": 1.6}
+STAGES = {"proposals": 0.36, "iou-graph": 0.05, "grabcut": 0.32}
 """Seconds of a core an image (docs/scale.md)."""
 TASKS = 1000
 
