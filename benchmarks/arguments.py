@@ -4,13 +4,14 @@ import argparse
 from pathlib import Path
 
 
-def on_images(description: str | None, images: int) -> argparse.ArgumentParser:
-    """For benchmarks on images with truth: SPEC SPLIT [--images N] [--proposals METHOD]."""
+def on_images(description: str | None, images: int | None, proposals: bool = True) -> argparse.ArgumentParser:
+    """For benchmarks on images with truth: SPEC SPLIT [--images N], N all of them if None, [--proposals METHOD]."""
     parser = _parser(description)
     parser.add_argument("spec")
     parser.add_argument("split")
     parser.add_argument("--images", type=int, default=images)
-    parser.add_argument("--proposals", default="mcg", help="method of the proposals")
+    if proposals:
+        parser.add_argument("--proposals", default="mcg", help="method of the proposals")
     return parser
 
 

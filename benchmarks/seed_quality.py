@@ -11,20 +11,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from benchmarks.arguments import on_images
-from data.boxes import area, pairwise_iou
+from benchmarks.cues.breakdown import SIZES
+from benchmarks.cues.judging import judge_seeds
 from data.catalog import load_images
 from data.decode import decode_image
-from data.masks import paste, unpack
-from data.truth import ImageTruth
+from data.masks import unpack
 from data.truth_reader import load_truth
 from stages.grabcut.quality import OFFSET, SLOPE
 from stages.registry import compute_image
 
 BINS = 8
-SIZES = {"S": (0, 32**2), "M": (32**2, 96**2), "L": (96**2, np.inf)}
 
 
 class Judged(NamedTuple):
@@ -34,22 +32,6 @@ class Judged(NamedTuple):
     iou: np.ndarray
     area: np.ndarray
     image: np.ndarray
-
-
-def judge(box: np.ndarray, mask: np.ndarray, truth: ImageTruth) -> list[tuple[int, float, float]]:
-    """(seed, IoU with its object, area of the object's box) of the seeds that have one. mask: (q, 56, 56) bool."""
-    objects = [item for item in truth.objects if not item.crowd and item.mask is not None]
-    if not objects:
-        return []
-    overlap = pairwise_iou(box, np.array([item.box for item in objects], np.float32))
-    full = [coco_mask.decode(item.mask).astype(bool) for item in objects]
-    found = []
-    for seed in np.flatnonzero(overlap.max(1) >= 0.5):
-        nearest = int(overlap[seed].argmax())
-        drawn = paste(mask[seed], box[seed], truth.size)
-        union = (drawn | full[nearest]).sum()
-        found.append((int(seed), float((drawn & full[nearest]).sum() / union), float(area(objects[nearest].box))))
-    return found
 
 
 def judge_images(spec: str, split: str, rows: np.ndarray, method: str) -> Judged:
@@ -65,7 +47,7 @@ def judge_images(spec: str, split: str, rows: np.ndarray, method: str) -> Judged
         count = int(arrays["grabcut/count"])
         box = arrays["proposals/box"][arrays["grabcut/seed"][:count]]
         quality = arrays["grabcut/quality"].astype(np.float64)
-        for seed, iou, size in judge(box, unpack(arrays["grabcut/mask"][:count]), truths[row]):
+        for seed, iou, size in judge_seeds(box, unpack(arrays["grabcut/mask"][:count]), truths[row]):
             columns.append((quality[seed], iou, size, int(row)))
     return Judged(*np.array(columns).T)
 

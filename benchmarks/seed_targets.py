@@ -1,9 +1,7 @@
 """Training targets that follow from the choice of seeds: K of the graph, `cover` at several t, `all`, the paper's rule.
 
-For every object of the ground truth a detector's choice is imitated: its top box is one of the proposals with IoU of
-at least 0.5 to the object, drawn at random. Foreground are the proposals with IoU >= 0.5 to the top box; each takes the
-mask of the nearest of the n^seed seeds nearest to the top box (section 3.3), sampled by the trainer's own function at
-28 x 28. Printed is the mean IoU of these targets with the true mask in the proposal's frame.
+Printed is, for objects of at least 32 x 32, the mean IoU of the targets (`benchmarks/cues/targets.py`) with the true
+mask in the proposal's frame.
 
     python -m benchmarks.seed_targets coco:DIR train2017 --images 40
 """
@@ -13,16 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from pycocotools import mask as coco_mask
 
 from benchmarks.arguments import on_images
-from data.boxes import area, pairwise_iou
+from benchmarks.cues.judging import objects_of
+from benchmarks.cues.targets import Case, choose_case, target_iou
+from data import rle
+from data.boxes import area
 from data.catalog import load_images
 from data.decode import decode_image
-from data.masks import to_box_frame, unpack
-from data.truth import ImageTruth
+from data.masks import unpack
 from data.truth_reader import load_truth
-from pdsl.model.pseudo_labels import mask_targets, propagate
 from pipeline.spec import StageInput
 from stages.grabcut.cover import cover_share, greedy_cover
 from stages.grabcut.parameters import GrabcutParams
@@ -30,37 +28,14 @@ from stages.grabcut.stage import seed_masks
 from stages.iou_graph.stage import build_graph
 from stages.registry import build_stage
 
-SIDE = 28
-FOREGROUND = 24
-"""Foreground proposals judged per object, drawn at random."""
-
 
 @dataclass
 class Image:
-    """Proposals (n, 4), a mask for each (n, 56, 56), and the objects judged: (top box, foreground, truth in frame)."""
+    """Proposals (n, 4), a mask for each (n, 56, 56), and the objects judged."""
 
     box: np.ndarray
     mask: np.ndarray
-    cases: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
-
-
-def choose_cases(
-    truth: ImageTruth, box: np.ndarray, rng: np.random.Generator
-) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Top box (4,), foreground rows (f,), true targets (f, 28, 28) for each object of at least 32 x 32."""
-    cases = []
-    for item in truth.objects:
-        if item.crowd or item.mask is None or area(item.box) < 32 * 32:
-            continue
-        good = np.flatnonzero(pairwise_iou(box, item.box[None])[:, 0] >= 0.5)
-        if not len(good):
-            continue
-        top = box[rng.choice(good)]
-        foreground = np.flatnonzero(pairwise_iou(box, top[None])[:, 0] >= 0.5)
-        foreground = rng.permutation(foreground)[:FOREGROUND]
-        full = coco_mask.decode(item.mask).astype(bool)
-        cases.append((top, foreground, np.array([to_box_frame(full, box[i], SIDE) for i in foreground])))
-    return cases
+    cases: list[Case]
 
 
 def prepare(images: int, spec: str, split: str, settings: Mapping[str, str], method: str) -> list[Image]:
@@ -75,31 +50,17 @@ def prepare(images: int, spec: str, split: str, settings: Mapping[str, str], met
         pixels = decode_image(record.path, exif=listed.exif)
         rows = stage.compute(StageInput(record, pixels, {}))
         box = rows["proposals/box"][: int(rows["proposals/count"])]
-        cases = choose_cases(truths[row], box, rng)
-        if cases:
-            prepared.append(Image(box, unpack(seed_masks(pixels, box, params).packed), cases))
+        large = [item for _, item in objects_of(truths[row]) if area(item.box) >= 32 * 32]
+        cases = [choose_case(rle.decode(item.mask), item.box, box, rng) for item in large]
+        if known := [case for case in cases if case is not None]:
+            prepared.append(Image(box, unpack(seed_masks(pixels, box, params).packed), known))
     return prepared
 
 
 def mean_target_iou(images: list[Image], seeds_of: Mapping[int, np.ndarray], n_seed: int | None) -> float:
-    """Mean over objects of the mean IoU of targets. seeds_of: row of the image -> proposals with a mask.
-
-    n_seed None: every foreground proposal takes the nearest of all seeds instead.
-    """
-    means = []
-    for row, image in enumerate(images):
-        seeds = seeds_of[row]
-        seed_box, seed_mask = torch.from_numpy(image.box[seeds]), torch.from_numpy(image.mask[seeds])
-        for top, foreground, truth in image.cases:
-            order = np.argsort(-pairwise_iou(image.box[seeds], top[None])[:, 0], kind="stable")[:n_seed]
-            chosen = torch.zeros(len(seeds), dtype=torch.bool)
-            chosen[torch.from_numpy(order)] = True
-            frame = torch.from_numpy(image.box[foreground])
-            seed, _ = propagate(frame, seed_box, chosen)
-            target = mask_targets(frame, seed_box, seed_mask, seed, SIDE).numpy() > 0
-            union = (target | truth).sum((1, 2))
-            means.append(float(((target & truth).sum((1, 2)) / np.maximum(union, 1)).mean()))
-    return float(np.mean(means))
+    """Mean over objects of `target_iou`. seeds_of: row of the image -> proposals with a mask."""
+    chosen = [(image, image.box[seeds_of[row]], image.mask[seeds_of[row]]) for row, image in enumerate(images)]
+    return float(np.mean([target_iou(case, *seeds, n_seed) for image, *seeds in chosen for case in image.cases]))
 
 
 def report(name: str, images: list[Image], seeds: list[np.ndarray], threshold: float | None = None) -> None:

@@ -5,10 +5,7 @@ import heapq
 import numpy as np
 import pytest
 
-from benchmarks.seed_quality import Judged, calibration, judge
-from data.masks import tight_box
-from data.rle import encode
-from data.truth import ImageTruth, TruthObject
+from benchmarks.seed_quality import Judged, calibration
 from stages.grabcut import geodesic
 from stages.grabcut.codebook import FLOOR, OUTSIDE_SHARE, build_codebook, colour_ratio
 from stages.grabcut.consensus import vote
@@ -259,18 +256,3 @@ def test_calibration_finds_the_numbers_that_made_the_ious() -> None:
     ious = 1 / (1 + np.exp(-(0.3 + 0.8 * raw)))
     judged = Judged(in_use, ious, np.ones(200), np.repeat(np.arange(4), 50))
     np.testing.assert_allclose(calibration(judged), (0.3, 0.8), atol=1e-4)
-
-
-def test_a_seed_is_judged_by_the_object_that_its_box_overlaps_most() -> None:
-    truth = np.zeros((40, 60), bool)
-    truth[10:30, 10:30] = True
-    other = np.zeros((40, 60), bool)
-    other[:8, 40:60] = True
-    objects = tuple(TruthObject(0, tight_box(m).astype(float), encode(m)) for m in (other, truth))
-    boxes = np.array([[10, 10, 30, 30], [10, 10, 30, 40], [40, 20, 60, 40]], np.float32)
-    masks = np.ones((3, 56, 56), bool)
-    masks[1, 28:] = False
-    found = judge(boxes, masks, ImageTruth("a", (40, 60), objects, has_masks=True))
-    assert [seed for seed, _, _ in found] == [0, 1]  # the third box has no object
-    np.testing.assert_allclose([iou for _, iou, _ in found], [1, 0.75])
-    assert [size for _, _, size in found] == [400, 400]
