@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from commands.image_choice import span
+from commands.expected import expect
 from data.catalog import load_images
 from data.durations import duration
 from data.errors import InputError
@@ -49,7 +49,7 @@ def run(
 
     store: a URL; of several (a workspace) the document is {"stores": [...]}, with one entry for each. failed: file to
     write the failed images into, CSV with the columns FAILED_COLUMNS, as `precompute --images` reads it. learnt_from:
-    (data, split) that training takes from the store; of its other images only proposals are waited for.
+    (data, split) that training takes from the store, if that is known; of other images only proposals are waited for.
     Raises InputError.
     """
     urls = [store] if isinstance(store, str) else list(store)
@@ -113,8 +113,7 @@ class _Report:
     def of(cls, store: Store, learnt_from: tuple[str, str] | None) -> "_Report":
         """Read records, and the data set's labels unless a run at work has just brought them in."""
         stages = store_status(store)
-        if learnt_from:
-            _expect(stages[1:], store, learnt_from)
+        expect(stages[1:], store, learnt_from)
         if any(stage.running for stage in stages):
             return cls(store, stages, unchecked="a stage is running")
         try:
@@ -141,16 +140,6 @@ class _Report:
             "images_not_in_store": self.added,
             "labels_unchecked": self.unchecked,
         }
-
-
-def _expect(stages: Sequence[StageStatus], store: Store, learnt_from: tuple[str, str]) -> None:
-    """Of stages behind the proposals: no more images than training takes, unless more were computed."""
-    try:
-        first, stop = span(store.listed().ids, store.shard, load_images(*learnt_from))
-    except InputError:  # the images are elsewhere: all count
-        return
-    for stage in stages:
-        stage.images = max(stop - first, stage.tally.images)
 
 
 def write_failed(path: str, images: Sequence[FailedImage]) -> None:
@@ -198,6 +187,8 @@ def _print_table(store: Store, stages: list[StageStatus]) -> None:
             rate = "" if s.images_per_second is None else f", {s.images_per_second:.3g} images/s"
             left = "" if s.seconds_left is None else f", {duration(s.seconds_left)} left"
             console.print(f"{s.stage}: running on {s.running}{rate}{left}", markup=False)
+        if s.not_begun:
+            console.print(f"{s.stage}: not begun for {s.not_begun} other images; evaluation needs proposals alone")
         for line in _about_workers(s):
             console.print(f"{s.stage}: {line}", markup=False)
         for reason, count in s.tally.reasons.most_common(FEW):

@@ -29,7 +29,8 @@ class FailedImage:
 class StageStatus:
     """One stage of a store.
 
-    tally: of its `images` images, those that are done or failed. failures: those that failed by themselves.
+    tally: of its `images` images, those that are done or failed. not_begun: others that the store holds, of a split for
+    which nobody asked for this stage. failures: those that failed by themselves.
     stale: why its results no longer hold, or None.
     running: who computes it now, or None. images_per_second, seconds_left: of the run at work now, from the times of
     its records; None where nothing can be said. workers: who computed how much, in the run at work now or, where there
@@ -43,12 +44,12 @@ class StageStatus:
     stale: str | None = None
     running: str | None = None
     images_per_second: float | None = None
-    seconds_left: float | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     failures: list[FailedImage] = field(default_factory=list)
     workers: list[WorkerShare] = field(default_factory=list)
     silent: list[WorkerShare] = field(default_factory=list)
     slowest: tuple[tuple[str, float], ...] = ()
+    not_begun: int = 0
 
     @property
     def pending(self) -> int:
@@ -59,6 +60,11 @@ class StageStatus:
     def seconds_per_image(self) -> float | None:
         """Mean work of a done image."""
         return self.tally.seconds / self.tally.done if self.tally.done else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the pace of the run at work now."""
+        return self.pending / self.images_per_second if self.images_per_second else None
 
     def plain(self) -> dict[str, Any]:
         """For JSON; `failed` counts those without their upstream stage as well."""
@@ -77,6 +83,7 @@ class StageStatus:
             "bytes": self.tally.bytes,
             "parameters": self.parameters,
             "pending": self.pending,
+            "not_begun": self.not_begun,
             "workers": [share.plain() for share in self.workers],
             "silent": [share.worker for share in self.silent],
             "slowest": [{"image": image, "seconds": seconds} for image, seconds in self.slowest],
@@ -101,8 +108,6 @@ def stage_status(store: Store, group: str) -> StageStatus:
     status.workers = worker_shares(recent.shards if holder else shards)
     status.silent = recent.silent(status.workers)
     status.images_per_second = recent.images_per_second()
-    if status.images_per_second:
-        status.seconds_left = status.pending / status.images_per_second
     return status
 
 

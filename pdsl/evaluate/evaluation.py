@@ -68,14 +68,16 @@ def known_classes(trained: TrainedModel, dataset: EvaluationSet) -> list[str]:
 
 
 def _of_known_classes(trained: TrainedModel, dataset: EvaluationSet, measured: Measured) -> dict[str, Any]:
-    """{"known_classes": {"classes": names, "mask", "box"}}: the means over classes that the model has learnt, where the
-    data set has others as well, which pull the other means down. Else nothing."""
-    known = known_classes(trained, dataset)
-    if len(known) == len(dataset.images.class_names):
+    """{"known_classes": {"classes": names, "of", "mask", "box"}}: the means over classes that the model has learnt,
+    where the data set, which has as many as "of" says, has others as well, which pull the other means down. Else
+    nothing."""
+    known, number = known_classes(trained, dataset), len(dataset.images.class_names)
+    if len(known) == number:
         return {}
     return {
         "known_classes": {
             "classes": known,
+            "of": number,
             **{kind: means_over(measured.metrics[kind], known) for kind in ("mask", "box")},
         }
     }

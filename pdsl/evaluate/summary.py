@@ -1,6 +1,6 @@
 """All figures of one evaluation: `metrics.json` and the table on the terminal."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -91,14 +91,17 @@ def tell_metrics(metrics: Mapping[str, Any], title: str, *, labels_only: bool) -
 
 
 def print_metrics(metrics: Mapping[str, Any], console: Console, title: str, *, labels_only: bool = False) -> None:
-    """A summary table, VOC's figures in a line, and tables of the classes; labels_only: those by image-level labels."""
+    """Tables of the classes that the run knows, then a summary and VOC's figures in a line: on a terminal one sees what
+    comes last. labels_only: the table by image-level labels alone."""
     if not labels_only:
-        _print_objects(metrics, console, title)
+        console.print(_class_table(metrics))
     if "image" in metrics:
         console.print(_image_table(metrics, title if labels_only else ""))
         told = f"by image-level labels: mAP {percent(metrics['image']['mAP'])} over {metrics['images']} images"
         means = f"found: the best detection of the class scores {SURE} or more; right: and the label says so"
         console.print(f"{told}; {means}", highlight=False)
+    if not labels_only:
+        _print_objects(metrics, console, title)
 
 
 def _image_table(metrics: Mapping[str, Any], title: str) -> Table:
@@ -106,8 +109,7 @@ def _image_table(metrics: Mapping[str, Any], title: str) -> Table:
     table.add_column("class", no_wrap=True)
     for name in IMAGE_COLUMNS:
         table.add_column(name, justify="right", no_wrap=True)
-    for name, *cells in image_rows(metrics):
-        table.add_row(escape(name), *cells)
+    _add_known(table, image_rows(metrics), metrics)
     return table
 
 
@@ -119,13 +121,8 @@ def _print_objects(metrics: Mapping[str, Any], console: Console, title: str) -> 
     for kind in ("mask", "box"):
         table.add_row(kind, *(percent(metrics[kind].get(name)) for name in COLUMNS))
     console.print(table)
-    if known := metrics.get("known_classes"):
-        parts = (
-            f"{kind} {', '.join(f'{name} {percent(known[kind][name])}' for name in ('AP', 'AP50', 'AP75'))}"
-            for kind in ("mask", "box")
-        )
-        told = f"over the {len(known['classes'])} classes that the run knows: {'; '.join(parts)}"
-        console.print(told, highlight=False)
+    if known := known_means(metrics):
+        console.print(known, highlight=False)
     voc, mask = metrics["voc"]["box"], metrics["voc"]["mask"]
     if metrics["protocol"]:
         console.print(f"protocol {metrics['protocol']}: {PROTOCOLS[metrics['protocol']].meaning}", highlight=False)
@@ -136,7 +133,18 @@ def _print_objects(metrics: Mapping[str, Any], console: Console, title: str) -> 
         f"{metrics['images']} images, {metrics['mask_images']} with masks, {metrics['detections']} detections",
         highlight=False,
     )
-    console.print(_class_table(metrics))
+
+
+def known_means(metrics: Mapping[str, Any]) -> str:
+    """ "means over the 20 of 80 classes that the run knows: mask AP …; box AP …"; empty where it knows all of them."""
+    known = metrics.get("known_classes")
+    if not known:
+        return ""
+    parts = (
+        f"{kind} {', '.join(f'{name} {percent(known[kind][name])}' for name in ('AP', 'AP50', 'AP75'))}"
+        for kind in ("mask", "box")
+    )
+    return f"means over the {len(known['classes'])} of {known['of']} classes that the run knows: {'; '.join(parts)}"
 
 
 def _class_table(metrics: Mapping[str, Any]) -> Table:
@@ -144,9 +152,16 @@ def _class_table(metrics: Mapping[str, Any]) -> Table:
     table.add_column("class", no_wrap=True)
     for name in ("objects", "mask AP", "AP50", "AP75", "box AP", "AP50", "AP75"):
         table.add_column(name, justify="right", no_wrap=True)
-    for name, *cells in class_rows(metrics):
-        table.add_row(escape(name), *cells)
+    _add_known(table, class_rows(metrics), metrics)
     return table
+
+
+def _add_known(table: Table, rows: Iterable[Sequence[str]], metrics: Mapping[str, Any]) -> None:
+    """Rows, whose first cell is a class, to a table: without those of classes that the run does not know."""
+    known = metrics.get("known_classes", {}).get("classes")
+    for name, *cells in rows:
+        if known is None or name in known:
+            table.add_row(escape(name), *cells)
 
 
 def class_rows(metrics: Mapping[str, Any]) -> Iterator[list[str]]:

@@ -13,7 +13,7 @@ from data.whole_file import write_whole
 from pdsl.evaluate.evaluation import COMPARED, Evaluation
 from pdsl.evaluate.image_level import COLUMNS as IMAGE_COLUMNS
 from pdsl.evaluate.image_level import image_rows
-from pdsl.evaluate.summary import COLUMNS, class_rows
+from pdsl.evaluate.summary import COLUMNS, class_rows, known_means
 from pdsl.figures import percent
 from pdsl.report import by_labels
 from pdsl.report.charts import loss_charts, validation_charts
@@ -46,6 +46,7 @@ def write_report(run: Path | None, out: Path, evaluation: Evaluation) -> None:
         tiles=by_labels.tiles(metrics) if labels_only else _tiles(metrics),
         columns=COLUMNS,
         figures=[(kind, [percent(metrics[kind].get(name)) for name in COLUMNS]) for kind in ("mask", "box")],
+        known_means="" if labels_only else known_means(metrics),
         corloc_shown=bool(metrics.get("learnt_from")),
         facts=facts(evaluation, run, config, log),
         comparison=_comparison(run),

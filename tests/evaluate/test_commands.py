@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from pycocotools.coco import COCO
+from rich.console import Console
 
 from commands import evaluate, export, image_stages, inspect, predict, train
 from data.catalog import load_images
@@ -23,6 +24,7 @@ from pdsl.evaluate import targets
 from pdsl.evaluate.evaluation import evaluate_model
 from pdsl.evaluate.evaluation_set import read_evaluation_set
 from pdsl.evaluate.results import read_results
+from pdsl.evaluate.summary import print_metrics
 from pdsl.evaluate.targets import ImageTargets, Kind, Target
 from pdsl.report.report import write_report
 from pdsl.report.run import report_run
@@ -90,17 +92,32 @@ def test_eval_with_other_settings_of_inference(scenes: Path, run_folder: Path, t
         evaluate.run(**dict(options, results="x.json"), **_options(scenes), settings=["inference.nms=0.5"])
 
 
-def test_figures_over_the_classes_that_the_run_knows(scenes: Path, run_folder: Path) -> None:
-    """A model of some of the data set's classes: the others' zeros pull its means down."""
+def test_figures_over_the_classes_that_the_run_knows(
+    scenes: Path, run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model of some of the data set's classes: the others' zeros pull its means down. Page and terminal say so, and
+    the terminal's tables, which end with the summary, leave the others out."""
     dataset, trained = read_evaluation_set(**_options(scenes)), load_trained(run_folder)
     few = replace(trained, config=replace(trained.config, classes={trained.class_names[0]: "other"}))
-    found = evaluate_model(few, dataset).metrics
+    evaluation = evaluate_model(few, dataset)
+    found = evaluation.metrics
     known = found["known_classes"]
     assert known["classes"] == list(dataset.images.class_names[1:])
     shares = [figures["AP50"] for name, figures in found["box"]["per_class"].items() if name in known["classes"]]
     assert known["box"]["AP50"] == pytest.approx(np.mean(shares), abs=1e-3)
     assert set(known["mask"]) == {"AP", "AP25", "AP50", "AP70", "AP75"}
-    assert "known_classes" not in evaluate_model(trained, dataset).metrics
+    said = f"means over the {len(known['classes'])} of {known['of']} classes that the run knows: mask AP "
+    assert known["of"] == len(dataset.images.class_names) > len(known["classes"])
+    write_report(run_folder, tmp_path / "few.html", evaluation)
+    assert f"<p>As {said}" in (tmp_path / "few.html").read_text()
+    print_metrics(found, Console(width=200), "title", labels_only=False)
+    text = capsys.readouterr().out
+    first = [line.split()[0] for line in text.splitlines() if line.strip()]
+    assert trained.class_names[0] not in first and all(first.count(name) == 2 for name in known["classes"])
+    assert text.index("image AP") < text.index("title") < text.index(said)
+    whole = evaluate_model(trained, dataset)
+    write_report(run_folder, tmp_path / "all.html", whole)
+    assert "known_classes" not in whole.metrics and "means over" not in (tmp_path / "all.html").read_text()
 
 
 def test_results_of_a_run_evaluated_as_anyones(scenes: Path, run_folder: Path, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_all_stages_then_status_verify_and_repair(data: str, url: str, capsys: p
     found = json.loads(capsys.readouterr().out)
     assert [stage["stage"] for stage in found["stages"]] == list(STAGE_NAMES)
     keys = "stage images done failed upstream reasons stale running seconds_per_image images_per_second seconds_left"
-    keys += " bytes parameters pending workers silent slowest"
+    keys += " bytes parameters pending not_begun workers silent slowest"
     assert list(found["stages"][0]) == keys.split()
     assert [(stage["done"], stage["pending"], stage["stale"]) for stage in found["stages"]] == [(10, 0, None)] * 3
     assert status.run(store=url) == 0
@@ -249,7 +249,8 @@ def test_wrong_usage_is_named(data: str, url: str, options: dict[str, object], m
 
 
 def test_one_store_for_two_splits(data: str, url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Proposals of all, graph and seeds of what is learnt from; then of the rest, by the name of its split."""
+    """Proposals of all, graph and seeds of what is learnt from; then of the rest, by the name of its split. Images of a
+    split for which a stage was not begun are not waited for."""
     settings = {**SETTINGS, "store": {"shard": 5}}
     assert precomputed(data, url, split="train+val", learnt_from="train", settings=settings) == 0
     said = capsys.readouterr()
@@ -258,9 +259,17 @@ def test_one_store_for_two_splits(data: str, url: str, capsys: pytest.CaptureFix
     store = open_store(url)
     assert store.attributes["split"] == "train+val"
     assert [store.status(group).tolist().count(1) for group in ("proposals", "iou_graph", "grabcut")] == [12, 10, 10]
+    assert status.run(store=url, json=True) == 0
+    stages = json.loads(capsys.readouterr().out)["stages"]
+    assert [(stage["pending"], stage["not_begun"]) for stage in stages] == [(0, 0), (0, 2), (0, 2)]
+    assert status.run(store=url) == 0
+    assert "grabcut: not begun for 2 other images" in capsys.readouterr().out
     assert precomputed(data, url, split="val", stage="iou-graph", settings=settings) == 0
     said = capsys.readouterr()
     assert f"{url}: iou-graph: 2 of 2 images done" in said.out and "12 images; of these val, 2 images" in said.err
+    status.run(store=url, json=True)
+    stages = json.loads(capsys.readouterr().out)["stages"]
+    assert [(stage["images"], stage["pending"]) for stage in stages] == [(12, 0), (12, 0), (10, 0)]
     store = open_store(url)
     assert [store.status(group).tolist().count(1) for group in ("iou_graph", "grabcut")] == [12, 10]
     with pytest.raises(InputError, match=r"--images 0:5: counts those of .*, which holds more than 'val'"):
