@@ -1,5 +1,7 @@
 """What a run's detections of a new image rest on, computed for this image alone: its proposals and its seed masks."""
 
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,8 +65,24 @@ def image_stages(trained: TrainedModel, method: str | None = None) -> ImageStage
             "inference.seed_weight=0"
         )
     capacity = int(proposals.plain_params()["max_proposals"])
-    seeds = tuple(build_stage(group, recipe.get(group), capacity=capacity) for group in (IOU_GRAPH, GRABCUT))
+    seeds = tuple(_seed_stage(group, recipe.get(group, {}), capacity) for group in (IOU_GRAPH, GRABCUT))
     return ImageStages(proposals, seeds)
+
+
+def _seed_stage(group: str, params: Mapping[str, Any], capacity: int) -> Stage:
+    """A stage behind the proposals; where this version of it knows other parameters, with which seeds and by which
+    method as they were, and its own defaults for how, of which the user is told."""
+    try:
+        return build_stage(group, params, capacity=capacity)
+    except InputError as error:
+        plain = {name: value for name, value in params.items() if not isinstance(value, Mapping)}
+        stage = build_stage(group, plain, capacity=capacity)
+        told = "its seed masks were made by another version of the stage"
+        print(
+            f"--run: {told} ({str(error).partition(';')[0]}); this version's are taken, and masks differ a little",
+            file=sys.stderr,
+        )
+        return stage
 
 
 def proposal_stage(trained: TrainedModel, method: str | None = None) -> Stage:

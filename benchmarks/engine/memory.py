@@ -10,24 +10,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from benchmarks.engine.toy import NoParams, noise
 from pipeline.spec import ArraySpec, Stage, StageInput
 
 _ROOT = Path("/sys/fs/cgroup")
 _STEP = 16_000_000
+_KEPT: list[np.ndarray] = []
 
 
 @dataclass(frozen=True)
 class HungryCompute:
     """hungry: ids that take memory until something ends their process. group: folder of the control group that the
     process joins first. limit: bytes after which a hungry one gives up and says so. crash: ids that end their process
-    by a signal of native code."""
+    by a signal of native code. full: bytes that the process grows to at each image, and keeps."""
 
     hungry: tuple[str, ...]
     group: str | None
     limit: int
     crash: tuple[str, ...] = ()
+    full: int = 0
 
     def __call__(self, given: StageInput) -> dict[str, np.ndarray]:
         image_id = given.record.id
@@ -39,16 +42,23 @@ class HungryCompute:
                 held.append(np.ones(_STEP, np.uint8))
                 time.sleep(0.02)
             raise AssertionError("nothing ended this process")
+        while self.full and psutil.Process().memory_info().rss < self.full:
+            _KEPT.append(np.ones(4_000_000, np.uint8))
+            time.sleep(0.02)
         if image_id in self.crash:
             os.kill(os.getpid(), signal.SIGSEGV)
         return {"toy/box": noise(image_id, (5, 4))}
 
 
 def hungry_stage(
-    hungry: tuple[str, ...], group: str | None = None, limit: int = 1_500_000_000, crash: tuple[str, ...] = ()
+    hungry: tuple[str, ...],
+    group: str | None = None,
+    limit: int = 1_500_000_000,
+    crash: tuple[str, ...] = (),
+    full: int = 0,
 ) -> Stage:
     """Stage "toy"; which images are hungry is no part of its identity."""
-    compute = HungryCompute(hungry, group, limit, crash)
+    compute = HungryCompute(hungry, group, limit, crash, full)
     return Stage("toy", 1, NoParams(), (ArraySpec("toy/box", (5, 4), "float32"),), compute, needs_image=False)
 
 

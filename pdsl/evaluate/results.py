@@ -41,6 +41,10 @@ def to_coco(predictions: Iterable[Prediction], images: ImageList) -> list[dict[s
     return rows
 
 
+IDS_OF_A_RUN = "`eval --run` and `predict --split` give a run's detections in the ids of a data set"
+"""How to get others than `predict` gives to photographs."""
+
+
 def has_numeric_ids(images: ImageList) -> bool:
     """Whether all image ids are whole numbers without leading zeros."""
     return all(record.id.isdecimal() and str(int(record.id)) == record.id for record in images.records)
@@ -83,6 +87,7 @@ class _RowReader:
         self.split = f"{images.spec} {images.split}"
         self.sizes = {record.id: record.size for record in images.records}
         self.classes = {category: index for index, category in enumerate(images.category_ids)}
+        self.names = images.class_names
 
     def read(self, row: Any) -> Prediction:
         if not isinstance(row, Mapping):
@@ -91,7 +96,7 @@ class _RowReader:
             if name not in row:
                 raise ValueError(f"{name}: is missing")
         image_id = self._image_id(row["image_id"])
-        class_id = self._class_id(row["category_id"])
+        class_id = self._class_id(row["category_id"], row.get("category_name"))
         score = number(row["score"], "score")
         mask = _mask(row["segmentation"], self.sizes[image_id]) if row.get("segmentation") else None
         if row.get("bbox") in (None, []) and mask is not None:
@@ -106,16 +111,29 @@ class _RowReader:
         if name not in self.sizes:
             example = next(iter(self.sizes), "none")
             raise ValueError(
-                f"image_id: {value!r:.60} is not an image of {self.split}, whose ids look like '{example}'"
+                f"image_id: {value!r:.60} is not an image of {self.split}, whose ids look like '{example}'; "
+                f"{IDS_OF_A_RUN}"
             )
         return name
 
-    def _class_id(self, value: Any) -> int:
+    def _class_id(self, value: Any, name: Any) -> int:
+        """name: what the row calls the class, if it does: in another data set the same number is another class."""
         category = _parsed(whole, value)
         if category not in self.classes:
             known = sorted(self.classes)
             raise ValueError(f"category_id: {value!r:.60} is not a class of {self.split} ({known[0]} to {known[-1]})")
+        own = self.names[self.classes[category]]
+        if name is not None and _letters(name) != _letters(own):
+            raise ValueError(
+                f"category_id: {value!r:.60} is '{own}' in {self.split} and {name!r:.60} in this row: ids of another "
+                f"data set; {IDS_OF_A_RUN}"
+            )
         return self.classes[category]
+
+
+def _letters(name: Any) -> str:
+    """A class name without what is spelled differently: case, blanks, signs."""
+    return "".join(letter for letter in str(name).casefold() if letter.isalnum())
 
 
 def _parsed(parse: Callable[[Any, str], T], value: Any) -> T | None:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from time import monotonic
 from typing import Any
 
-from distributed import WorkerPlugin, get_worker
+from distributed import Status, WorkerPlugin, get_worker
 
 from data.errors import InputError
 from pipeline.task import Job, ShardTask, limit_threads, probe_image, run_shard
@@ -23,13 +23,19 @@ STUCK = "{name}-stuck"
 
 
 class OneThread(WorkerPlugin):
-    """Set up on every worker, those that join later included."""
+    """Set up on every worker, those that join later included. Each works on, however full its memory: a worker that
+    Dask pauses waits for data to be spilled, of which there are none here, and would wait for ever. The limit beyond
+    which its nanny ends it is as it was; that end is told of.
+    """
 
     def __init__(self, ignore_interrupts: bool) -> None:
         self.ignore_interrupts = ignore_interrupts
 
     def setup(self, worker: Any) -> None:
         limit_threads()
+        worker.memory_manager.memory_pause_fraction = False
+        if worker.status is Status.paused:
+            worker.status = Status.running
         if self.ignore_interrupts:  # Ctrl-C reaches the whole process group; only the client is to act on it
             with contextlib.suppress(ValueError):
                 signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -22,6 +22,7 @@ from pdsl.evaluate.photo_results import image_ids
 from pdsl.evaluate.results import read_results
 from pdsl.run.checkpoint import load_checkpoint, save_checkpoint
 from pdsl.run.trained import load_trained
+from stages.registry import build_stage
 from store.create import create_or_open
 from tests.train.makers import stages
 
@@ -257,3 +258,19 @@ def test_a_recipe_of_another_version_is_told_as_that(run_folder: Path) -> None:
     odd = replace(trained, proposals={"params": {"method": "mcg", "sieve": 3}, "source_path": None})
     with pytest.raises(InputError, match=r"another version of the stage \(unknown key 'proposals.sieve'.*--proposals"):
         proposal_stage(odd)
+
+
+def test_seeds_whose_parameters_this_version_does_not_know(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which seeds, as in the training; how they are made, by this version's defaults, and the user is told."""
+    made = build_stage("proposals", {"max_proposals": 24})
+    monkeypatch.setattr(image_stages, "proposal_stage", lambda trained, method: made)
+    trained = load_trained(run_folder)
+    blending = replace(trained.config, inference=replace(trained.config.inference, seed_weight=0.4))
+    for cut, told, bias in (({"bias": 0.9}, False, True), ({"bias": 0.9, "smoothness": 0.4}, True, False)):
+        recipe = {"grabcut": {"method": "colour-cut", "seeds": "all", "colour_cut": cut}}
+        own = image_stages.image_stages(replace(trained, seeds=recipe, config=blending)).seeds[-1].plain_params()
+        said = capsys.readouterr().err
+        assert own["seeds"] == "all" and (own["colour_cut"]["bias"] == 0.9) is bias
+        assert ("another version of the stage (unknown key 'grabcut.colour_cut.smoothness')" in said) is told

@@ -49,6 +49,12 @@ def test_polygons_numbers_and_text_give_the_same_mask() -> None:
     assert from_coco([numbers], IMAGES, "rows")[0].mask == mask
 
 
+def test_a_class_may_be_named_however_it_is_spelled() -> None:
+    assert [
+        p.class_id for p in from_coco([{**GOOD, "category_name": name} for name in ("dog", " D-og")], IMAGES, "rows")
+    ] == [1, 1]
+
+
 def test_a_missing_box_is_taken_from_the_mask() -> None:
     row = {"image_id": 139, "category_id": 3, "score": 1, "segmentation": [[10, 20, 40, 20, 40, 60, 10, 60]]}
     assert from_coco([row], IMAGES, "rows")[0].box.tolist() == [10, 20, 40, 60]
@@ -69,6 +75,10 @@ def test_an_empty_box_beside_a_mask_and_a_byte_order_mark_are_taken(tmp_path: Pa
         ({"category_id": 0}, "category_id: 0 is not a class"),
         ({"category_id": "dog"}, "category_id: 'dog'"),
         ({"category_id": True}, "category_id: True"),
+        (
+            {"category_name": "person"},
+            "category_id: 17 is 'dog' in coco:here val and 'person' in this row: ids of another",
+        ),
         ({"image_id": 139.5}, "image_id: 139.5 is not an image"),
         ({"image_id": [139]}, "image_id: [139] is not an image"),
         ({"score": "high"}, "score: 'high' is not a finite number"),

@@ -61,3 +61,13 @@ def test_workers_of_a_scheduler(url: str, tmp_path: Path) -> None:
     assert list(summary.tally.reasons) == [
         "its worker ended each time, also at this image alone: a crash of native code, SIGSEGV"
     ]
+
+
+def test_a_worker_whose_memory_is_nearly_full_works_on(url: str, tmp_path: Path) -> None:
+    """Dask would pause it at 80 % of its limit, and for ever: nothing here is ever spilled."""
+    store = create_or_open(url, IMAGES, shard=1)
+    with cluster(tmp_path, (Host("one"),), "--memory-limit 400MB") as address:
+        executor = DeferredExecutor(workers=None, scheduler=address, cluster=None)
+        summary = run_stage(store, IMAGES, hungry_stage((), full=350 * MB), executor)
+        executor.close()
+    assert (summary.tally.done, summary.tally.failed) == (12, 0) and not summary.ends
