@@ -131,7 +131,8 @@ def precompute(settings: tuple[str, ...], summary: str | None, **options: Any) -
 
     space = Workspace.find()
     chosen = nest(parse_assignment(text) for text in settings)
-    finish(command.run_all(space.precompute_jobs(chosen, **options), summary))
+    jobs = space.precompute_jobs(chosen, **options)
+    finish(command.run_all(jobs, summary, in_workspace=bool(space.values)))
 
 
 @cli.command()

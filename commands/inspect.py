@@ -68,6 +68,7 @@ def _one(stores: Sequence[Store], image: str, path: Path, data: str | None, run:
         raise InputError(f"{where}: {error}; if the images have moved, say where with --data SPEC") from error
     panels = _panels(source, row, pixels, load_trained(run) if run else None)
     save_picture(side_by_side(panels, 2 if len(panels) in (2, 4) else min(len(panels), 3)), path)
+    print(f"{path}: {source.title(row)}")
     return 0
 
 

@@ -13,6 +13,7 @@ from commands.interrupt import INTERRUPTED, TERMINATED, exit_status
 from commands.summary_file import SummaryFile
 from data import parameters
 from data.errors import InputError
+from data.loudness import is_quiet
 from data.records import ImageList
 from pdsl.outputs import refuse_overwriting
 from pipeline.chain import Chain
@@ -28,6 +29,8 @@ from store.create import create_or_open, default_shard
 from store.identity import group_of
 from store.images import HOW_TOLD_APART
 from store.store import Store, find_store
+
+NEXT = "next: pdsl inspect --random 16 --out seeds.png, a look at what training will see; then pdsl train"
 
 
 @dataclass(frozen=True)
@@ -142,11 +145,19 @@ def run(
     return _work(chain, target, image_list, executor, display, [] if summaries is None else summaries)
 
 
-def run_all(jobs: Sequence[Mapping[str, Any]], summary: str | None = None) -> int:
+def run_all(jobs: Sequence[Mapping[str, Any]], summary: str | None = None, *, in_workspace: bool = False) -> int:
     """`run` with each of these arguments, in order; the highest exit status.
 
-    summary: JSON file for what was done; it is written however that ends. Raises InputError.
+    summary: JSON file for what was done; it is written however that ends. in_workspace: all stages of one end with what
+    is to be done next. Raises InputError.
     """
+    status = _run_all(jobs, summary)
+    if in_workspace and status == 0 and jobs[0]["stage"] == "all" and not jobs[0].get("dry_run"):
+        print(NEXT, file=sys.stderr)
+    return status
+
+
+def _run_all(jobs: Sequence[Mapping[str, Any]], summary: str | None) -> int:
     if summary is None:
         return max(_until_a_signal(run(**job) for job in jobs))
     stores = [str(job["store"]) for job in jobs]
@@ -176,10 +187,11 @@ def _work(
     summaries: list[RunSummary],
 ) -> int:
     """Run the stages, tell of each, give the workers back; the exit status."""
+    said = sys.stdout.isatty() and not is_quiet()  # the store's name, a line above
     with closing(executor):
         try:
             for summary in chain.run(target, images, executor):
-                print(f"{target.url}: {summary_text(summary)}")
+                print(f"{'' if said else f'{target.url}: '}{summary_text(summary)}")
                 summaries.append(summary)
         except KeyboardInterrupt as ended:
             kept = f"interrupted; finished shards are kept in {target.url}. Run the same command again to continue."

@@ -1,6 +1,7 @@
 """Which images a person means: files, URLs, folders, patterns, lists of them."""
 
 import glob
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from data.regular import read_regular
 
 LIST_SUFFIXES = (".txt", ".lst")
 STANDARD_INPUT = "-"
+VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv")
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ def find_images(arguments: Sequence[str]) -> list[NamedImage]:
     An argument is a file, a URL, a folder (its images, also in folders below; hidden ones are not looked at), a pattern
     (`photos/*.jpg`, `**` for all folders below), a list (.txt, .lst: one of these a line, `#` begins a comment; paths
     are relative to the working folder, or else to the list) or `-`, the same from standard input.
-    Raises InputError where an argument means no image, or where none of all files exists.
+    Raises InputError where an argument means no image, is a video, or where none of all files exists.
     """
     found: dict[str, tuple[str, str]] = {}
     for argument in arguments:
@@ -71,6 +73,9 @@ def _meant(argument: str, origin: Path | None = None) -> Iterator[tuple[str, str
     elif not path.exists() and glob.has_magic(argument):
         yield from _matching(argument)
     else:
+        if origin is None and path.suffix.lower() in VIDEOS and path.is_file():
+            frames = f"ffmpeg -i {shlex.quote(argument)} frames/%06d.jpg"
+            raise InputError(f"{argument}: is a video; take its frames (mkdir frames; {frames}) and name their folder")
         yield str(path), stem(path.name) or "image"
 
 

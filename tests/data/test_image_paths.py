@@ -24,6 +24,8 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "empty.txt").write_text("# nothing\n")
     (tmp_path / "empty").mkdir()
     (tmp_path / "[odd].jpg").write_bytes(b"x")
+    (tmp_path / "a clip.MP4").write_bytes(b"x")
+    (tmp_path / "with-clip.txt").write_text("a clip.MP4\nphotos/a.jpg\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -59,6 +61,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                 "photos/gone.jpg": "gone",
             },
         ),
+        (["with-clip.txt"], {"a clip.MP4": "a clip.MP4", "photos/a.jpg": "a"}),  # one of many fails alone
         (["s3://bucket/x/1.jpg"], {"s3://bucket/x/1.jpg": "1"}),
     ],
 )
@@ -79,6 +82,7 @@ def test_a_list_on_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
         ("photos/*.bmp", "no image file matches"),
         ("gone.txt", r"gone\.txt: .*name a list"),
         ("empty.txt", r"empty\.txt: names no image"),
+        ("a clip.MP4", r"a clip\.MP4: is a video; .*ffmpeg -i 'a clip\.MP4' frames/%06d\.jpg"),
     ],
 )
 def test_arguments_that_mean_nothing(argument: str, message: str) -> None:

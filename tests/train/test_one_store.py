@@ -136,6 +136,7 @@ def test_overwriting_and_status_leave_evaluation_images_their_proposals(
     ):
         done = CliRunner().invoke(program.cli, line.split())
         assert done.exit_code == 0, done.output + done.stderr
+        assert ("next: pdsl inspect --random" in done.stderr) is ("--stage all" in line)
         store = open_store("a.zarr")
         assert store.status("proposals").tolist() == [1] * 10
         assert store.status("iou_graph").tolist() == [1] * 6 + [0] * 4
