@@ -92,7 +92,8 @@ def draw(found: Mapping[str, Scores], path: Path) -> None:
     for row, label in enumerate(("objects, by best of 2,000 boxes", "objects, by mask of nearest seed")):
         axes[row, 0].set_ylabel(label, fontsize=9)
     axes[0, 0].set(xlim=(0, 1), ylim=(0, 1))
-    axes[0, 0].legend(frameon=False, fontsize=8, loc="lower left")
+    lines, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower center", frameon=False, fontsize=8)
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
