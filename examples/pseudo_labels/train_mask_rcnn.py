@@ -196,7 +196,14 @@ def _arguments() -> argparse.Namespace:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add: Callable[..., object] = words.add_argument
     add("--labels", nargs=2, action="append", required=True, metavar=("FILE", "IMAGES"), help="may be repeated")
-    add("--rename", action="append", default=[], metavar="A=B", help="class A of further files is the first one's B")
+    add(
+        "--rename",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="A=B",
+        help="class A of further files is the first's B",
+    )
     add("--min-score", type=float, default=0.0, metavar="S", help="leave out pseudo labels of a lower score")
     add(
         "--upright",
