@@ -115,7 +115,7 @@ class _Source:
     def title(self, row: int) -> str:
         """The image's id and the classes that are present."""
         listed = self.store.images()
-        present = [name for name, on in zip(listed.class_names, listed.labels[row], strict=True) if on]
+        present = [name for name, on in zip(listed.class_names, listed.labels(row), strict=True) if on]
         return f"{self.images.records[row].id}: {', '.join(present) or 'no class present'}"
 
 

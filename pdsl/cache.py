@@ -203,10 +203,10 @@ def _open_source(store: Store, config: DataConfig, names: Sequence[str | None], 
     refuse_changed_labels(store, images, rows)
     if config.split is not None:
         store.require(*STAGES, rows=rows)
-    labels = np.zeros((len(images), len(class_names)), bool)
+    labels, present = np.zeros((len(images), len(class_names)), bool), stored.labels(rows)
     for column, name in enumerate(names):
         if name is not None:
-            labels[:, class_names.index(name)] = stored.labels[rows, column]
+            labels[:, class_names.index(name)] = present[:, column]
     counts, n_seeds = store.read(contents.PROPOSAL_COUNT, rows), store.read(contents.SEED_COUNT, rows)
     failed = store.status(contents.GRABCUT)[rows] != DONE
     bare = ~failed & (counts == 0)

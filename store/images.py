@@ -26,7 +26,7 @@ def digest_of_parts(parts: Iterable[np.ndarray]) -> str:
     """As `label_digest`, of labels (N, C) that come some images at a time."""
     digest = hashlib.sha256()
     for labels in parts:
-        digest.update(np.packbits(labels, axis=1).tobytes())
+        digest.update(pack_labels(labels).tobytes())
     return digest.hexdigest()
 
 
@@ -113,9 +113,22 @@ def _refuse_other_sizes(images: ImageList, sizes: np.ndarray, url: str) -> None:
 
 @dataclass(frozen=True)
 class StoredImages(ListedImages):
-    """The image list of a store with what training learns from. labels: (N, C) bool."""
+    """The image list of a store with what training learns from.
 
-    labels: np.ndarray
+    packed: (N, ceil(C / 8)) uint8, the image-level labels as `pack_labels` makes them.
+    """
+
+    packed: np.ndarray
     class_names: tuple[str, ...]
     spec: str
     split: str
+
+    def labels(self, rows: int | np.ndarray | None = None) -> np.ndarray:
+        """Whether each class is present: (N, C) bool of all images, (n, C) of those at `rows` (n,), (C,) of one."""
+        packed = self.packed if rows is None else self.packed[rows]
+        return np.unpackbits(packed, axis=-1, count=len(self.class_names)).view(bool)
+
+
+def pack_labels(labels: np.ndarray) -> np.ndarray:
+    """Labels (N, C) bool as (N, ceil(C / 8)) uint8, the first class in the highest bit."""
+    return np.packbits(labels, axis=1)

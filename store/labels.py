@@ -34,8 +34,7 @@ def label_changes(store: Store, images: ImageList, rows: np.ndarray | None = Non
         return []
     names = list(dict.fromkeys([*was, *now]))
     stored = store.images()
-    labels = stored.labels if rows is None else stored.labels[rows]
-    before, after = _by_name(labels, was, names), _by_name(images.label_matrix(), now, names)
+    before, after = _by_name(stored.labels(rows), was, names), _by_name(images.label_matrix(), now, names)
     if len(other := np.flatnonzero((before != after).any(1))):
         ids = images.ids.take(other)
         changes.append(f"{len(other)} of {len(images)} images have other labels: {some(ids)}")

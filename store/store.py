@@ -16,7 +16,7 @@ from store.copies import Copies
 from store.documents import group_attributes
 from store.errors import DamagedStoreError, IncompleteStoreError
 from store.identity import StageIdentity
-from store.images import ListedImages, StoredImages, digest_of_parts
+from store.images import ListedImages, StoredImages, digest_of_parts, pack_labels
 from store.layout import IMAGE_ID, IMAGE_LABEL, IMAGE_SIZE, PENDING, ArrayLayout, image_layouts, parse_array
 from store.objects import Objects
 from store.outcomes import ShardOutcome
@@ -100,7 +100,7 @@ class Store:
         """The image list with its labels; read once. Raises InputError where writing new labels was interrupted."""
         if self._images is None:
             a, listed = self.attributes, self.listed()
-            labels = np.concatenate(list(self._label_parts()))
+            labels = np.concatenate([pack_labels(part) for part in self._label_parts()])
             self._images = StoredImages(
                 listed.ids, listed.sizes, labels, tuple(a["class_names"]), a["spec"], a["split"]
             )

@@ -120,7 +120,7 @@ def training_examples(config: Mapping[str, Any], class_names: Sequence[str]) -> 
         store.require(GRABCUT, rows=places)
     except (InputError, KeyError, IndexError, TypeError):
         return Gallery([], "")
-    done = np.flatnonzero((store.status(GRABCUT)[places] == DONE) & stored.labels[places].any(1))
+    done = np.flatnonzero((store.status(GRABCUT)[places] == DONE) & stored.labels(places).any(1))
     rows = []
     for place in np.unique(np.linspace(0, len(done) - 1, TRAINING_EXAMPLES).round().astype(int)) if len(done) else []:
         row = int(places[done[place]])
@@ -128,7 +128,7 @@ def training_examples(config: Mapping[str, Any], class_names: Sequence[str]) -> 
         if image is None:
             continue
         evidence = Evidence(image, read_proposals(store, row).box, seeds=read_seeds(store, row))
-        labels = [name for name, present in zip(stored.class_names, stored.labels[row], strict=True) if present]
+        labels = [name for name, present in zip(stored.class_names, stored.labels(row), strict=True) if present]
         pictures = [
             picture(draw(image, []), f"labels: {', '.join(labels)}"),
             picture(proposals_picture(evidence), PROPOSALS_CAPTION),

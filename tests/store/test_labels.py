@@ -53,7 +53,7 @@ def test_changes_are_told_refused_and_brought_in(url: str, images: ImageList, ex
     after = open_store(url)
     assert label_changes(after, images) == []
     assert after.images().class_names == images.class_names
-    assert (after.images().labels == images.label_matrix()).all()
+    assert (after.images().labels() == images.label_matrix()).all()
     assert after.status("toy").tolist() == [1] * 5
     fresh = f"{url}-fresh"
     run_stage(create_or_open(fresh, images, shard=2), images, first_stage(), SerialExecutor())
@@ -73,8 +73,8 @@ def test_labels_of_old_images_are_brought_in_where_images_are_added(url: str) ->
     create_or_open(url, IMAGES, shard=2)
     longer = labelled([(0, 1)] * 7, n=7)
     assert len(only_stored(open_store(url), longer)) == 5
-    assert create_or_open(url, longer).images().labels.all()
-    assert len(open_store(url)) == 7 and open_store(url).images().labels.all()
+    assert create_or_open(url, longer).images().labels().all()
+    assert len(open_store(url)) == 7 and open_store(url).images().labels().all()
 
 
 def test_changed_classes_are_refused_with_the_cure(url: str) -> None:
@@ -88,7 +88,7 @@ def test_an_interruption_leaves_no_mixed_labels(url: str, monkeypatch: pytest.Mo
     """Killed at any write: the store tells the old labels, none, or the new ones; the same command mends it."""
     images = labelled([(0, 1, 2)] * 5, ("cat", "dog", "elk"))
     store = create_or_open(url, IMAGES, shard=2)
-    old = store.images().labels.tolist()
+    old = store.images().labels().tolist()
     write, done = LocalObjects.write, [0]
 
     def failing(self: LocalObjects, key: str, data: bytes) -> None:
@@ -103,9 +103,9 @@ def test_an_interruption_leaves_no_mixed_labels(url: str, monkeypatch: pytest.Mo
     monkeypatch.undo()
     torn: Store = open_store(url)
     try:
-        assert torn.images().labels.tolist() in (old, images.label_matrix().tolist())
+        assert torn.images().labels().tolist() in (old, images.label_matrix().tolist())
     except InputError as error:
         assert "run `relabel` again" in str(error)
         assert label_changes(torn, images) == ["new labels were written only in part"]
     relabel(open_store(url), images)
-    assert open_store(url).images().labels.all()
+    assert open_store(url).images().labels().all()

@@ -161,7 +161,7 @@ def test_labels_may_change(url: str) -> None:
     create_or_open(url, images)
     relabelled = replace(images, records=tuple(replace(r, label=(0, 1)) for r in images.records), spec="folder:moved")
     store = create_or_open(url, relabelled)
-    assert store.images().labels.all() and store.images().spec == "folder:moved"
+    assert store.images().labels().all() and store.images().spec == "folder:moved"
 
 
 def test_lists_that_can_not_be_stored_are_refused(url: str) -> None:

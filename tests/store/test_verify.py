@@ -142,7 +142,7 @@ def test_repair_never_mixes_new_labels_with_old(
     assert {found.key for found in verify_store(store).damage} == {"images/label/c/1/0"}
     relabel(store, images)
     store = open_store(str(root))
-    assert store.images().labels.tolist() == images.label_matrix().tolist() and not verify_store(store).damage
+    assert store.images().labels().tolist() == images.label_matrix().tolist() and not verify_store(store).damage
 
 
 def forget_label_digest(root: Path) -> None:

@@ -39,7 +39,7 @@ def test_a_sample_is_what_the_store_holds(store: str) -> None:
     count = int(opened.read("proposals/count", sample.row))
     assert sample.image_id == opened.images().ids[sample.row]
     assert sample.image.dtype == torch.uint8 and sample.size == tuple(opened.images().sizes[sample.row])
-    assert np.array_equal(sample.label.numpy(), opened.images().labels[sample.row])
+    assert np.array_equal(sample.label.numpy(), opened.images().labels(sample.row))
     assert np.array_equal(sample.box.numpy(), opened.read("proposals/box", sample.row)[:count])
     assert sample.seed.tolist() == list(range(0, count, 4))
     moved = sample.to_sample("cpu")
@@ -103,7 +103,7 @@ def test_failed_images_are_left_out_and_counted(store: str) -> None:
 
 def test_images_without_a_class_are_left_out_if_asked(store: str) -> None:
     names = open_store(store).images().class_names
-    labels = open_store(store).images().labels
+    labels = open_store(store).images().labels()
     only_first: dict[str, str | None] = dict.fromkeys(names[1:], None)
     usable = np.arange(10) != 9
     kept = open_cache(DataConfig(stores=(store,)), only_first) if labels[usable, 0].any() else None

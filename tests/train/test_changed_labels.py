@@ -61,7 +61,7 @@ def test_training_waits_until_one_command_brought_the_labels_in(
     before = {path: path.read_bytes() for path in Path(url).rglob("*") if "images" not in path.parts and path.is_file()}
     assert relabel.run(store=url) == 0
     assert "images have other labels" in capsys.readouterr().out
-    assert (open_store(url).images().labels == images.label_matrix()).all()
+    assert (open_store(url).images().labels() == images.label_matrix()).all()
     assert open_store(url).images().class_names == images.class_names
     changed = {path.name for path, content in before.items() if path.read_bytes() != content}
     assert changed <= {"zarr.json"}
