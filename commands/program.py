@@ -27,6 +27,17 @@ class Command(click.Command):
         *own, last = super().get_params(ctx)
         return [*own, QUIET, VERBOSE, last]
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Where KEY=VALUE is taken, an unknown option may be meant as a key of the configuration."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if all(param.name != "overrides" for param in self.params):
+                raise
+            key = f"{error.option_name.lstrip('-')}=VALUE"
+            told = f"{error.message} Keys of the configuration are written without dashes: {key}."
+            raise click.NoSuchOption(error.option_name, told, error.possibilities, ctx) from error
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run it as loud as is wanted."""
         quiet, verbose = ctx.params.pop(str(QUIET.name)), ctx.params.pop(str(VERBOSE.name))

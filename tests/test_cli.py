@@ -31,6 +31,8 @@ def test_help_names_every_command() -> None:
     [
         (["precompute", "--stage", "grabcut"], "--data: not given, and there is no pdsl.yaml"),
         (["precompute", "--stage", "grabcot"], "grabcot"),
+        (["train", "--steps", "100"], "'--steps'. Keys of the configuration are written without dashes: steps=VALUE."),
+        (["train", "--lr=1"], "Keys of the configuration are written without dashes: lr=VALUE."),
         (["precompute", "--stage", "all", "--set", "proposals"], "not of the form key=value"),
         (["train"], "--config: not given"),
         (["status"], "--store: not given"),

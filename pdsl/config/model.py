@@ -38,7 +38,8 @@ class BackboneConfig:
     freeze: Literal["auto", "none", "stem", "all"] = "auto"
 
     def __post_init__(self) -> None:
-        if self.freeze not in ("auto", "none") and self.begins_with is None:
+        said = self.weights is not None or self.name == "tiny"  # else training says which weights there are
+        if self.freeze not in ("auto", "none") and self.begins_with is None and said:
             raise ValueError(
                 f"freeze: '{self.freeze}' freezes random weights; name a file in 'weights' (`pdsl weights` lists what "
                 "fits) or use 'none'"

@@ -163,8 +163,10 @@ class _Session:
 
     def _write_pictures(self, step: int) -> None:
         if self.log and self.draw:
+            self.log.terminal.at_work("drawing pictures for TensorBoard")
             with self.log.terminal.pace.aside():
                 self.log.write_pictures(step, self.draw(self.model))
+            self.log.terminal.updating()
 
     def _settle(self, done: int) -> bool:
         """After `done` updates: evaluation, log and checkpoint as they are due; whether to stop here."""
@@ -235,6 +237,8 @@ class _Session:
             self.model.train()
             return None
         self.owed = False
+        if self.log:
+            self.log.terminal.updating()
         return figures
 
     def _save(self, done: int) -> None:

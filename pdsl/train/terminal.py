@@ -20,6 +20,7 @@ ROW_SECONDS = 10.0
 """Rows are at least so far apart, save for the first and the last: a fast run does not flood the terminal."""
 SILENCE_SECONDS = 30.0
 """A long evaluation is told of so often where there is no progress line."""
+FIRST = "first update at work"
 RECENT = 200
 """Updates over which the pace is measured: the first epoch, which computes what later ones read, is soon forgotten."""
 
@@ -84,21 +85,29 @@ class Terminal:
             console=self.console,
             disable=not self.console.is_terminal or self.console.quiet,
         )
-        self.task = self.progress.add_task("train", total=steps, completed=start, note="first update at work")
+        self.task = self.progress.add_task("train", total=steps, completed=start, note=FIRST)
         self.rows = 0
         self.told = self.spoke = float("-inf")
 
     def advance(self, step: int) -> None:
         """Move the progress line."""
         self.pace.reached(step)
+        self.progress.update(self.task, completed=step)
+        self.updating()
+
+    def updating(self) -> None:
+        """Tell the pace: updates are at work, and nothing else any more."""
         each = self.pace.seconds_an_update()
-        rate = f"{self.images_per_step / each:.3g} images/s, " if each else ""
-        self.progress.update(self.task, completed=step, note=f"{rate}{self._left()} left")
+        self.at_work(f"{self.images_per_step / each:.3g} images/s, {self._left()} left" if each else FIRST)
+
+    def at_work(self, note: str) -> None:
+        """Tell what is at work, on the progress line."""
+        self.progress.update(self.task, note=note)
 
     def evaluating(self, looked_at: int, images: int) -> None:
         """Tell how far an evaluation is."""
         note = f"evaluation: image {looked_at} of {images}"
-        self.progress.update(self.task, note=note)
+        self.at_work(note)
         if not self.console.is_terminal and time.monotonic() - self.spoke > SILENCE_SECONDS:
             self.say(note)
 

@@ -70,7 +70,7 @@ def test_mistakes_are_named(tmp_path: Path, text: str, overrides: list[str], exp
 
 
 def test_a_fault_that_an_override_mends_is_none(tmp_path: Path) -> None:
-    path = write(tmp_path / "run.yaml", "model: {backbone: {freeze: all}}")
+    path = write(tmp_path / "run.yaml", "model: {backbone: {weights: scratch, freeze: all}}")
     with pytest.raises(InputError, match="freeze"):
         load_config(path)
     assert load_config(path, ["model.backbone.weights=w.pth"]).model.backbone.freeze == "all"

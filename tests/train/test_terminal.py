@@ -110,3 +110,19 @@ def test_a_long_evaluation_is_told_of(
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("evaluation")]
     assert told == [f"evaluation: image {n} of 100" for n in (31, 62, 93)]
     assert module.SILENCE_SECONDS == 30.0
+
+
+def test_the_progress_line_says_what_is_at_work(clock: Clock) -> None:
+    """What has ended is not shown for the minutes of what comes after it."""
+    terminal = Terminal(0, 10, 2, 5)
+    said = lambda: terminal.progress.tasks[0].fields["note"]  # noqa: E731
+    terminal.at_work("drawing")
+    terminal.updating()
+    assert said() == "first update at work"
+    clock.now += 4.0
+    terminal.advance(1)
+    assert said() == "0.5 images/s, 36 s left"
+    terminal.evaluating(3, 9)
+    assert said() == "evaluation: image 3 of 9"
+    terminal.updating()
+    assert said() == "0.5 images/s, 36 s left"

@@ -21,8 +21,10 @@ def write(path: Path, backbone: str) -> str:
     return str(path)
 
 
-def test_training_without_weights_is_refused(store: str, tmp_path: Path) -> None:
-    config = write(tmp_path / "c.yaml", "{name: vgg16}")
+@pytest.mark.parametrize("backbone", ["{name: vgg16}", "{name: vgg16, freeze: all}"])
+def test_training_without_weights_is_refused(store: str, tmp_path: Path, backbone: str) -> None:
+    """Also where all of it is to be frozen, as in `photographs`."""
+    config = write(tmp_path / "c.yaml", backbone)
     with pytest.raises(
         InputError, match=r"model\.backbone\.weights: none given for 'vgg16'.*vgg16-397923af\.pth \(528 MB"
     ):
