@@ -89,7 +89,7 @@ def draw(found: Mapping[str, Scores], path: Path) -> None:
                 axes[row, column].plot(np.sort(values), np.linspace(1, 0, len(values)), label=name, linewidth=1.2)
         axes[0, column].set_title(f"{size} ({len(mine)})", fontsize=9)
         axes[1, column].set_xlabel("IoU at least")
-    for row, label in enumerate(("objects, by best of 2,000 boxes", "objects, by mask of nearest seed")):
+    for row, label in enumerate(("best of 2,000 boxes", "mask of nearest seed")):
         axes[row, 0].set_ylabel(label, fontsize=9)
     axes[0, 0].set(xlim=(0, 1), ylim=(0, 1))
     lines, names = axes[0, 0].get_legend_handles_labels()

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numba import njit
+
+from stages.compiled import compiled
 
 SAMPLES = 2500
 """Pixels, evenly spread, from which the words are learnt."""
@@ -66,7 +67,7 @@ def _table_colours() -> np.ndarray:
     return cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB).reshape(-1, 3)
 
 
-@njit(cache=True)
+@compiled
 def _nearest(colour: np.ndarray, centre: np.ndarray) -> np.ndarray:
     found = np.empty(len(colour), np.uint8)
     for i in range(len(colour)):
@@ -80,7 +81,7 @@ def _nearest(colour: np.ndarray, centre: np.ndarray) -> np.ndarray:
     return found
 
 
-@njit(cache=True)
+@compiled
 def colour_ratio(
     word: np.ndarray, foreground: np.ndarray, margin: int, visible: np.ndarray, affinity: np.ndarray
 ) -> np.ndarray:

@@ -8,9 +8,9 @@ the colour ratio, re-estimated once. Overlapping boxes vote on each other's cell
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from data.masks import MASK_SIDE
+from stages.compiled import compiled
 from stages.grabcut.consensus import vote
 from stages.grabcut.evidence import boxes_evidence
 from stages.grabcut.image_model import build_image_model
@@ -46,7 +46,7 @@ def choose(evidence: np.ndarray) -> Masks:
     return Masks(mask, expected)
 
 
-@njit(cache=True)
+@compiled
 def _choose(evidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mask, expected = np.empty(evidence.shape, np.bool_), np.empty(len(evidence))
     for i in range(len(evidence)):

@@ -1,8 +1,8 @@
 """Overlapping boxes look at the same object: the log odds of each cell become a mean over the boxes around it."""
 
 import numpy as np
-from numba import njit
 
+from stages.compiled import compiled
 from stages.grabcut.sampling import cell_index
 from stages.regions.iou import box_iou
 
@@ -10,7 +10,7 @@ POWER = 2.0
 """A box's vote weighs its IoU to this power, 1 for the box itself."""
 
 
-@njit(cache=True)
+@compiled
 def vote(evidence: np.ndarray, confidence: np.ndarray, boxes: np.ndarray, least_iou: float) -> np.ndarray:
     """Log odds (n, S, S) float32 after one vote of those of `boxes` (n, 4) float64 xyxy.
 
@@ -32,7 +32,7 @@ def vote(evidence: np.ndarray, confidence: np.ndarray, boxes: np.ndarray, least_
     return voted
 
 
-@njit(cache=True)
+@compiled
 def _cast(
     evidence: np.ndarray, box: np.ndarray, frame: np.ndarray, weight: np.float32, won: np.ndarray, cast: np.ndarray
 ) -> None:
@@ -47,7 +47,7 @@ def _cast(
             cast[y, x] += weight
 
 
-@njit(cache=True)
+@compiled
 def _overlap(low: float, high: float, other_low: float, other_high: float, side: int) -> tuple[int, int, np.ndarray]:
     """The cells from `low` to `high` whose centres lie in the other box, first and end, and each one's cell there."""
     shift, unit = other_low, side / (other_high - other_low)

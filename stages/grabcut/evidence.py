@@ -7,9 +7,9 @@ outlines, on 56 x 56.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from data.masks import MASK_SIDE
+from stages.compiled import compiled
 from stages.grabcut.codebook import colour_ratio
 from stages.grabcut.geodesic import enclosure_evidence
 from stages.grabcut.image_model import ImageModel
@@ -45,7 +45,7 @@ def boxes_evidence(model: ImageModel, boxes: np.ndarray, params: ColourCutParams
     return _all(boxes, model.size, model.scale, model.contour, model.word, model.affinity, model.regions, weights)
 
 
-@njit(cache=True)
+@compiled
 def _all(
     boxes: np.ndarray,
     size: tuple[int, int],
@@ -62,7 +62,7 @@ def _all(
     return evidence
 
 
-@njit(cache=True)
+@compiled
 def _one(
     box: np.ndarray,
     size: tuple[int, int],
@@ -129,7 +129,7 @@ def _one(
     return blurred(fine)
 
 
-@njit(cache=True)
+@compiled
 def _gather(source: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     values = np.empty((len(rows), len(columns)), source.dtype)
     for y in range(len(rows)):

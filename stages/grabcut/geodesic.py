@@ -1,7 +1,8 @@
 """Evidence of enclosure: is a cell cut off by contours from the box's rim, or from the box's middle?"""
 
 import numpy as np
-from numba import njit
+
+from stages.compiled import compiled
 
 STEP_COST = 0.005
 """Cost of a step where there is no contour at all, in units of a certain contour: paths stay short in flat areas."""
@@ -19,7 +20,7 @@ SOFTEN = 0.02
 """Keeps the log odds within about +-4."""
 
 
-@njit(cache=True)
+@compiled
 def enclosure_evidence(contour: np.ndarray, visible: np.ndarray) -> np.ndarray:
     """Log ratio of the geodesic distances to the rim and to the middle.
 
@@ -54,12 +55,12 @@ def enclosure_evidence(contour: np.ndarray, visible: np.ndarray) -> np.ndarray:
     return evidence
 
 
-@njit(cache=True)
+@compiled
 def _on_rim(y: int, x: int, side: int) -> bool:
     return y == 0 or x == 0 or y == side - 1 or x == side - 1
 
 
-@njit(cache=True)
+@compiled
 def spread(distance: np.ndarray, cost: np.ndarray) -> None:
     """Two geodesic distance transforms in place: sweeps over the grid with 8 neighbours (Toivanen 1996).
 

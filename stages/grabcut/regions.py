@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from stages.compiled import compiled
 from stages.grabcut.tuples import Tuples, build_tuples
 from stages.regions.criterion import MergeCriterion
 from stages.regions.graph import RegionGraph
@@ -48,7 +48,7 @@ def _hierarchy(label: np.ndarray, contour: np.ndarray, graph: RegionGraph, crite
     return Regions(tree.leaf_of[label].astype(np.int32), tree.parent, area, build_tuples(graph, tree, contour))
 
 
-@njit(cache=True)
+@compiled
 def containment_evidence(leaf: np.ndarray, parent: np.ndarray, area: np.ndarray, box: np.ndarray) -> np.ndarray:
     """(L,) share inside `box` of the largest region around each leaf that is no larger than it, less TYPICAL_SHARE.
 
@@ -67,7 +67,7 @@ def containment_evidence(leaf: np.ndarray, parent: np.ndarray, area: np.ndarray,
     return share[: (nodes + 1) // 2] - TYPICAL_SHARE
 
 
-@njit(cache=True)
+@compiled
 def _inside(leaf: np.ndarray, box: np.ndarray, nodes: int) -> np.ndarray:
     """(N,) pixels of each leaf inside `box`, rounded to whole pixels of the working size, at least one."""
     height, width = leaf.shape
@@ -80,7 +80,7 @@ def _inside(leaf: np.ndarray, box: np.ndarray, nodes: int) -> np.ndarray:
     return inside
 
 
-@njit(cache=True)
+@compiled
 def mean_by_leaf(value: np.ndarray, leaf: np.ndarray, leaves: int) -> np.ndarray:
     """(L,) float64: mean of the `value` (n,) of cells over those of each `leaf` (n,); 0 for a leaf without cells."""
     total, count = np.zeros(leaves), np.zeros(leaves)

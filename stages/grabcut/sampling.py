@@ -1,13 +1,14 @@
 """Where the cells of a box lie in maps of the image."""
 
 import numpy as np
-from numba import njit
+
+from stages.compiled import compiled
 
 SUPPORT = 0.8
 """A map is read at the coarsest halving that still has this many pixels per cell on the box's shorter side."""
 
 
-@njit(cache=True)
+@compiled
 def cell_index(low: float, high: float, cells: int, rim: int, scale: float, length: int) -> np.ndarray:
     """Pixels, of `length` along an axis, that hold the centres of `cells` between `low` and `high` and `rim` beyond.
 
@@ -20,7 +21,7 @@ def cell_index(low: float, high: float, cells: int, rim: int, scale: float, leng
     return index
 
 
-@njit(cache=True)
+@compiled
 def seen(low: float, high: float, cells: int, rim: int, length: int) -> np.ndarray:
     """Which of those centres lie within an image of `length`: (cells + 2 rim,) bool."""
     inside = np.empty(cells + 2 * rim, np.bool_)
@@ -30,7 +31,7 @@ def seen(low: float, high: float, cells: int, rim: int, length: int) -> np.ndarr
     return inside
 
 
-@njit(cache=True)
+@compiled
 def halvings(shorter: float, cells: int, levels: int) -> int:
     """Which of `levels` halvings a box reads whose shorter side has `shorter` pixels at level 0."""
     level = 0
@@ -39,7 +40,7 @@ def halvings(shorter: float, cells: int, levels: int) -> int:
     return level
 
 
-@njit(cache=True)
+@compiled
 def upsampled(value: np.ndarray, factor: int) -> np.ndarray:
     """Bilinear between the centres of the cells of `value` (n, n) float32, constant outside: (n factor, n factor)."""
     n = value.shape[0]
@@ -61,7 +62,7 @@ def upsampled(value: np.ndarray, factor: int) -> np.ndarray:
     return fine
 
 
-@njit(cache=True)
+@compiled
 def blurred(value: np.ndarray) -> np.ndarray:
     """`value` (n, n) float32 smoothed by the binomial (1, 4, 6, 4, 1) / 16 both ways, edge cells repeated outside.
 

@@ -1,7 +1,8 @@
 """Which cells to call foreground so that the expected IoU with the object is greatest, and how great it is."""
 
 import numpy as np
-from numba import njit
+
+from stages.compiled import compiled
 
 REACH = 12.0
 """Log odds beyond +-REACH count as REACH: six parts in a million."""
@@ -14,7 +15,7 @@ PROBABILITY = 1 / (1 + np.exp(-(np.arange(LEVELS) * STEP - REACH)))
 """(LEVELS,) of each level of log odds."""
 
 
-@njit(cache=True)
+@compiled
 def best_threshold(evidence: np.ndarray) -> tuple[int, float]:
     """The level of log odds (see `level_of`) from which on cells are foreground, and the IoU to expect.
 
@@ -41,7 +42,7 @@ def best_threshold(evidence: np.ndarray) -> tuple[int, float]:
     return best, expected
 
 
-@njit(cache=True)
+@compiled
 def level_of(log_odds: float) -> int:
     """The level of `log_odds`: 0 to LEVELS - 1."""
     return int(min(max((log_odds + REACH) / STEP + 0.5, 0.0), LEVELS - 1.0))

@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from stages.compiled import compiled
 from stages.regions.features import describe
 from stages.regions.graph import RegionGraph
 from stages.regions.grouping import group_regions
@@ -56,7 +56,7 @@ def build_tuples(graph: RegionGraph, hierarchy: Hierarchy, contour: np.ndarray) 
     return Tuples(member[order], box, area[order], belief[order].astype(np.float32))
 
 
-@njit(cache=True)
+@compiled
 def tuple_evidence(tuples: Tuples, parent: np.ndarray, box: np.ndarray) -> np.ndarray:
     """Log odds (L,) that a leaf is part of the object of `box` (4,) float64 xyxy in working pixels."""
     nodes = len(parent)

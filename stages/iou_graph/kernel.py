@@ -1,13 +1,14 @@
 """Compiled loop of the IoU graph; imported on first use only, because numba is slow to load."""
 
 import numpy as np
-from numba import njit
+
+from stages.compiled import compiled
 
 BINS = 1024
 """Bins of the histogram that finds the K-th largest IoU without sorting a whole row."""
 
 
-@njit(cache=True)
+@compiled
 def nearest_by_iou(
     boxes: np.ndarray, neighbors: int, threshold: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # pragma: no cover - compiled

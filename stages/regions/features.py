@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from stages.compiled import compiled
 from stages.regions.region_tree import RegionTree
 
 
@@ -54,7 +54,7 @@ def join(parts: list[Candidates]) -> Candidates:
     return Candidates(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
-@numba.njit(cache=True)
+@compiled
 def _describe(
     member: np.ndarray,
     parent: np.ndarray,

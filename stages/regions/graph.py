@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
+
+from stages.compiled import compiled
 
 
 class RegionGraph(NamedTuple):
@@ -29,7 +30,7 @@ def build_region_graph(labels: np.ndarray, count: int, contour: np.ndarray, lab:
     return RegionGraph(*_edges(labels, count, contour), *_regions(labels, count, lab))
 
 
-@numba.njit(cache=True)
+@compiled
 def _edges(labels: np.ndarray, count: int, contour: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     height, width = labels.shape
     key = np.empty(2 * height * width, np.int64)
@@ -59,7 +60,7 @@ def _edges(labels: np.ndarray, count: int, contour: np.ndarray) -> tuple[np.ndar
     return edge[:edges].copy(), length[:edges].copy(), strength[:edges].copy()
 
 
-@numba.njit(cache=True)
+@compiled
 def _regions(labels: np.ndarray, count: int, lab: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     height, width = labels.shape
     area, border, colour = np.zeros(count), np.zeros(count), np.zeros((count, 3))

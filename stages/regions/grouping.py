@@ -1,8 +1,8 @@
 """Combinatorial grouping: single nodes of a hierarchy and sets of two to four that touch, scanned from the top."""
 
-import numba
 import numpy as np
 
+from stages.compiled import compiled
 from stages.regions.region_tree import RegionTree
 from stages.regions.tuple_counts import TupleCounts
 
@@ -17,7 +17,7 @@ def group_regions(tree: RegionTree, counts: TupleCounts) -> np.ndarray:
     return _group(tree.child, tree.shared, limits)
 
 
-@numba.njit(cache=True)
+@compiled
 def _group(child: np.ndarray, shared: np.ndarray, limits: np.ndarray) -> np.ndarray:
     nodes = child.shape[0]
     leaves = (nodes + 1) // 2
@@ -51,7 +51,7 @@ def _group(child: np.ndarray, shared: np.ndarray, limits: np.ndarray) -> np.ndar
     return np.concatenate((singles[: used[0]], pairs[: used[1]], triplets[: used[2]], quadruplets[: used[3]]))
 
 
-@numba.njit(cache=True)
+@compiled
 def _neighbours(x: int, partition: np.ndarray, shared: np.ndarray, seen: np.ndarray, near: np.ndarray) -> int:
     """Write the parts that touch x to `near`; mark them and x in `seen` with x. Returns their number."""
     count = 0
@@ -64,7 +64,7 @@ def _neighbours(x: int, partition: np.ndarray, shared: np.ndarray, seen: np.ndar
     return count
 
 
-@numba.njit(cache=True)
+@compiled
 def _add_pairs(out: np.ndarray, used: int, x: int, near: np.ndarray) -> int:
     """x with each neighbour, while there is room. Returns the rows of `out` in use."""
     for u in near:
@@ -75,7 +75,7 @@ def _add_pairs(out: np.ndarray, used: int, x: int, near: np.ndarray) -> int:
     return used
 
 
-@numba.njit(cache=True)
+@compiled
 def _add_triplets(
     out: np.ndarray, used: int, x: int, near: np.ndarray, partition: np.ndarray, shared: np.ndarray, seen: np.ndarray
 ) -> int:
@@ -96,7 +96,7 @@ def _add_triplets(
     return used
 
 
-@numba.njit(cache=True)
+@compiled
 def _add_quadruplets(out: np.ndarray, used: int, x: int, near: np.ndarray) -> int:
     """x with three neighbours."""
     for i in range(near.size):

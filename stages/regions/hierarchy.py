@@ -3,9 +3,9 @@
 import heapq
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from stages.compiled import compiled
 from stages.regions.criterion import MergeCriterion
 from stages.regions.graph import RegionGraph
 
@@ -39,7 +39,7 @@ def build_hierarchy(graph: RegionGraph, criterion: MergeCriterion, image_area: i
     return Hierarchy(*_cut(parent, altitude, len(graph.area), criterion.leaves))
 
 
-@numba.njit(cache=True)
+@compiled
 def _cost(
     contour: float,
     length: float,
@@ -58,7 +58,7 @@ def _cost(
     return (contour / length + colour * np.sqrt(distance)) * (min(area_a, area_b) / unit) ** size
 
 
-@numba.njit(cache=True)
+@compiled
 def _agglomerate(
     edge: np.ndarray,
     leaf_length: np.ndarray,
@@ -112,7 +112,7 @@ def _agglomerate(
     return parent, altitude
 
 
-@numba.njit(cache=True)
+@compiled
 def _edge_lists(ends: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:
     """A linked list of edges for each region: its first entry, and the entry after each; -1 ends a list.
 
@@ -130,7 +130,7 @@ def _edge_lists(ends: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:
     return head, following
 
 
-@numba.njit(cache=True)
+@compiled
 def _join_edges(
     a: int,
     b: int,
@@ -173,7 +173,7 @@ def _join_edges(
     return first
 
 
-@numba.njit(cache=True)
+@compiled
 def _cut(parent: np.ndarray, altitude: np.ndarray, n: int, leaves: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Drop all but the last `leaves` - 1 merges: parent and altitude of the nodes left, and the leaf of each region."""
     nodes = parent.size
@@ -201,7 +201,7 @@ def _cut(parent: np.ndarray, altitude: np.ndarray, n: int, leaves: int) -> tuple
     return new_parent, new_altitude, leaf_of
 
 
-@numba.njit(cache=True)
+@compiled
 def sum_up(parent: np.ndarray, leaf_of: np.ndarray, value: np.ndarray) -> np.ndarray:
     """(N,) float64: for each node the sum of `value` (n,) over the graph's regions below it."""
     total = np.zeros(parent.size)
@@ -212,7 +212,7 @@ def sum_up(parent: np.ndarray, leaf_of: np.ndarray, value: np.ndarray) -> np.nda
     return total
 
 
-@numba.njit(cache=True)
+@compiled
 def bound_up(parent: np.ndarray, leaf_of: np.ndarray, box: np.ndarray) -> np.ndarray:
     """(N, 4) int32 xyxy: for each node the box around the boxes (n, 4) int32 of the graph's regions below it."""
     bounds = np.empty((parent.size, 4), np.int32)
@@ -224,7 +224,7 @@ def bound_up(parent: np.ndarray, leaf_of: np.ndarray, box: np.ndarray) -> np.nda
     return bounds
 
 
-@numba.njit(cache=True)
+@compiled
 def _widen(bounds: np.ndarray, box: np.ndarray) -> None:
     for c in range(2):
         bounds[c] = min(bounds[c], box[c])

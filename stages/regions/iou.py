@@ -1,10 +1,11 @@
 """IoU of two boxes inside compiled loops; `data.boxes` has it for arrays."""
 
 import numpy as np
-from numba import njit
+
+from stages.compiled import compiled
 
 
-@njit(cache=True)
+@compiled
 def box_iou(a: np.ndarray, b: np.ndarray) -> float:
     """IoU of boxes `a` and `b` (4,) float64 xyxy; 0 where they share nothing."""
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])

@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from stages.compiled import compiled
 from stages.regions.graph import RegionGraph
 from stages.regions.hierarchy import Hierarchy, bound_up, sum_up
 
@@ -62,7 +62,7 @@ def build_tree(graph: RegionGraph, hierarchy: Hierarchy) -> RegionTree:
     )
 
 
-@numba.njit(cache=True)
+@compiled
 def _children(parent: np.ndarray) -> np.ndarray:
     child = np.full((parent.size, 2), -1, np.int64)
     for node in range(parent.size - 1):
@@ -70,7 +70,7 @@ def _children(parent: np.ndarray) -> np.ndarray:
     return child
 
 
-@numba.njit(cache=True)
+@compiled
 def _shared(edge: np.ndarray, value: np.ndarray, leaf_of: np.ndarray, child: np.ndarray) -> np.ndarray:
     """(N, N) float32: sums of `value` over the edges between two nodes."""
     nodes = child.shape[0]

@@ -1,10 +1,11 @@
 """Superpixels: every pixel follows the steepest descent of the contour map to its minimum."""
 
-import numba
 import numpy as np
 
+from stages.compiled import compiled
 
-@numba.njit(cache=True)
+
+@compiled
 def watershed(contour: np.ndarray) -> tuple[np.ndarray, int]:
     """Basins of `contour` (H, W): labels (H, W) int32 from 0 in scan order, and their number.
 
@@ -33,7 +34,7 @@ def watershed(contour: np.ndarray) -> tuple[np.ndarray, int]:
     return labels.reshape(height, width), count
 
 
-@numba.njit(cache=True)
+@compiled
 def _descent(contour: np.ndarray, y: int, x: int) -> int:
     """The pixel (as y W + x) to which (y, x) flows; itself if it is a minimum."""
     height, width = contour.shape

@@ -1,9 +1,9 @@
 """Region masks of proposals in the frame of their box, holes filled."""
 
-import numba
 import numpy as np
 
 from data.masks import MASK_SIDE, pack
+from stages.compiled import compiled
 from stages.regions.region_tree import RegionTree
 
 
@@ -39,7 +39,7 @@ def _neighbor_lists(shared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return columns[apart], start
 
 
-@numba.njit(cache=True)
+@compiled
 def _rasterize(
     labels: np.ndarray,
     leaf_of: np.ndarray,
@@ -64,7 +64,7 @@ def _rasterize(
     return masks
 
 
-@numba.njit(cache=True)
+@compiled
 def _filled(
     member: np.ndarray, child: np.ndarray, near: np.ndarray, start: np.ndarray, outer: np.ndarray
 ) -> np.ndarray:

@@ -9,9 +9,9 @@ apart what non-maximum suppression keeps apart, and favours the box in the middl
 import heapq
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from stages.compiled import compiled, inlined
 from stages.regions.row_keys import row_keys
 
 _heapify, _push, _pop = heapq.heapify, heapq.heappush, heapq.heappop  # numba resolves these, not attributes of heapq
@@ -67,7 +67,7 @@ def find_overlaps(box: np.ndarray) -> Overlaps:
     return Overlaps(*_overlaps(np.ascontiguousarray(corners[order].T), area[order], order))
 
 
-@numba.njit(cache=True)
+@compiled
 def _overlaps(box: np.ndarray, area: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows of a sparse matrix from `box` (4, n), sorted by `area`: counted first, then filled, itself first."""
     count = area.size
@@ -100,13 +100,13 @@ def _overlaps(box: np.ndarray, area: np.ndarray, order: np.ndarray) -> tuple[np.
     return start, other, iou
 
 
-@numba.njit(cache=True, inline="always")
+@inlined
 def _is_overlap(common: float, area_a: float, area_b: float) -> bool:
     """IoU > 1/2, i.e. 3 x intersection > sum of areas."""
     return bool(common * np.float32(3) > area_a + area_b)
 
 
-@numba.njit(cache=True)
+@compiled
 def _intersect(i: int, box: np.ndarray, area: np.ndarray, common: np.ndarray) -> int:
     """Intersection of box i with each later one of less than twice its area, into `common`; returns their end."""
     left, top, right, bottom = box[0], box[1], box[2], box[3]
@@ -119,7 +119,7 @@ def _intersect(i: int, box: np.ndarray, area: np.ndarray, common: np.ndarray) ->
     return end
 
 
-@numba.njit(cache=True)
+@compiled
 def _greedy_cover(
     start: np.ndarray, other: np.ndarray, credit: np.ndarray, weight: np.ndarray, limit: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -143,7 +143,7 @@ def _greedy_cover(
     return chosen[:picked], gain[:picked]
 
 
-@numba.njit(cache=True)
+@compiled
 def _gain(
     i: int, start: np.ndarray, other: np.ndarray, credit: np.ndarray, weight: np.ndarray, covered: np.ndarray
 ) -> float:

@@ -1,9 +1,8 @@
 """Compile the loops once per machine, not once per worker.
 
-numba keeps compiled code on disk, beside the modules or, if that folder is read-only, in the user's cache folder
-(`NUMBA_CACHE_DIR` moves it). Workers that start together would all find it empty and all compile. `ensure_compiled`
-lets the first one do it while the others wait, without using their core. To do it ahead, e.g. in an image of a cluster:
-`python -m stages.proposals.mcg.warm_up`.
+numba keeps compiled code on disk (`stages/compiled.py`). Workers that start together would all find it empty and all
+compile. `ensure_compiled` lets the first one do it while the others wait, without using their core. To do it ahead, and
+for all stages: `python -m stages.warm_up`.
 """
 
 import fcntl
@@ -27,10 +26,15 @@ LOCK = "mcg-compile.lock"
 @cache
 def ensure_compiled() -> None:
     """Run a tiny image through the method, at most once per process, one process at a time."""
+    with _exclusive(cache_folder()):
+        mcg_proposals(tiny_image(), McgParams(max_proposals=10, masks=True), detector_by_name("gradient"))
+
+
+def tiny_image() -> np.ndarray:
+    """(16, 16, 3) uint8 with a square on a ground, enough for every loop to run."""
     image = np.zeros((16, 16, 3), np.uint8)
     image[4:12, 4:12] = 255
-    with _exclusive(cache_folder()):
-        mcg_proposals(image, McgParams(max_proposals=10, masks=True), detector_by_name("gradient"))
+    return image
 
 
 def cache_folder() -> Path:
@@ -63,7 +67,3 @@ def _take(handle: int, path: Path) -> None:
         if multiprocessing.parent_process() is None:  # of several workers one compiles: that is no news
             print(f"waiting for another process to compile the loops (its lock: {path})", file=sys.stderr)
         fcntl.flock(handle, fcntl.LOCK_EX)
-
-
-if __name__ == "__main__":
-    ensure_compiled()

@@ -1,0 +1,41 @@
+"""The decorator of all compiled loops: numba's `njit`, what it compiles kept on disk for the processes to come.
+
+It lies beside the modules or, where this user can not write there, in the user's cache folder; `NUMBA_CACHE_DIR` moves
+it. Where neither can be written, loops are compiled anew in every process, which is said once in each.
+"""
+
+import sys
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeVar
+
+import numba
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+
+def compiled(function: Function) -> Function:
+    """`function` compiled at its first call with arguments of some types."""
+    return _compiled(function)
+
+
+def inlined(function: Function) -> Function:
+    """As `compiled`, and copied into the loops that call it before they are compiled."""
+    return _compiled(function, inline="always")
+
+
+def _compiled(function: Any, **options: Any) -> Any:
+    try:
+        return numba.njit(function, cache=True, **options)
+    except RuntimeError:  # numba found no folder that can be written
+        _tell_once()
+        return numba.njit(function, **options)
+
+
+@cache
+def _tell_once() -> None:
+    print(
+        "no folder for compiled code can be written, so each process compiles it anew, which takes a minute; "
+        "set NUMBA_CACHE_DIR to one that lasts",
+        file=sys.stderr,
+    )
