@@ -1,17 +1,23 @@
-"""Threads that work before and behind the device while it computes: decoding, and masks put into images.
+"""Threads that work before and behind the device while it computes: decoding, and masks put into images. A CPU is a
+device of many cores: there threads look at images, too, a few side by side.
 
-Threads do: the heavy parts of either (Pillow, numpy, pycocotools) and what the main thread does meanwhile let go of the
-interpreter, and nothing has to be copied from process to process.
+Threads do: the heavy parts (Pillow, numpy, pycocotools, torch) let go of the interpreter, and nothing has to be copied
+from process to process.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import ParamSpec, Self, TypeVar
+
+import torch
 
 THREADS = 2
 LAG = 4
 """Images that may wait on either side of the device."""
+SIDE_BY_SIDE = 4
+"""Images that a CPU looks at together at most; each takes the memory of its pooled features."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -21,8 +27,9 @@ P = ParamSpec("P")
 class Helpers:
     """A context manager. Whatever raises, raises where its result is asked for; what was not begun then is dropped."""
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="pdsl-evaluate")
+    def __init__(self, threads: int = THREADS, start: Callable[[], None] | None = None) -> None:
+        """start: what each thread does first."""
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="pdsl-evaluate", initializer=start)
 
     def __enter__(self) -> Self:
         return self
@@ -44,3 +51,18 @@ class Helpers:
                 yield done, future.result()
         for done, future in begun:
             yield done, future.result()
+
+
+@contextmanager
+def side_by_side(images: int) -> Iterator[Helpers]:
+    """Threads that look at one of so many images each and share torch's threads.
+
+    A layer keeps two cores less busy than two images do: pooling, suppression and Python run in one thread.
+    """
+    threads = torch.get_num_threads()
+    together = max(1, min(threads, SIDE_BY_SIDE, images))
+    try:
+        with Helpers(together, lambda: torch.set_num_threads(threads // together)) as lookers:
+            yield lookers
+    finally:
+        torch.set_num_threads(threads)  # for threads to come, which begin with what was set last

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from data.decode import DecodeError, decode_record
 from data.records import ImageList, ImageRecord
 from pdsl.config.inference import InferenceConfig
 from pdsl.config.tree import Config, DataConfig
-from pdsl.evaluate.helpers import LAG, Helpers
+from pdsl.evaluate.helpers import LAG, Helpers, side_by_side
 from pdsl.evaluate.postprocess import final_boxes, joint_score
 from pdsl.evaluate.predictions import Prediction, paste_probability
 from pdsl.evaluate.seed_masks import ImageSeeds, blend, require_seeds, seeds_of
@@ -92,7 +93,7 @@ def detect_images(
     """Each image with its predictions, or with the reason why it could not be looked at, in order.
 
     Images are decoded before the device asks for them, and its detections become masks of the image behind it, by
-    threads: so a few images are in flight when the first one is told.
+    threads: so a few images are in flight when the first one is told. A CPU looks at several at a time.
 
     images: some or all of those whose proposals `store` holds. class_ids: for each class of the model its id in
     `images.class_names`, None where the data set lacks it. only_present: only the classes that the image-level labels
@@ -104,7 +105,8 @@ def detect_images(
     require_seeds(store, weight, rows)
     reasons: dict[str, str] | None = None  # read only where an image failed
     detector = _Detector(model, config, class_ids, views(config.inference, tta))
-    with Helpers() as helpers:
+    beside = side_by_side(len(images)) if device.type == "cpu" else nullcontext()
+    with Helpers() as helpers, beside as lookers:
         decoded = helpers.ahead(partial(_decode, **store.decoding), images.records)
         waiting: deque[tuple[ImageRecord, Future[list[Prediction]] | str]] = deque()
         for (record, image), row in zip(decoded, rows.tolist(), strict=True):
@@ -119,9 +121,12 @@ def detect_images(
                 present = torch.tensor([i in record.label for i in class_ids]) if only_present else None
                 proposals = read_proposals(store, row)
                 seeds = seeds_of(store, row, proposals, device) if weight > 0 else None
-                found = detector.detections(image, *proposals, present, seeds)
-                size = image.shape[0], image.shape[1]
-                waiting.append((record, helpers.submit(detector.told, found, record.id, size)))
+                look = image, *proposals, present, seeds
+                if lookers is not None:
+                    waiting.append((record, lookers.submit(detector.predictions, record.id, *look)))
+                else:
+                    found, size = detector.detections(*look), (image.shape[0], image.shape[1])
+                    waiting.append((record, helpers.submit(detector.told, found, record.id, size)))
             while len(waiting) > LAG:
                 yield _settled(*waiting.popleft())
         while waiting:

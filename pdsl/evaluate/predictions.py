@@ -55,12 +55,16 @@ def paste_probability(mask: np.ndarray, box: np.ndarray, size: tuple[int, int], 
     height, width = size
     rows, row_weight = _cell_position(box[1], box[3], mask.shape[0], height)
     columns, column_weight = _cell_position(box[0], box[2], mask.shape[1], width)
-    full = np.zeros(size, bool, order="F")
-    if rows.pixels.stop > rows.pixels.start and columns.pixels.stop > columns.pixels.start:
+    inside = np.zeros((len(columns.low), height), bool)  # column by column, as runs go
+    if inside.size and len(rows.low):
         tall = mask[rows.low] * (1 - row_weight[:, None]) + mask[rows.high] * row_weight[:, None]
-        filled = tall[:, columns.low] * (1 - column_weight) + tall[:, columns.high] * column_weight
-        full[rows.pixels, columns.pixels] = filled >= threshold
-    return rle.encode(full)
+        tall = np.ascontiguousarray(tall.T)
+        filled, beside = tall[columns.low], tall[columns.high]
+        filled *= 1 - column_weight[:, None]
+        beside *= column_weight[:, None]
+        filled += beside
+        np.greater_equal(filled, threshold, out=inside[:, rows.pixels])
+    return rle.encode_columns(inside, columns.pixels.start, size)
 
 
 def box_mask(box: np.ndarray, size: tuple[int, int]) -> RLE:

@@ -54,6 +54,14 @@ def test_what_is_encoded_is_read_again(mask: np.ndarray) -> None:
     np.testing.assert_array_equal(rle.decode(found), mask)
 
 
+@given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=9)), st.integers(0, 4), st.integers(0, 4))
+def test_columns_are_encoded_as_the_whole_mask_is(columns: np.ndarray, before: int, behind: int) -> None:
+    full = np.pad(columns.T, ((0, 0), (before, behind)))
+    assert rle.encode_columns(columns, before, full.shape) == rle.encode(full)
+    nothing = np.zeros((0, full.shape[0]), bool)
+    assert rle.encode_columns(nothing, before, full.shape) == rle.encode(np.zeros_like(full))
+
+
 @pytest.mark.parametrize(
     ("segmentation", "message"),
     [

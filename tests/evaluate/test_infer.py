@@ -208,6 +208,23 @@ def test_a_list_goes_on_after_a_broken_image(model: PDSL, images: ImageList, sto
         assert p.image_id == "a" and not inside.any()
 
 
+@pytest.mark.parametrize("threads", [2, 3])
+def test_images_side_by_side(model: PDSL, images: ImageList, store: Store, threads: int) -> None:
+    """In order, with the bits of one at a time; the caller's threads are what they were."""
+    before = torch.get_num_threads()
+    alone, several = list[tuple[str, str]](), list[tuple[str, str]]()
+    try:
+        for count, found in ((1, alone), (threads, several)):
+            torch.set_num_threads(count)
+            found += [
+                (record.id, str(outcome)) for record, outcome in detect_images(model, WHOLE, images, store, [0, 1])
+            ]
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(before)
+    assert alone == several and [name for name, _ in alone] == list("abcd")
+
+
 def _found(outcomes: Iterator[tuple[ImageRecord, list[Prediction] | str]]) -> list[Prediction]:
     return [p for _, outcome in outcomes if not isinstance(outcome, str) for p in outcome]
 

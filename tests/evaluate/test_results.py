@@ -156,6 +156,33 @@ def test_pasting_follows_pixel_centres(
     assert not (rle.decode(paste_probability(probability, box, SIZE, 0.5)) & ~inside).any()
 
 
+def plainly_pasted(mask: np.ndarray, box: np.ndarray, threshold: float) -> np.ndarray:
+    """(H, W) bool, pixel by pixel."""
+    full = np.zeros(SIZE, bool)
+    for y, x in np.ndindex(SIZE):
+        cells = []
+        for place, low, high, n in ((y + 0.5, box[1], box[3], len(mask)), (x + 0.5, box[0], box[2], mask.shape[1])):
+            position = np.clip((place - low) / max(high - low, 1e-6) * n - 0.5, 0, n - 1)
+            cell = int(position)
+            cells.append((cell, min(cell + 1, n - 1), position - cell, low <= place < high))
+        (top, bottom, down, in_rows), (left, right, across, in_columns) = cells
+        near = mask[top, left] * (1 - down) + mask[bottom, left] * down
+        far = mask[top, right] * (1 - down) + mask[bottom, right] * down
+        full[y, x] = in_rows and in_columns and near * (1 - across) + far * across >= threshold
+    return full
+
+
+@settings(max_examples=25, deadline=None)
+@given(_pair, st.tuples(st.floats(0, 90), st.floats(0, 90)), st.integers(1, 6), st.integers(0, 99))
+def test_pasting_is_the_plain_way_to_the_byte(
+    corner: tuple[float, float], side: tuple[float, float], m: int, seed: int
+) -> None:
+    box = np.array([*corner, corner[0] + side[0], corner[1] + side[1]])
+    mask = np.random.default_rng(seed).random((m, m), np.float32)
+    for threshold in (0.5, float(mask[0, 0])):
+        assert paste_probability(mask, box, SIZE, threshold) == rle.encode(plainly_pasted(mask, box, threshold))
+
+
 def test_pasting_agrees_with_the_nearest_cell_where_pixels_are_cell_centres() -> None:
     mask = np.random.default_rng(0).random((28, 28)) > 0.5
     box = np.array([5, 7, 33, 35])
