@@ -7,9 +7,11 @@ Options stand behind a `?`: `voc:DIR?sbd=DIR2&exif=true`. All schemes know `exif
 Ground truth has its own entrance, data/truth_reader.py.
 """
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from data import coco, plain_folder, voc
 from data.coco_layout import CocoLayout
@@ -57,7 +59,7 @@ def parse_spec(text: str) -> Spec:
     """`scheme:DIR`, where DIR may be an fsspec URL and options may follow (see above). InputError otherwise."""
     scheme, separator, place = text.partition(":")
     if not separator or not place:
-        raise InputError(f"data '{text}': expected SCHEME:DIR, for example voc:{text.rstrip(':') or 'DIR'}")
+        raise InputError(f"data '{text}': expected SCHEME:DIR, for example {_likely(text.rstrip(':'))}")
     if scheme not in SCHEMES:
         hint = f"; did you mean 'folder:{text}'?" if place.startswith("//") else nearest(scheme, SCHEMES)
         raise InputError(f"data '{text}': unknown scheme '{scheme}'{hint}")
@@ -77,6 +79,14 @@ def parse_spec(text: str) -> Spec:
         _number(text, options, "grey_bits", 9, 16, GREY_BITS),
         tuple(options.items()),
     )
+
+
+def _likely(place: str) -> str:
+    """The SPEC that somebody may mean who named a folder only."""
+    marks = {"folder": "labels.csv", "coco": "annotations", "voc": "JPEGImages"}
+    found = (scheme for scheme, mark in marks.items() if place and os.access(Path(absolute(place), mark), os.F_OK))
+    scheme = next(found, "voc")
+    return f"{scheme}:{place or 'DIR'}"
 
 
 def _option(text: str, options: Mapping[str, str], name: str, values: Mapping[str, bool], *, default: bool) -> bool:

@@ -162,7 +162,9 @@ def _records(
             raise InputError(f"{where}: image {image_id}: {error}; correct it") from error
     if missing:
         place = layout.folder.path(finder.split)
-        raise InputError(f"{place}: {len(missing)} images of {where} are missing: {some(missing)}; add the files")
+        above = f", or give the folder above, coco:{layout.folder.url.removesuffix('/annotations')}"
+        cure = "add the files" + (above if layout.folder.url.endswith("/annotations") else "")
+        raise InputError(f"{place}: {len(missing)} images of {where} are missing: {some(missing)}; {cure}")
     unstated = [image_id for image_id, size in sizes.items() if size is None]
     read = dict(zip(unstated, header_sizes([paths[i] for i in unstated], exif=layout.exif), strict=True))
     for image_id in images:

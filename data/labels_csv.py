@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 from data.errors import InputError, nearest
 from data.files import Folder
-from data.names import class_name
+from data.names import class_name, is_image
 
-LABELS, CLASSES = "labels.csv", "classes.txt"
+LABELS, CLASSES, IMAGES = "labels.csv", "classes.txt", "images"
 COLUMNS = ("image", "labels", "split")
 ALL = "all"
 DELIMITERS = (",", ";", "\t", "|")
@@ -49,11 +49,20 @@ class Row:
     split: str
 
 
+def _example_row(folder: Folder) -> str:
+    """What a line of labels.csv may look like; where there are folders of images, they may be the classes."""
+    place = folder.below(IMAGES) if folder.has(IMAGES) else folder
+    for name in place.names():
+        if image := next((file for file in place.names(name) if is_image(file)), None):
+            return f"a line for each image, like {name}/{image},{name}"
+    return "a line for each image, like 0001.jpg,dog;person"
+
+
 def read_rows(folder: Folder) -> list[Row]:
     """The rows of labels.csv in `folder`. InputError, naming file and line, for anything that is no such table."""
     path = folder.path(LABELS)
     if not folder.has(LABELS):
-        raise InputError(f"{path}: no such file; write one with the header image,labels")
+        raise InputError(f"{path}: no such file; write one with the header image,labels and {_example_row(folder)}")
     lines = _lines(_text(folder), path)
     header = _without_empty_end([name.lower() for name in lines[0][1]], 0) if lines else []
     if not _is_header(header) or not set(header) <= set(COLUMNS) or len(set(header)) != len(header):

@@ -166,6 +166,8 @@ def convert(value: Any, kind: Any, path: str) -> Any:
         if len(kinds) != len(value):
             raise InputError(f"{path}: expected {len(kinds)} values, not {len(value)}")
         return tuple(convert(v, k, f"{path}[{i}]") for i, (v, k) in enumerate(zip(value, kinds, strict=True)))
+    if origin is tuple:
+        raise InputError(f"{path}: {value!r:.60} is not a list; write [{value!s:.60}]")
     if origin is dict and isinstance(value, Mapping):
         return {convert(k, arguments[0], path): convert(v, arguments[1], f"{path}.{k}") for k, v in value.items()}
     if kind is bool and isinstance(value, bool):

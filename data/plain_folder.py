@@ -23,11 +23,10 @@ from dataclasses import replace
 from data.errors import InputError, nearest, some
 from data.files import Folder
 from data.image_files import FileIndex, header_sizes
-from data.labels_csv import ALL, LABELS, Row, read_labels, read_rows
+from data.labels_csv import ALL, IMAGES, LABELS, Row, read_labels, read_rows
 from data.names import is_image, relative, stem, usual_split
 from data.records import ImageList, ImageRecord, Records
 
-IMAGES = "images"
 SHARE = re.compile(r"[0-9]*\.?[0-9]+$|[0-9]+\.$")
 """What `val` looks like if it is no list of images."""
 

@@ -29,6 +29,14 @@ def test_good_specs(text: str, scheme: str, place: str, sbd: str | None) -> None
     assert (spec.text, spec.scheme, spec.place, spec.sbd) == (text, scheme, place, sbd)
 
 
+def test_a_folder_alone_is_told_by_what_is_in_it(tmp_path: Path) -> None:
+    for scheme, mark in (("folder", "labels.csv"), ("coco", "annotations"), ("voc", "JPEGImages")):
+        place = tmp_path / scheme
+        (place / mark).mkdir(parents=True)
+        with pytest.raises(InputError, match=f"for example {scheme}:{place}$"):
+            parse_spec(str(place))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

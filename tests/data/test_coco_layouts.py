@@ -82,6 +82,12 @@ def test_images_that_are_not_found(tmp_path: Path, names: Any, files: Sequence[s
         load_images(spec, "val")
 
 
+def test_the_folder_of_the_annotations_is_not_the_data_set(tmp_path: Path) -> None:
+    spec = write(tmp_path, "annotations/instances_val.json", content(["1.jpg"]), ["val/1.jpg"])
+    with pytest.raises(InputError, match=f"are missing: .* or give the folder above, {spec}$"):
+        load_images(f"{spec}/annotations", "instances_val")
+
+
 def test_paths_of_other_systems() -> None:
     assert [relative(p) for p in ("a\\1.jpg", "./a//1.jpg", "/a/1.jpg", "C:\\a\\1.jpg")] == ["a/1.jpg"] * 4
 

@@ -72,6 +72,7 @@ def test_values_take_the_type_of_their_field(text: str, expected: Outer) -> None
         ("kind=0x" + "f" * 5000, "kind: the number is too large"),
         ("name=0x" + "f" * 5000, "name: the number is too large"),
         ("inner.rate=0x" + "f" * 5000, r"inner\.rate: the number is too large"),
+        ("inner.steps=3", r"inner.steps: 3 is not a list; write \[3\]"),
         ("inner.rate=[1]", r"inner\.rate: \[1\] is not of type float"),
         ('name="a\\0b"', "name: .* holds a zero byte"),
         ("inner={rate: 1, rate: 2}", "inner: .* 'rate' is given twice"),

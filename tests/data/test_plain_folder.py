@@ -227,6 +227,16 @@ def test_separators_of_columns_and_labels(tmp_path: Path, csv: str, encoding: st
     assert [r.label for r in images.records] == [(0, 1), (0,)]
 
 
+def test_a_missing_table_is_shown_a_row_of_it(tmp_path: Path) -> None:
+    spec = write_folder(tmp_path, "", ["cat/0001.jpg"])
+    (tmp_path / "labels.csv").unlink()
+    with pytest.raises(InputError, match=r"no such file; write one .*, like cat/0001.jpg,cat$"):
+        load_images(spec, "all")
+    (tmp_path / "images/cat/0001.jpg").unlink()
+    with pytest.raises(InputError, match=r"like 0001.jpg,dog;person$"):
+        load_images(spec, "all")
+
+
 def test_another_encoding_names_the_line_and_the_cure(tmp_path: Path) -> None:
     spec = write_folder(tmp_path, "", ["a.jpg"])
     (tmp_path / "labels.csv").write_bytes("image,labels\na.jpg,vélo\n".encode("cp1252"))
