@@ -1,7 +1,7 @@
 """What each part of the method is worth on photographs, at one reduced budget of the recipe `photographs-with-coco`.
 
     python -m benchmarks.ablation.photographs --voc DIR --coco DIR --weights VGG16.pth --out DIR
-        [--seeds 3] [--only NAME …] [--workers N] [--few 32] [key=value …]
+        [--seeds 3] [--only NAME …] [--workers N] [key=value …]
 
 Learns from the labels of VOC's `train` and of COCO's `train2017` (their images of VOC's twenty classes) and measures on
 VOC's `val` and COCO's `val2017`, means over the twenty classes. Masks are those of the mask heads alone (no seeds at
@@ -78,9 +78,6 @@ RELEASE = (
     "optimizer.weight_decay=0.0005",
 )
 """What the authors' release computes (docs/model.md), with the recipe's sizes of image, trunk and heads."""
-NEAREST = ("model.mask.n_seed=1", "model.mask.n_m=0")
-"""Of few seeds: the tenth nearest of some ten is of something else, and the mean of all is empty. Head 0, which learns
-from the seeds alone and soonest, tells of them the most."""
 VARIANTS: Mapping[str, Variant] = {
     FULL: Variant(decides=True),
     "untrained": Variant(trained=False),
@@ -96,8 +93,6 @@ VARIANTS: Mapping[str, Variant] = {
     "seeds of a cover": Variant("cover"),
     "MCG's region masks as seeds": Variant("region masks"),
     "selective search": Variant("selective search"),
-    "few seeds": Variant("few", NEAREST, decides=True),
-    "few seeds, the authors' GrabCut": Variant("few opencv", NEAREST, decides=True),
     "the release's method": Variant(training=RELEASE, mil_weight=0.0, decides=True),
     "trunk taught by all mask heads": Variant(training=("model.mask.trunk_gradient=all",)),
     "soft self-training": Variant(training=("model.mask.self_training=soft",)),
@@ -111,12 +106,10 @@ VARIANTS: Mapping[str, Variant] = {
 
 @dataclass(frozen=True)
 class Stores:
-    """Stores in folder `out`, made when first asked for. specs: of the data sets, by name. few: seeds of an image where
-    they are few, which is as many as the authors' GrabCut can be waited for."""
+    """Stores in folder `out`, made when first asked for. specs: of the data sets, by name."""
 
     out: Path
     specs: Mapping[str, str]
-    few: int
     workers: int
 
     def of(self, data: str, split: str, seeds: str) -> str:
@@ -124,9 +117,7 @@ class Stores:
         if seeds in ("ours", "selective search", "region masks"):
             return self._computed(data, split, seeds)
         base, place = self.of(data, split, "ours"), self._place(data, split, seeds)
-        few = {"seeds": "cover", "cover_iou": 0.5, "capacity": self.few}
-        params = {"cover": {}, "few": few, "few opencv": few | {"method": "opencv"}}
-        build = WholeBoxes.stage if seeds == "whole boxes" else partial(_built, {"grabcut": params[seeds]}, "grabcut")
+        build = {"whole boxes": WholeBoxes.stage, "cover": partial(_built, {}, "grabcut")}[seeds]
         executor = DeferredExecutor(workers=self.workers, scheduler=None, cluster=None)
         with closing(executor):
             return store_with(build, base, place, load_images(self.specs[data], split), executor)
@@ -209,15 +200,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3, help="of the rows that decide")
     parser.add_argument("--workers", type=int, default=2, help="processes of the offline stages")
-    parser.add_argument("--few", type=int, default=32, help="seeds of an image where they are few")
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), metavar="NAME")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="of the recipe, for every run")
     options: Any = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     specs = {data: f"{data}:{getattr(options, data)}" for data in SPLITS}
-    bench = Bench(
-        options.out, Stores(options.out, specs, options.few, options.workers), options.weights, options.overrides
-    )
+    bench = Bench(options.out, Stores(options.out, specs, options.workers), options.weights, options.overrides)
     results: dict[str, list[dict[str, float]]] = {}
     for seed in range(options.seeds):
         for name in dict.fromkeys([FULL, *options.only]):
