@@ -6,7 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from commands.recipes import RecipeName, find_recipe
-from commands.workspace import FILE, workspace_text
+from commands.workspace import FILE
+from commands.workspace_text import workspace_text
 from data.catalog import load_images
 from data.errors import InputError
 from data.loudness import note_console

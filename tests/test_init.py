@@ -8,7 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import cli as program
-from commands.workspace import Workspace, workspace_text
+from commands.workspace import Workspace
+from commands.workspace_text import workspace_text
 from tests.data.layouts import coco_content, write_coco, write_folder, write_image, write_voc
 
 CAT = ("cat", (2, 3, 10, 12), False)

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from commands.recipes import RecipeName, find_recipe, shipped_configuration
-from commands.workspace import Workspace, merge, workspace_text
+from commands.workspace import Workspace, merge
+from commands.workspace_text import workspace_text
 from data.errors import InputError
 
 NONE = {
