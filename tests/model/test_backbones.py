@@ -106,7 +106,7 @@ def test_freezing(freeze: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"backbone": {"freeze": "all"}}, "model.backbone: freeze.*random weights"),
+        ({"backbone": {"weights": "scratch", "freeze": "all"}}, "model.backbone: freeze.*random weights"),
         ({"mask": {"n_m": -1}}, "n_m"),
         ({"mask": {"n_seeds": 3}}, "did you mean 'n_seed'"),
         ({"detection": {"background_iou": [0.1, 0.7]}}, "background_iou"),
