@@ -42,7 +42,9 @@ class Weights(NamedTuple):
 def boxes_evidence(model: ImageModel, boxes: np.ndarray, params: ColourCutParams) -> np.ndarray:
     """Log odds (n, 56, 56) float32 of the cells of `boxes` (n, 4) float64 xyxy, which have an area."""
     weights = Weights(*(float(getattr(params, name)) for name in Weights._fields))
-    return _all(boxes, model.size, model.scale, model.contour, model.word, model.affinity, model.regions, weights)
+    return _all(
+        boxes, model.size, model.scale, model.contour, model.word, model.levels, model.affinity, model.regions, weights
+    )
 
 
 @compiled
@@ -52,13 +54,14 @@ def _all(
     scale: tuple[float, float],
     contours: tuple[np.ndarray, ...],
     words: tuple[np.ndarray, ...],
+    levels: int,
     affinity: np.ndarray,
     regions: tuple[Regions, ...],
     weights: Weights,
 ) -> np.ndarray:
     evidence = np.empty((len(boxes), MASK_SIDE, MASK_SIDE), np.float32)
     for i in range(len(boxes)):
-        evidence[i] = _one(boxes[i], size, scale, contours, words, affinity, regions, weights)
+        evidence[i] = _one(boxes[i], size, scale, contours, words, levels, affinity, regions, weights)
     return evidence
 
 
@@ -69,6 +72,7 @@ def _one(
     scale: tuple[float, float],
     contours: tuple[np.ndarray, ...],
     words: tuple[np.ndarray, ...],
+    levels: int,
     affinity: np.ndarray,
     regions: tuple[Regions, ...],
     weights: Weights,
@@ -76,7 +80,7 @@ def _one(
     """(56, 56) float32."""
     left, top, right, bottom = box[0], box[1], box[2], box[3]
     visible = np.outer(seen(top, bottom, COARSE, MARGIN, size[0]), seen(left, right, COARSE, MARGIN, size[1]))
-    level = halvings(min((right - left) * scale[0], (bottom - top) * scale[1]), COARSE, len(contours))
+    level = halvings(min((right - left) * scale[0], (bottom - top) * scale[1]), COARSE, levels)
     inner = slice(MARGIN, MARGIN + COARSE)
     rim = slice(MARGIN - 1, MARGIN + COARSE + 1)
 
