@@ -26,24 +26,46 @@ def whole_file(path: str | Path, *, settled: bool = True) -> Iterator[IO[bytes]]
     path = Path(path)
     refuse_irregular(path)
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PARTIAL}")
-    missing = list(takewhile(lambda folder: not folder.exists(), path.parents))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        with made_folder(path.parent), _removed_after_an_error(partial):
+            with partial.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
     except BaseException as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-            for folder in missing:
-                folder.rmdir()
         if isinstance(error, OSError) and error.filename in (None, str(partial)):
             error.filename = str(path)
         raise
     if settled:
         settle(path.parent)
+
+
+@contextmanager
+def made_folder(folder: Path) -> Iterator[None]:
+    """`folder` is made where it is missing; after an error in the block what was made goes again, if it is empty.
+
+    Raises OSError where it can not be made.
+    """
+    missing = list(takewhile(lambda place: not place.exists(), (folder, *folder.parents)))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # another put something there
+            for place in missing:
+                place.rmdir()
+        raise
+
+
+@contextmanager
+def _removed_after_an_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise
 
 
 def write_whole(path: str | Path, content: bytes | str, *, settled: bool = True) -> None:

@@ -16,10 +16,10 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from itertools import takewhile
 from pathlib import Path
 
 from data.errors import InputError
+from data.whole_file import made_folder
 from store.documents import parse_object
 from store.local import LocalObjects
 from store.objects import Objects, StorageError
@@ -220,20 +220,13 @@ def _exclusive(objects: Objects, key: str) -> Iterator[None]:
         yield
         return
     folder = (objects.root / key).parent
-    missing = list(takewhile(lambda place: not place.exists(), (folder, *folder.parents)))
-    try:
-        handle = _flocked(folder)
-    except OSError as error:
-        raise objects.explained(error, key, "write") from error
-    try:
+    with ExitStack() as held:
+        try:
+            held.enter_context(made_folder(folder))
+            held.callback(os.close, _flocked(folder))
+        except OSError as error:
+            raise objects.explained(error, key, "write") from error
         yield
-    except BaseException:
-        with suppress(OSError):  # another put something there
-            for place in missing:
-                place.rmdir()
-        raise
-    finally:
-        os.close(handle)
 
 
 def _flocked(folder: Path) -> int:

@@ -96,7 +96,7 @@ def judge_seeds(box: np.ndarray, mask: np.ndarray, truth: ImageTruth) -> list[tu
     A seed counts if its box overlaps an object by half or more; the object of highest IoU is its object. box: (q, 4);
     mask: (q, 56, 56) bool.
     """
-    objects = [item for item in truth.objects if not item.crowd and item.mask is not None]
+    objects = [item for _, item in objects_of(truth)]
     if not objects:
         return []
     overlap = pairwise_iou(box, np.array([item.box for item in objects], np.float32))

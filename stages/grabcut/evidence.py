@@ -14,7 +14,7 @@ from stages.grabcut.codebook import colour_ratio
 from stages.grabcut.geodesic import enclosure_evidence
 from stages.grabcut.image_model import ImageModel
 from stages.grabcut.parameters import ColourCutParams
-from stages.grabcut.regions import Regions, containment_evidence, mean_by_leaf
+from stages.grabcut.regions import containment_evidence, mean_by_leaf
 from stages.grabcut.sampling import blurred, cell_index, halvings, seen, upsampled
 from stages.grabcut.tuples import tuple_evidence
 
@@ -42,54 +42,33 @@ class Weights(NamedTuple):
 def boxes_evidence(model: ImageModel, boxes: np.ndarray, params: ColourCutParams) -> np.ndarray:
     """Log odds (n, 56, 56) float32 of the cells of `boxes` (n, 4) float64 xyxy, which have an area."""
     weights = Weights(*(float(getattr(params, name)) for name in Weights._fields))
-    return _all(
-        boxes, model.size, model.scale, model.contour, model.word, model.levels, model.affinity, model.regions, weights
-    )
+    return _all(boxes, model, weights)
 
 
 @compiled
-def _all(
-    boxes: np.ndarray,
-    size: tuple[int, int],
-    scale: tuple[float, float],
-    contours: tuple[np.ndarray, ...],
-    words: tuple[np.ndarray, ...],
-    levels: int,
-    affinity: np.ndarray,
-    regions: tuple[Regions, ...],
-    weights: Weights,
-) -> np.ndarray:
+def _all(boxes: np.ndarray, model: ImageModel, weights: Weights) -> np.ndarray:
     evidence = np.empty((len(boxes), MASK_SIDE, MASK_SIDE), np.float32)
     for i in range(len(boxes)):
-        evidence[i] = _one(boxes[i], size, scale, contours, words, levels, affinity, regions, weights)
+        evidence[i] = _one(boxes[i], model, weights)
     return evidence
 
 
 @compiled
-def _one(
-    box: np.ndarray,
-    size: tuple[int, int],
-    scale: tuple[float, float],
-    contours: tuple[np.ndarray, ...],
-    words: tuple[np.ndarray, ...],
-    levels: int,
-    affinity: np.ndarray,
-    regions: tuple[Regions, ...],
-    weights: Weights,
-) -> np.ndarray:
+def _one(box: np.ndarray, model: ImageModel, weights: Weights) -> np.ndarray:
     """(56, 56) float32."""
+    size, scale, regions = model.size, model.scale, model.regions
     left, top, right, bottom = box[0], box[1], box[2], box[3]
     visible = np.outer(seen(top, bottom, COARSE, MARGIN, size[0]), seen(left, right, COARSE, MARGIN, size[1]))
-    level = halvings(min((right - left) * scale[0], (bottom - top) * scale[1]), COARSE, levels)
+    level = halvings(min((right - left) * scale[0], (bottom - top) * scale[1]), COARSE, model.levels)
     inner = slice(MARGIN, MARGIN + COARSE)
     rim = slice(MARGIN - 1, MARGIN + COARSE + 1)
 
     share = 0.5**level
-    height, width = contours[level].shape
+    height, width = model.contour[level].shape
     rows = cell_index(top, bottom, COARSE, MARGIN, scale[1] * share, height)
     columns = cell_index(left, right, COARSE, MARGIN, scale[0] * share, width)
-    word = _gather(words[level], rows, columns)
-    enclosure = enclosure_evidence(_gather(contours[level], rows[rim], columns[rim]), visible[rim, rim])
+    word = _gather(model.word[level], rows, columns)
+    enclosure = enclosure_evidence(_gather(model.contour[level], rows[rim], columns[rim]), visible[rim, rim])
 
     working = np.array([left * scale[0], top * scale[1], right * scale[0], bottom * scale[1]])
     trees = len(regions)
@@ -113,7 +92,7 @@ def _one(
     evidence, of_leaf = prior, np.zeros_like(by_leaf)
     for _ in range(ESTIMATES):
         foreground = 1 / (1 + np.exp(-evidence))
-        colour = colour_ratio(word, foreground.reshape(COARSE, COARSE), MARGIN, visible, affinity)[inner_word]
+        colour = colour_ratio(word, foreground.reshape(COARSE, COARSE), MARGIN, visible, model.affinity)[inner_word]
         evidence = prior + np.float32(weights.colour) * colour
         for k in range(trees):
             of_leaf[k] = np.float32(weights.region_colour / trees) * mean_by_leaf(colour, leaf[k], of_leaf.shape[1])
