@@ -12,7 +12,6 @@ from commands.image_choice import ImageChoice, parse_part, rows_by_shard
 from commands.interrupt import INTERRUPTED, TERMINATED, exit_status
 from commands.summary_file import SummaryFile
 from data import parameters
-from data.errors import InputError
 from data.loudness import is_quiet
 from data.records import ImageList
 from pdsl.outputs import refuse_overwriting
@@ -23,7 +22,15 @@ from pipeline.progress import ProgressDisplay, summary_text
 from pipeline.runner import RunSummary
 from pipeline.spec import Stage
 from stages.proposals.stage import refuse_foreign_files
-from stages.registry import STAGE_NAMES, build_stage, canonical_name, check_settings, stage_for, stored_stage
+from stages.registry import (
+    STAGE_NAMES,
+    build_stage,
+    canonical_name,
+    check_settings,
+    settings_by_stage,
+    stage_for,
+    stored_stage,
+)
 from stages.settings import StoreSettings
 from store.create import create_or_open, default_shard
 from store.identity import group_of
@@ -46,16 +53,8 @@ class _Request:
     @classmethod
     def parse(cls, stage: str, settings: Mapping[str, Any], proposals_from: str | None) -> "_Request":
         names = STAGE_NAMES if stage == "all" else (canonical_name(stage),)
-        groups: dict[str, Mapping[str, Any]] = {}
-        store_settings = StoreSettings()
-        for key, values in settings.items():
-            if not isinstance(values, Mapping):
-                raise InputError(f"--set {key}: expected STAGE.PARAMETER=value, e.g. proposals.method=files")
-            if key == "store":
-                store_settings = parameters.replace(store_settings, values, "store")
-            else:
-                name = canonical_name(str(key))
-                groups[name] = {**groups.get(name, {}), **values}
+        groups = settings_by_stage(settings, "--set ", also=("store",))
+        store_settings = parameters.replace(StoreSettings(), groups.pop("store", {}), "store")
         for name, values in groups.items():  # now, and not when the stages before it have run for a night
             check_settings(name, values, proposals_from)
         return cls(names, groups, proposals_from, store_settings)

@@ -3,7 +3,7 @@
 The modules of a stage are imported when it is built, so that listing or misspelling a name costs nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,22 @@ def canonical_name(name: str) -> str:
     if found not in STAGE_NAMES:
         raise InputError(f"unknown stage '{name}'{nearest(found, STAGE_NAMES)}")
     return found
+
+
+def settings_by_stage(
+    settings: Mapping[str, Any], where: str = "", also: Collection[str] = ()
+) -> dict[str, dict[str, Any]]:
+    """{"grabcut": {"seeds": "all"}} of what was set by any spelling of the stages' names, and of the groups in `also`.
+
+    Raises InputError, which begins with `where`, for unknown names and values without a stage.
+    """
+    groups: dict[str, dict[str, Any]] = {}
+    for key, values in settings.items():
+        if not isinstance(values, Mapping):
+            raise InputError(f"{where}{key}: expected STAGE.PARAMETER=value, e.g. proposals.method=files")
+        name = str(key) if key in also else canonical_name(str(key))
+        groups[name] = {**groups.get(name, {}), **values}
+    return groups
 
 
 def check_settings(name: str, settings: Mapping[str, Any], proposals_from: str | None = None) -> None:

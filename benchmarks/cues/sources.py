@@ -2,19 +2,18 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from data.errors import InputError
 from data.files import Folder
 from data.parameters import nest, parse_assignment
 from data.records import ImageRecord
 from data.truth import ImageTruth
 from pipeline.spec import ImageFailure, Stage, StageInput
-from stages.registry import STAGE_NAMES, build_stage, canonical_name
+from stages.registry import STAGE_NAMES, build_stage, settings_by_stage
 from store.contents import PROPOSAL_MASK
 
 DEFAULT, TRUTH = "default", "truth"
@@ -50,7 +49,7 @@ def open_source(text: str, truths: Sequence[ImageTruth], folder: Path) -> Source
     """
     parts = text.split(",")
     first = DEFAULT if "=" in parts[0] and not Folder.at(parts[0]).has() else parts.pop(0)
-    settings = _by_stage(parts)
+    settings = settings_by_stage(nest(parse_assignment(part) for part in parts))
     if first == TRUTH:
         first = str(write_truth(truths, folder / "truth.json"))
     proposals_from = None if first == DEFAULT else first
@@ -60,16 +59,6 @@ def open_source(text: str, truths: Sequence[ImageTruth], folder: Path) -> Source
     capacity = proposals.arrays[0].row_shape[0]
     others = [build_stage(name, settings.get(name), capacity=capacity) for name in STAGE_NAMES[1:]]
     return Source(text, (proposals, *others))
-
-
-def _by_stage(assignments: Sequence[str]) -> dict[str, dict[str, object]]:
-    """["grabcut.seeds=all"] -> {"grabcut": {"seeds": "all"}}."""
-    found = {}
-    for key, values in nest(parse_assignment(text) for text in assignments).items():
-        if not isinstance(values, Mapping):
-            raise InputError(f"{key}: expected STAGE.PARAMETER=value, e.g. proposals.mode=fast")
-        found[canonical_name(key)] = dict(values)
-    return found
 
 
 def write_truth(truths: Sequence[ImageTruth], path: Path) -> Path:
