@@ -3,7 +3,7 @@
     python -m benchmarks.trainer                        # on the GPU if there is one, else at reduced size on the CPU
     python -m benchmarks.trainer --store URL key=value  # on a store of yours; under torchrun on several devices
     python -m benchmarks.trainer --papers-way           # beside a literal trainer of the paper's, in the same run
-    python -m benchmarks.trainer --simulate h100        # FLOPs, bytes, launches and roofline of a GPU that is not there
+    python -m benchmarks.trainer --simulate h100        # FLOPs, bytes, launches and roofline of a GPU not there
 
 Measured are a training step, by part (of an image: seconds of the wall, of all threads of this process and of the
 device, operators), what it waits for data, memory, and detection. Weights are random, as speed does not depend on them.
@@ -20,6 +20,7 @@ import torch
 from benchmarks.engine.trainable import make_store
 from benchmarks.trainer.measure import Detected, Trained, measure_detection, measure_training, ready_model
 from benchmarks.trainer.roofline import DEVICES, simulate
+from benchmarks.trainer.roofline_detection import simulate_detection
 from pdsl.cache import open_cache
 from pdsl.config.load import load_config
 from pdsl.config.shipped import find_config
@@ -34,6 +35,7 @@ def main() -> None:
     options = read_options()
     if options.simulate:
         simulate(options.simulate, options.overrides, options.devices)
+        simulate_detection(options.simulate, DEVICES[options.simulate], options.overrides)
         return
     with tempfile.TemporaryDirectory() as folder:
         config = chosen_config(options, Path(folder))

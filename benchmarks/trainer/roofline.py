@@ -21,6 +21,7 @@ from benchmarks.trainer.parts import REST, told
 from benchmarks.trainer.simulation import is_launch, simulated_step
 from pdsl.augment import Transform
 from pdsl.config.load import load_config
+from pdsl.config.shipped import find_config
 from pdsl.config.tree import Config
 from pdsl.model.footprint import PeakMemory
 
@@ -163,13 +164,14 @@ def predict(config: Config, device: Device, n_classes: int, transform: Transform
 
 
 def simulate(name: str, overrides: Sequence[str], devices: Sequence[int]) -> None:
-    """Print the tables: the parts of ResNet18-WS with its trunk frozen, and every backbone on 1 to 8 devices."""
+    """Print the tables of training: the parts of ResNet18-WS with its trunk frozen, and every backbone on 1 to 8
+    devices."""
     device = DEVICES[name]
     rows = []
     for backbone in BACKBONES:
         for freeze in ("all", "stem" if backbone == "vgg16" else "none"):
             config = load_config(
-                "configs/voc-paper.yaml",
+                find_config("voc-paper"),
                 [
                     f"base=backbone/{backbone}.yaml",
                     "precision=bfloat16",
@@ -181,7 +183,7 @@ def simulate(name: str, overrides: Sequence[str], devices: Sequence[int]) -> Non
             found = predict(config, device, 20)
             if not rows:
                 print(f"{name}, {backbone}, trunk frozen, for each image of an update of {found.images}\n")
-                print(part_table(found))
+                print(part_table(found.costs, found.images))
             rows.append(backbone_row(backbone, freeze, found, devices))
     shown = " | ".join(f"{n} dev., images/s" for n in devices)
     columns = "launches | TFLOP | GB moved | floor, ms | roofline, ms | host, ms | peak, GB"
@@ -190,24 +192,22 @@ def simulate(name: str, overrides: Sequence[str], devices: Sequence[int]) -> Non
     print("\n".join(rows))
 
 
-def part_table(found: Prediction) -> str:
-    """Markdown: a row a part."""
+def part_table(costs: Costs, images: int) -> str:
+    """Markdown: a row a part, each of so many images."""
     lines = ["| Part | launches | GFLOP | MB moved | floor, ms | roofline, ms | host, ms |", "|---" * 7 + "|"]
-    whole = {"all": found.costs.whole}
-    for part, cost in (found.costs.parts | whole).items():
-        lines.append(f"| {part} | {_cells(cost, found, giga=1e9, mega=1e6)} |")
+    for part, cost in (costs.parts | {"all": costs.whole}).items():
+        lines.append(f"| {part} | {_cells(cost, images, costs.device, giga=1e9, mega=1e6)} |")
     return "\n".join(lines)
 
 
 def backbone_row(backbone: str, freeze: str, found: Prediction, devices: Sequence[int]) -> str:
     """Markdown: one configuration on several numbers of devices."""
     rates = " | ".join(f"{n / found.seconds(n):.0f}" for n in devices)
-    cells = _cells(found.costs.whole, found, giga=1e12, mega=1e9)
+    cells = _cells(found.costs.whole, found.images, found.costs.device, giga=1e12, mega=1e9)
     return f"| {backbone} | {freeze} | {cells} | {found.peak / 1e9:.1f} | {rates} |"
 
 
-def _cells(cost: Cost, found: Prediction, giga: float, mega: float) -> str:
-    n, launch = found.images, found.costs.device.launch
+def _cells(cost: Cost, n: int, device: Device, giga: float, mega: float) -> str:
     numbers = cost.flops / n / giga, cost.moved / n / mega
-    times = (1e3 * seconds / n for seconds in (cost.floor, cost.seconds, cost.launches * launch))
+    times = (1e3 * seconds / n for seconds in (cost.floor, cost.seconds, cost.launches * device.launch))
     return f"{cost.launches / n:.0f} | " + " | ".join(f"{x:.2f}" for x in (*numbers, *times))

@@ -8,8 +8,11 @@ from benchmarks.trainer.__main__ import detection_line, training_table
 from benchmarks.trainer.measure import measure_detection, measure_training, ready_model
 from benchmarks.trainer.parts import REST
 from benchmarks.trainer.roofline import Costs, Device, part_table, predict
+from benchmarks.trainer.roofline_detection import SIZE, detection_row, predict_detection
+from pdsl.augment import resized
 from pdsl.cache import open_cache
 from pdsl.config.load import load_config
+from pdsl.config.shipped import find_config
 from pdsl.train.distributed import World
 
 SLOW_SUMS = Device(half=100.0, single=10.0, memory=1e9, cache=1e9, link=1e9)
@@ -50,7 +53,37 @@ def test_a_prediction(config: str) -> None:
     assert whole.seconds >= whole.floor > 0 and found.peak > 0
     exchange = found.exchanged / SLOW_SUMS.link
     assert found.seconds(2) == pytest.approx(found.seconds(1) + exchange / 2)  # 2 of 4 images share one exchange
-    assert part_table(found).count("\n") == len(found.costs.parts) + 2
+    assert part_table(found.costs, found.images).count("\n") == len(found.costs.parts) + 2
+
+
+def test_a_look_by_hand() -> None:
+    """VGG16 and the heads of `voc-paper`: FLOPs of every layer, of one view and of two."""
+    overrides = ["base=backbone/vgg16.yaml", "model.backbone.weights=FILE", "inference.tta_scales=[600]"]
+    config = load_config(find_config("voc-paper"), [*overrides, "inference.scale=600"])
+    one = predict_detection(config, SLOW_SUMS, 20, tta=False)
+    height, width = resized(SIZE, 600, config.inference.max_side)
+    assert (height, width) == (600, 800)
+    cells = [height * width, height * width // 4, height * width // 16, height * width // 64]
+    trunk = cells[0] * (3 * 64 + 64 * 64) + cells[1] * (64 * 128 + 128 * 128) + cells[2] * (128 + 2 * 256) * 256
+    trunk += cells[3] * (256 * 512 + 5 * 512 * 512)
+    logits = 20 + 20 + 4 * (21 + 4 * 20)  # two streams, four refinement heads with boxes
+    mask_convs = 14 * 14 * (9 * (512 * 256 + 3 * 256 * 256) + 4 * 256 * 256)
+    predictors = 28 * 28 * 256 * 5 + 20 * (4 * 256 + 4)  # of the box's class, picked by a product
+    by_hand = {
+        "trunk": 2 * 9 * trunk,
+        "box head": 2 * 2000 * (512 * 7 * 7 * 4096 + 4096 * 4096),
+        "detection heads": 2 * 2000 * 4096 * logits,
+        "mask head": 2 * 100 * (mask_convs + predictors),
+    }
+    assert {name: part.flops for name, part in one.costs.parts.items() if name in by_hand} == by_hand
+    assert one.costs.parts["suppression"].launches > 0
+    products = sum(by_hand.values()) / SLOW_SUMS.half
+    assert products <= one.costs.whole.floor < 1.01 * products  # and what suppression sums in float32
+    two = predict_detection(config, SLOW_SUMS, 20, tta=True)
+    assert (one.views, two.views) == (1, 2)
+    assert {name: two.costs.parts[name].flops for name in by_hand} == {name: 2 * n for name, n in by_hand.items()}
+    assert two.costs.parts["suppression"] == one.costs.parts["suppression"]
+    assert f"| {1e3 * two.costs.whole.seconds:.2f} |" in detection_row(20, two)
 
 
 def test_a_run_in_small(store: str, config: str) -> None:
