@@ -12,15 +12,16 @@ that decide something have as many seeds as are asked for, the others one.
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ablation.stand_ins import WholeBoxes, store_with
+from benchmarks.ablation.stand_ins import FewSeeds, WholeBoxes, store_with
 from benchmarks.ablation.tables import paired, table
+from benchmarks.ablation.used_seeds import read_used, recorded
 from data.catalog import load_images
 from data.errors import InputError
 from data.parameters import parse_assignment
@@ -36,6 +37,7 @@ from pdsl.train.loop import train
 from pipeline.compute import compute_stages
 from pipeline.executors.choose import DeferredExecutor
 from pipeline.spec import Stage
+from stages.grabcut.parameters import GrabcutParams
 from stages.registry import STAGE_NAMES, stage_for
 from store.store import Store
 
@@ -78,6 +80,11 @@ RELEASE = (
     "optimizer.weight_decay=0.0005",
 )
 """What the authors' release computes (docs/model.md), with the recipe's sizes of image, trunk and heads."""
+OWN_SEEDS = "n^m = 0, n^seed = 1"
+HEAD_0 = ("model.mask.n_m=0",)
+NEAREST = (*HEAD_0, "model.mask.n_seed=1")
+"""Head 0 learns of the seeds alone, and the boxes nothing of the masks: which seeds are taken depends on nothing they
+hold. A box of OpenCV's GrabCut costs 0.3 s, so that those alone are computed (`used_seeds`)."""
 VARIANTS: Mapping[str, Variant] = {
     FULL: Variant(decides=True),
     "untrained": Variant(trained=False),
@@ -86,7 +93,10 @@ VARIANTS: Mapping[str, Variant] = {
     "without the mask branch, boxes filled": Variant(filled=True, decides=True),
     "whole boxes as seeds": Variant("whole boxes", decides=True),
     "without correlation": Variant(training=("model.correlation.enabled=false",)),
-    "n^m = 0": Variant(training=("model.mask.n_m=0",)),
+    "n^m = 0": Variant(training=HEAD_0, decides=True),
+    OWN_SEEDS: Variant(training=NEAREST, decides=True),
+    "n^m = 0, n^seed = 1, seeds of the authors' GrabCut": Variant("opencv", NEAREST, decides=True),
+    "n^m = 0, n^seed = 1, whole boxes as seeds": Variant("whole boxes", NEAREST, decides=True),
     "n^m = 4": Variant(training=("model.mask.n_m=4",)),
     "n^seed = 1": Variant(training=("model.mask.n_seed=1",)),
     "n^seed = 50": Variant(training=("model.mask.n_seed=50",)),
@@ -116,8 +126,16 @@ class Stores:
         """URL of the store of a split of data set `data` whose seeds are `seeds`."""
         if seeds in ("ours", "selective search", "region masks"):
             return self._computed(data, split, seeds)
-        base, place = self.of(data, split, "ours"), self._place(data, split, seeds)
         build = {"whole boxes": WholeBoxes.stage, "cover": partial(_built, {}, "grabcut")}[seeds]
+        return self._with(build, data, split, seeds)
+
+    def of_opencv(self, data: str, split: str, used: Path, seed: int) -> str:
+        """As `of`, with masks of OpenCV's GrabCut for the seeds in file `used`, those of a training with `seed`."""
+        build = partial(FewSeeds.stage, GrabcutParams(method="opencv"), read_used(used))
+        return self._with(build, data, split, f"opencv {seed}")
+
+    def _with(self, build: Callable[[Store], Stage], data: str, split: str, seeds: str) -> str:
+        base, place = self.of(data, split, "ours"), self._place(data, split, seeds)
         executor = DeferredExecutor(workers=self.workers, scheduler=None, cluster=None)
         with closing(executor):
             return store_with(build, base, place, load_images(self.specs[data], split), executor)
@@ -167,13 +185,24 @@ class Bench:
         return figures
 
     def _train(self, run: Path, variant: Variant, seed: int) -> None:
-        stores = [self.stores.of(data, split, variant.seeds) for data, (split, _) in SPLITS.items()]
+        stores = [self._store(data, split, variant, seed) for data, (split, _) in SPLITS.items()]
         fixed = {"model.backbone.weights": self.weights, "features.cache": str(self.out / "features"), "seed": seed}
         given = [parse_assignment(text) for text in (*self.overrides, *variant.training)]
         changes = [*BUDGET.items(), *fixed.items(), ("data.stores", stores), *given]
-        outcome = train(training_config(run, find_config(CONFIG), changes, resume=True), run, resume=True)
+        with recorded(self._used(seed)) if variant == VARIANTS[OWN_SEEDS] else nullcontext():
+            outcome = train(training_config(run, find_config(CONFIG), changes, resume=True), run, resume=True)
         if outcome.signal:
             raise SystemExit(outcome.exit_status)
+
+    def _store(self, data: str, split: str, variant: Variant, seed: int) -> str:
+        if variant.seeds != "opencv":
+            return self.stores.of(data, split, variant.seeds)
+        if not self._used(seed).exists():
+            self.figures(VARIANTS[OWN_SEEDS], OWN_SEEDS, seed)
+        return self.stores.of_opencv(data, split, self._used(seed), seed)
+
+    def _used(self, seed: int) -> Path:
+        return self.out / "stores" / f"used-seeds-{seed}.json"
 
     def _as_measured(self, trained: TrainedModel, variant: Variant) -> TrainedModel:
         shares = {"seed_weight": variant.blended, "mil_weight": variant.mil_weight}

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.ablation.used_seeds import Used
 from data.masks import MASK_SIDE
 from data.records import ImageList
 from pipeline.executors import Executor
 from pipeline.runner import run_stage
 from pipeline.spec import ArraySpec, Stage, StageInput
+from stages.grabcut.parameters import GrabcutParams
+from stages.grabcut.stage import seed_masks
+from store import contents
 from store.store import Store, open_store
 
 
@@ -35,19 +39,50 @@ class WholeBoxes:
 
     def __call__(self, given: StageInput) -> Mapping[str, np.ndarray]:
         return {
-            "grabcut/seed": np.arange(self.capacity, dtype=np.uint16),
-            "grabcut/mask": np.full((self.capacity, MASK_SIDE, MASK_SIDE // 8), 255, np.uint8),
-            "grabcut/count": np.int32(given.arrays["proposals/count"]),
+            contents.SEED_INDEX: np.arange(self.capacity, dtype=np.uint16),
+            contents.SEED_MASK: np.full((self.capacity, MASK_SIDE, MASK_SIDE // 8), 255, np.uint8),
+            contents.SEED_COUNT: np.int32(given.arrays[contents.PROPOSAL_COUNT]),
         }
 
     @classmethod
     def stage(cls, store: Store) -> Stage:
         """In the place of stage `grabcut` of a store."""
-        p = store.layout("proposals/box").row_shape[0]
+        p = store.layout(contents.PROPOSAL_BOX).row_shape[0]
         whole = cls(p)
-        arrays = (
-            ArraySpec("grabcut/seed", (p,), "uint16"),
-            ArraySpec("grabcut/mask", (p, MASK_SIDE, MASK_SIDE // 8), "uint8"),
-            ArraySpec("grabcut/count", (), "int32"),
-        )
-        return Stage("grabcut", 1, whole, arrays, whole, ("proposals/count", "iou_graph/degree"), needs_image=False)
+        reads = contents.PROPOSAL_COUNT, contents.GRAPH_DEGREE
+        return Stage(contents.GRABCUT, 1, whole, _seed_arrays(p), whole, reads, needs_image=False)
+
+
+@dataclass(frozen=True)
+class FewSeeds:
+    """GrabCut for those of an image's seeds alone that a training was seen to take. capacity: P."""
+
+    params: GrabcutParams
+    used: Used
+    capacity: int
+
+    def __call__(self, given: StageInput) -> Mapping[str, np.ndarray]:
+        assert given.image is not None
+        scores = given.arrays[contents.PROPOSAL_SCORE][: int(given.arrays[contents.PROPOSAL_COUNT])]
+        seeds = np.flatnonzero(np.isin(scores, [*self.used.get(given.record.id, ())]))
+        rows = {array.name: array.row() for array in _seed_arrays(self.capacity)}
+        rows[contents.SEED_INDEX][: len(seeds)] = seeds
+        boxes = given.arrays[contents.PROPOSAL_BOX][seeds]
+        rows[contents.SEED_MASK][: len(seeds)] = seed_masks(given.image, boxes, self.params).packed
+        rows[contents.SEED_COUNT] = np.asarray(len(seeds), np.int32)
+        return rows
+
+    @classmethod
+    def stage(cls, params: GrabcutParams, used: Used, store: Store) -> Stage:
+        """In the place of stage `grabcut` of a store."""
+        p = store.layout(contents.PROPOSAL_BOX).row_shape[0]
+        reads = contents.PROPOSAL_BOX, contents.PROPOSAL_SCORE, contents.PROPOSAL_COUNT, contents.GRAPH_DEGREE
+        return Stage(contents.GRABCUT, 1, params, _seed_arrays(p), cls(params, used, p), reads)
+
+
+def _seed_arrays(capacity: int) -> tuple[ArraySpec, ...]:
+    return (
+        ArraySpec(contents.SEED_INDEX, (capacity,), "uint16"),
+        ArraySpec(contents.SEED_MASK, (capacity, MASK_SIDE, MASK_SIDE // 8), "uint8"),
+        ArraySpec(contents.SEED_COUNT, (), "int32"),
+    )
