@@ -1,7 +1,7 @@
 """One image's loss from beginning to end, in float64 and in loops, read from the paper's equations and the release.
 
 Only the network's layers are the model's own; pooling is torchvision's. Nothing of `equations.py`, `losses.py`,
-`pseudo_labels.py` or `boxes.py` is used. Choices are those of the three presets, spelled out here once more.
+`pseudo_labels.py` or `boxes.py` is used. Choices are those of the presets, spelled out here once more.
 """
 
 from dataclasses import dataclass
@@ -17,13 +17,16 @@ from tests.model import reference
 
 @dataclass(frozen=True)
 class Choices:
-    """printed: sums, all proposals, soft targets, Eq. 2 as a sum. release: means, objectness, last head's labels …"""
+    """printed: sums, all proposals, soft targets, Eq. 2 as a sum. release: means, objectness, last head's labels …
+    plus: the paper, with objectness as a prior and mask heads m >= 1 that add to head 0 and teach the trunk nothing."""
 
     printed: bool = False
     release: bool = False
+    plus: bool = False
 
 
 PRESETS = {"as_printed": Choices(printed=True), "paper": Choices(), "official": Choices(release=True)}
+PRESETS |= {"plus": Choices(plus=True)}
 Top = dict[int, tuple[int, list[float], Tensor]]
 """By present class: its best proposal, that one's pseudo box, and the score of it (a constant)."""
 
@@ -42,6 +45,8 @@ def losses(model: PDSL, sample: Sample, choices: Choices, n_seed: int = 10) -> d
     x = model.box_head.fc2(model.box_head.fc1(pooled.flatten(1)).relu()).relu()
     c, d = model.two_stream_head.classification(x), model.two_stream_head.detection(x)
     members = [p for p in range(len(valid)) if valid[p]]
+    if choices.plus:
+        d = d + sample.proposals.score.log()[:, None]
     score = torch.zeros_like(c)
     if members:
         score[members] = torch.softmax(c[members], 1) * torch.softmax(d[members], 0)
@@ -150,10 +155,10 @@ def _masks(
         if p not in foreground:
             continue
         for m in range(n_m):
-            row = label[p] * n_m + m
-            logit.append(
-                torch.einsum("c,chw->hw", model.mask_head.specific.weight[row], x) + model.mask_head.specific.bias[row]
-            )
+            row, seen = label[p] * n_m + m, x.detach() if choices.plus else x
+            weights, bias = model.mask_head.specific.weight[row], model.mask_head.specific.bias[row]
+            added = logit[0].detach() if choices.plus else 0
+            logit.append(torch.einsum("c,chw->hw", weights, seen) + bias + added)
             before = logit[m].detach()
             goal = before.sigmoid() if choices.printed else (before >= 0).double()
             heads[m] = heads[m] + (1 if choices.release else weight[p]) * _entropy(logit[m + 1], goal)
