@@ -19,6 +19,8 @@ from distributed import Client, Nanny, NannyPlugin
 from distributed.scheduler import WorkerState
 from tornado.ioloop import PeriodicCallback
 
+from pipeline.executors.exit_status import read_once
+
 TOPIC = "pdsl-worker-ends"
 MEMORY = "memory"
 CRASH = "crash"
@@ -88,6 +90,7 @@ class TellEnds(NannyPlugin):
 
     def setup(self, nanny: Nanny) -> None:
         """Watch its present process and those it starts later."""
+        read_once()
         counts: deque[int] = deque([kernel_kills()], maxlen=_SAMPLES)
         sampling = PeriodicCallback(lambda: counts.append(kernel_kills()), _SAMPLE_SECONDS * 1000)
         nanny.periodic_callbacks["pdsl-memory"] = sampling

@@ -3,15 +3,19 @@
 import os
 import resource
 import signal
+import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import connection, forkserver, popen_forkserver
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from benchmarks.engine.toy import chunk_bytes, first_stage, image_list
 from data.errors import InputError
-from pipeline.executors import choose, ends, local
+from pipeline.executors import choose, ends, exit_status, local
 from pipeline.executors.capacity import allow_files, carried, free_memory
 from pipeline.executors.choose import DeferredExecutor
 from pipeline.executors.dask import WorkersLostError
@@ -155,6 +159,28 @@ def test_what_the_end_of_a_worker_means(
 ) -> None:
     end = explain(exit_code, kills, limit)
     assert (end.kind, end.words) == (kind, words)
+
+
+def test_two_threads_that_ask_at_once_read_the_same_exit_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both see that the status is there before either reads it."""
+    both_saw_it, wait = threading.Barrier(2, timeout=30), connection.wait
+
+    def seen_by_both(*given: Any) -> list[Any]:
+        ready = wait(*given)
+        both_saw_it.wait()
+        return ready
+
+    monkeypatch.setattr(connection, "wait", seen_by_both)
+    monkeypatch.setattr(popen_forkserver.Popen, "poll", popen_forkserver.Popen.poll)  # as it was, afterwards
+    exit_status.read_once()
+    process = object.__new__(popen_forkserver.Popen)
+    process.returncode = None
+    process.sentinel, end = os.pipe()
+    forkserver.write_signed(end, -signal.SIGKILL)  # type: ignore[attr-defined]
+    os.close(end)
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(lambda _: process.poll(), range(2))) == [-signal.SIGKILL] * 2
+    os.close(process.sentinel)
 
 
 @pytest.mark.parametrize("error", [MemoryError("can not allocate 9 GB"), RuntimeError("std::bad_alloc: out of memory")])
