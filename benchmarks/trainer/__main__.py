@@ -8,9 +8,12 @@
 Measured are a training step, by part (of an image: seconds of the wall, of all threads of this process and of the
 device, operators), what it waits for data, memory, and detection. Weights are random, as speed does not depend on them.
 Without --store scenes with random boxes are written to a temporary folder, as many boxes as the configuration takes.
+With `features.cache=DIR` every feature map is computed and kept before anything is measured, as in all epochs but the
+first; the folder is left as it was.
 """
 
 import argparse
+import dataclasses
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,13 +21,17 @@ from typing import Any
 import torch
 
 from benchmarks.engine.trainable import make_store
+from benchmarks.trainer.maps import own_maps
 from benchmarks.trainer.measure import Detected, Trained, measure_detection, measure_training, ready_model
 from benchmarks.trainer.roofline import DEVICES, simulate
 from benchmarks.trainer.roofline_detection import simulate_detection
+from data.errors import InputError
+from data.parameters import replace
 from pdsl.cache import open_cache
 from pdsl.config.load import load_config
 from pdsl.config.shipped import find_config
 from pdsl.config.tree import Config
+from pdsl.model.pdsl import PDSL
 from pdsl.train.distributed import join_world
 
 SIDE = 480
@@ -32,33 +39,41 @@ SIDE = 480
 
 
 def main() -> None:
-    options = read_options()
-    if options.simulate:
-        simulate(options.simulate, options.overrides, options.devices)
-        simulate_detection(options.simulate, DEVICES[options.simulate], options.overrides)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        config = chosen_config(options, Path(folder))
-        if config.threads:
-            torch.set_num_threads(config.threads)
-        if options.papers_way:
-            from benchmarks.trainer.papers_way import compare  # OpenCV is not where GPUs are
-
-            print(compare(config, options.steps))
+    parser = option_parser()
+    options = parser.parse_args()
+    try:
+        if options.simulate:
+            simulate(options.simulate, options.overrides, options.devices)
+            simulate_detection(options.simulate, DEVICES[options.simulate], options.overrides)
             return
-        with join_world(config.device) as world:
-            cache = open_cache(config.data, config.classes)
-            model = ready_model(config, cache, world.device)
-            trained = measure_training(model, config, cache, world, options.steps)
-            if world.is_first:
-                print(describe(config, world.device, world.size))
-                print(training_table(trained))
-                for tta in (False, True):
-                    found = measure_detection(model, config, cache, options.images, tta)
-                    print(detection_line("all views" if tta else "single scale", found), flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            run(chosen_config(options, Path(folder)), options)
+    except InputError as error:
+        parser.error(str(error))
 
 
-def read_options() -> Any:
+def run(config: Config, options: Any) -> None:
+    """Measure, and print what was found."""
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    if options.papers_way:
+        from benchmarks.trainer.papers_way import compare  # OpenCV is not where GPUs are
+
+        print(compare(replace(config, {"features": {"cache": None}}), options.steps))
+        return
+    with own_maps(config) as config, join_world(config.device) as world:
+        cache = open_cache(config.data, config.classes)
+        model = ready_model(config, cache, world.device)
+        trained = measure_training(model, config, cache, world, options.steps)
+        if world.is_first:
+            print(describe(config, model, world.device, world.size))
+            print(training_table(trained))
+            for tta in (False, True):
+                found = measure_detection(model, config, cache, options.images, tta)
+                print(detection_line("all views" if tta else "single scale", found), flush=True)
+
+
+def option_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", help="default: voc-paper on a GPU, voc-vgg16-cpu on a CPU")
     parser.add_argument("--store", help="of a training set; default: scenes with random boxes")
@@ -69,7 +84,7 @@ def read_options() -> Any:
     parser.add_argument("--simulate", choices=sorted(DEVICES), metavar="DEVICE", help=", ".join(sorted(DEVICES)))
     parser.add_argument("--devices", type=int, nargs="*", default=(1, 2, 4, 8), help="numbers of them to simulate")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
-    return parser.parse_args()
+    return parser
 
 
 def chosen_config(options: Any, folder: Path) -> Config:
@@ -77,18 +92,19 @@ def chosen_config(options: Any, folder: Path) -> Config:
     name = options.config or ("voc-paper" if torch.cuda.is_available() else "voc-vgg16-cpu")
     overrides = ["model.backbone.weights=FILE", f"model.backbone.freeze={options.freeze}", *options.overrides]
     store = options.store
-    if store is None:
-        capacity = load_config(find_config(name), overrides).data.max_proposals // 4 * 4
-        store = make_store(folder, side=SIDE, capacity=capacity)
-    return load_config(find_config(name), [*overrides, ("data.stores", [store])])
+    if store is not None:
+        return load_config(find_config(name), [*overrides, ("data.stores", [store])])
+    config = load_config(find_config(name), overrides)
+    made = make_store(folder, side=SIDE, capacity=config.data.max_proposals // 4 * 4)
+    return dataclasses.replace(replace(config, {"data": {"stores": [made]}}), classes={})  # scenes have names of theirs
 
 
-def describe(config: Config, device: torch.device, processes: int) -> str:
+def describe(config: Config, model: PDSL, device: torch.device, processes: int) -> str:
     """One line: what is measured on what."""
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    backbone = config.model.backbone
+    maps = "" if model.backbone.cache is None else ", its maps read from the disk"
     return (
-        f"{backbone.name}, frozen: {backbone.frozen_at_first}, {config.data.max_proposals} proposals, "
+        f"{config.model.backbone.name}, frozen: {model.backbone.frozen}{maps}, {config.data.max_proposals} proposals, "
         f"{config.optimizer.images_per_step} images an update, precision {config.precision}; {processes} x {where}, "
         f"torch {torch.__version__}"
     )

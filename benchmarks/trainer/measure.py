@@ -19,7 +19,7 @@ from pdsl.cache import CacheReader
 from pdsl.config.tree import Config
 from pdsl.evaluate.infer import as_proposals, detect_image, detect_images, to_predictions
 from pdsl.evaluate.tta import views
-from pdsl.model.build import build_model
+from pdsl.model.build import build_model, equip_backbone
 from pdsl.model.pdsl import PDSL
 from pdsl.model.precision import use_bfloat16
 from pdsl.train.distributed import World
@@ -111,19 +111,22 @@ def synchronise(cuda: bool) -> None:
 
 
 def ready_model(config: Config, cache: CacheReader, device: torch.device) -> PDSL:
-    """With random weights, on which speed does not depend, and the backbone frozen as the configuration says."""
-    model = build_model(config.model, len(cache.class_names), config.seed)
-    model.backbone.freeze(config.model.backbone.frozen_at_first)
-    return model.to(device)
+    """With random weights, on which speed does not depend, and the backbone as `train` has it: frozen as the
+    configuration says, with the feature maps that it keeps. Raises InputError for maps of a backbone that learns."""
+    model = build_model(config.model, len(cache.class_names), config.seed).to(device)
+    equip_backbone(model, config, begin_cache=True)
+    return model
 
 
 def measure_training(model: PDSL, config: Config, cache: CacheReader, world: World, steps: int) -> Trained:
-    """Of so many updates, with the loaders of the configuration; then some more to tell the parts apart."""
+    """Of so many updates, with the loaders of the configuration; then some more to tell the parts apart. Where feature
+    maps are kept, all of that is done once before, so that it finds them."""
     cuda = world.device.type == "cuda"
     images = config.optimizer.images_per_step // world.size
     stepper = Stepper(model.train(), build_optimizer(model, config.optimizer), config, world, Meters(world.device))
     few = max(1, steps // 4)
-    loaded = batches(
+    load = partial(
+        batches,
         cache,
         seed=config.seed,
         steps=range(WARM_UP + steps + few + 1),
@@ -132,7 +135,12 @@ def measure_training(model: PDSL, config: Config, cache: CacheReader, world: Wor
         world_size=world.size,
         loaders=config.data.loaders,
         pin=cuda,
+        together=config.data.together,
     )
+    if model.backbone.cache is not None:
+        for step, batch in enumerate(load()):
+            stepper.run(step, batch)
+    loaded = load()
     for step in range(WARM_UP):
         stepper.run(step, next(loaded))
     synchronise(cuda)
@@ -219,7 +227,8 @@ def measure_detection(model: PDSL, config: Config, cache: CacheReader, images: i
     seconds: list[tuple[float, float, float]] = []
     records = [source.images.records[number] for _, number in cache.items[:images]]
     look = partial(detect_image, model.eval(), config=inference, looks=views(inference, tta), bf16=bf16)
-    for record in records[:1] + records:  # the first one twice: it warms up
+    before = records[:1] if model.backbone.cache is None else records  # to warm up, and to keep all feature maps
+    for record in before + records:
         began = time.perf_counter()
         pixels = decode_record(record, **source.store.decoding)
         decoded = time.perf_counter()
@@ -233,7 +242,7 @@ def measure_detection(model: PDSL, config: Config, cache: CacheReader, images: i
         looked = time.perf_counter()
         to_predictions(found, record.id, record.size, inference.mask_threshold, class_ids)
         seconds.append((decoded - began, looked - ready, time.perf_counter() - looked))
-    decode, on_device, masks = (median(column) for column in zip(*seconds[1:], strict=True))
+    decode, on_device, masks = (median(column) for column in zip(*seconds[len(before) :], strict=True))
     listed = replace(source.images, records=records)
     began, cpu = time.perf_counter(), time.process_time()
     for _ in detect_images(model, config, listed, source.store, class_ids, tta=tta):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from data.errors import InputError
 from pdsl.config.model import BackboneName, ModelConfig
 from pdsl.config.tree import Config
 from pdsl.model.backbone import Backbone
@@ -59,13 +60,19 @@ def equip_backbone(model: PDSL, config: Config, *, begin_cache: bool) -> None:
     and with the feature maps that are kept on disk if it is frozen as a whole and on a CPU.
 
     begin_cache: whether a folder of maps that is not there is begun, as training does; what looks at images later only
-    reads on where training kept some.
+    reads on where training kept some. Raises InputError where maps are to be begun of a backbone that learns.
     """
     backbone, folder = model.backbone, config.features.cache
     backbone.half_precision = config.precision == "bfloat16"
-    on_cpu = next(model.parameters()).device.type == "cpu"
-    if folder and on_cpu and backbone.frozen == "all" and (begin_cache or Path(folder).is_dir()):
+    if not folder or next(model.parameters()).device.type != "cpu":
+        return
+    if backbone.frozen == "all" and (begin_cache or Path(folder).is_dir()):
         backbone.keep_features(Path(folder), config.features.limit)
+    elif begin_cache:
+        raise InputError(
+            f"features.cache: only a backbone that is frozen as a whole can keep its features, this one's frozen part "
+            f"is: {backbone.frozen}; set model.backbone.freeze=all (with weights), or features.cache=null"
+        )
 
 
 def build_backbone(name: BackboneName) -> Backbone:

@@ -54,7 +54,6 @@ def prepare(config: Config, run: Path, cache: CacheReader, world: World, *, resu
     step = _restore(checkpoint, model, optimizer, cache) if checkpoint else 0
     owed = checkpoint is not None and world.any(_owes_figures(checkpoint, run))
     world.broadcast(model.state_dict().values())
-    _refuse_maps_that_change(model, config, world)
     equip_backbone(model, config, begin_cache=True)
     return Start(model, optimizer, config, step, owed)
 
@@ -93,15 +92,6 @@ def _build(config: Config, cache: CacheReader, *, with_weights: bool, tell: bool
             note_console().print(f"{report}; frozen: {model.backbone.frozen}")
     settled = {"freeze": model.backbone.frozen, "weights": weights}
     return model, replace(config, {"model": {"backbone": settled}})
-
-
-def _refuse_maps_that_change(model: PDSL, config: Config, world: World) -> None:
-    """Raises InputError where feature maps are to be kept of a backbone that learns."""
-    if config.features.cache is not None and world.device.type == "cpu" and model.backbone.frozen != "all":
-        raise InputError(
-            f"features.cache: only a backbone that is frozen as a whole can keep its features, this one's frozen part "
-            f"is: {model.backbone.frozen}; set model.backbone.freeze=all (with weights), or features.cache=null"
-        )
 
 
 def _restore(checkpoint: Checkpoint, model: PDSL, optimizer: torch.optim.Optimizer, cache: CacheReader) -> int:

@@ -1,18 +1,25 @@
 """The benchmark of the trainer: what it counts, by hand; its baseline's masks; a run of it in small."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from benchmarks.trainer.__main__ import detection_line, training_table
+from benchmarks.trainer.maps import own_maps
 from benchmarks.trainer.measure import measure_detection, measure_training, ready_model
 from benchmarks.trainer.parts import REST
 from benchmarks.trainer.roofline import Costs, Device, part_table, predict
 from benchmarks.trainer.roofline_detection import SIZE, detection_row, predict_detection
+from data.errors import InputError
 from pdsl.augment import resized
 from pdsl.cache import open_cache
 from pdsl.config.load import load_config
 from pdsl.config.shipped import find_config
+from pdsl.model.backbone import Backbone
+from pdsl.model.feature_cache import SUFFIX
 from pdsl.train.distributed import World
 
 SLOW_SUMS = Device(half=100.0, single=10.0, memory=1e9, cache=1e9, link=1e9)
@@ -98,6 +105,44 @@ def test_a_run_in_small(store: str, config: str) -> None:
     detected = measure_detection(model, settled, cache, 2, tta=True)
     assert min(detected.decode, detected.device, detected.masks, detected.wall, detected.cpu) > 0
     assert "all views" in detection_line("all views", detected)
+
+
+@pytest.mark.parametrize("loaders", [0, 1])
+def test_maps_are_kept_before_anything_is_measured(
+    store: str, config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loaders: int
+) -> None:
+    """As in all epochs but the first; the folder of the user's maps stays as it was."""
+    computed, before = 0, []
+    original = Backbone._compute
+
+    def compute(self: Backbone, image: Tensor, through_frozen: bool = False) -> Tensor:
+        nonlocal computed
+        computed += 1
+        return original(self, image, through_frozen)
+
+    monkeypatch.setattr(Backbone, "_compute", compute)
+    monkeypatch.setattr("benchmarks.trainer.measure.synchronise", lambda cuda: before.append(computed))
+    few_views = ["augment.scales=[32]", "augment.crop=1", "augment.exposure=1", "augment.saturation=1"]
+    words = [
+        *few_views,
+        "model.backbone.weights=FILE",
+        f"features.cache={tmp_path / 'maps'}",
+        ("data.stores", [store]),
+        f"data.loaders={loaders}",
+    ]
+    settled = load_config(config, [*words, "model.backbone.freeze=all"])
+    cpu = torch.device("cpu")
+    with own_maps(settled) as own:
+        cache = open_cache(own.data, own.classes)
+        model = ready_model(own, cache, cpu)
+        measure_training(model, own, cache, World(0, 1, cpu), 4)
+        assert len(list((tmp_path / "maps").rglob(f"*{SUFFIX}"))) == before[0] == computed > 0
+        before.clear()
+        measure_detection(model, own, cache, 2, tta=False)
+        assert before[-1] == computed == before[0] + 2
+    assert not list((tmp_path / "maps").iterdir())
+    with pytest.raises(InputError, match=r"features\.cache: .*model\.backbone\.freeze=all"):
+        ready_model(load_config(config, [*words, "model.backbone.freeze=none"]), cache, cpu)
 
 
 def test_masks_by_way_of_polygons() -> None:
