@@ -18,6 +18,7 @@ from distributed.utils import get_mp_context
 from data.loudness import is_verbose
 from pipeline.executors.capacity import allow_files
 from pipeline.executors.dask import DaskExecutor
+from pipeline.executors.exit_status import read_once
 from pipeline.task import THREAD_LIMITS
 
 MEMORY = "distributed.worker.memory"
@@ -56,6 +57,7 @@ def local_executor(workers: int, announce: Callable[[str], None] = lambda messag
     for name in ("asyncio", "distributed"):
         logging.getLogger(name).setLevel(level)  # where a signal ends workers that are starting, tasks fail unheard
     allow_files(workers)
+    read_once()
     _start_forkserver()
     with ExitStack() as started:
         scratch = started.enter_context(tempfile.TemporaryDirectory(prefix="pdsl-dask-"))

@@ -4,9 +4,10 @@ import os
 import resource
 import signal
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing import connection, forkserver, popen_forkserver
+from multiprocessing import connection, forkserver, popen_fork, popen_forkserver
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,13 @@ def test_what_the_end_of_a_worker_means(
     assert (end.kind, end.words) == (kind, words)
 
 
+def read_once_for_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it was, afterwards."""
+    for kind in (popen_forkserver, popen_fork):
+        monkeypatch.setattr(kind.Popen, "poll", kind.Popen.poll)
+    exit_status.read_once()
+
+
 def test_two_threads_that_ask_at_once_read_the_same_exit_status(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both see that the status is there before either reads it."""
     both_saw_it, wait = threading.Barrier(2, timeout=30), connection.wait
@@ -171,8 +179,7 @@ def test_two_threads_that_ask_at_once_read_the_same_exit_status(monkeypatch: pyt
         return ready
 
     monkeypatch.setattr(connection, "wait", seen_by_both)
-    monkeypatch.setattr(popen_forkserver.Popen, "poll", popen_forkserver.Popen.poll)  # as it was, afterwards
-    exit_status.read_once()
+    read_once_for_now(monkeypatch)
     process = object.__new__(popen_forkserver.Popen)
     process.returncode = None
     process.sentinel, end = os.pipe()
@@ -181,6 +188,30 @@ def test_two_threads_that_ask_at_once_read_the_same_exit_status(monkeypatch: pyt
     with ThreadPoolExecutor(2) as threads:
         assert list(threads.map(lambda _: process.poll(), range(2))) == [-signal.SIGKILL] * 2
     os.close(process.sentinel)
+
+
+def test_the_status_of_a_child_is_read_once_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One thread has taken it and not yet told; the other, which waits for the child, finds none any more."""
+    taken, waitpid = threading.Event(), os.waitpid
+
+    def slowly(pid: int, flag: int) -> tuple[int, int]:
+        found = waitpid(pid, flag)
+        taken.set()
+        time.sleep(0.5)
+        return found
+
+    read_once_for_now(monkeypatch)
+    process = object.__new__(popen_fork.Popen)
+    process.returncode, process.pid = None, os.spawnlp(os.P_NOWAIT, "sleep", "sleep", "60")
+    assert process.poll() is None
+    os.kill(process.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    monkeypatch.setattr(os, "waitpid", slowly)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(process.poll)
+        taken.wait(30)
+        second = threads.submit(process.poll, 0)
+        assert (first.result(), second.result()) == (-signal.SIGKILL,) * 2
 
 
 @pytest.mark.parametrize("error", [MemoryError("can not allocate 9 GB"), RuntimeError("std::bad_alloc: out of memory")])
