@@ -77,4 +77,5 @@ def _plain(summary: RunSummary) -> dict[str, Any]:
         "slowest": [{"image": image, "seconds": seconds} for image, seconds in computed.slowest],
         "workers": [share.plain() for share in sorted(summary.workers.values(), key=lambda share: share.worker)],
         "worker_ends": dict(summary.ends),
+        "storage_retries": summary.retries,
     }

@@ -13,7 +13,7 @@ from data.clouds import OPTIONS_VARIABLE, advice_on, first_line, how_to_install
 from data.errors import InputError
 from data.parameters import read_mapping
 from data.regular import open_regular
-from data.retry import UnreachableError, retried
+from data.retry import UnreachableError, count_botocores, retried, tried_again
 
 
 def is_url(path: str | Path) -> bool:
@@ -117,8 +117,11 @@ def read_remote_together(urls: Sequence[str]) -> dict[str, bytes]:
     paths = [str(filesystem._strip_protocol(url)) for url in urls]
     try:
         found = filesystem.cat_ranges(paths, [None] * len(paths), [None] * len(paths), on_error="return")
-    except Exception:  # each is read by itself then, with retries
+    except Exception as error:  # each is read by itself then, with retries
+        tried_again(error)
         return {}
+    for value in found:
+        tried_again(value)
     return {url: value for url, value in zip(urls, found, strict=True) if isinstance(value, bytes)}
 
 
@@ -227,6 +230,8 @@ def open_filesystem(url: str, **defaults: Any) -> tuple[Any, str]:
 
     protocol = url.partition("://")[0]
     try:
+        if protocol in ("s3", "s3a"):
+            count_botocores()
         filesystem, inner = fsspec.core.url_to_fs(url, **{**defaults, **storage_options(protocol)})
     except ImportError as error:
         raise InputError(f"{url}: cannot use {protocol}:// ({error}); {how_to_install(protocol)}") from error

@@ -1,8 +1,10 @@
-"""Requests to object stores: which errors may pass, and for how long they are tried again."""
+"""Requests to object stores: which errors may pass, for how long they are tried again, and how often that was done."""
 
+import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from functools import lru_cache
+from typing import Any, TypeVar
 
 from data.clouds import first_line, http_status
 
@@ -37,16 +39,54 @@ def retried(action: Callable[[], T]) -> T:
         try:
             return action()
         except Exception as error:
-            if not _may_pass(error):
+            if not may_pass(error):
                 raise
             spent = time.monotonic() - began
             if delay is None or spent > LONGEST:
                 raise UnreachableError(f"after {attempt} attempts in {spent:.0f} s: {first_line(error)}") from error
+            tried_again(error)
             time.sleep(delay)
     raise AssertionError("unreachable")
 
 
-def _may_pass(error: Exception) -> bool:
+_counting = threading.Lock()
+_retries = 0
+
+
+def retries() -> int:
+    """How often this process has made a request again since it began; of what clients repeat by themselves, only that
+    of botocore (S3) is known."""
+    return _retries
+
+
+def tried_again(error: object) -> None:
+    """Count a request of this process that brought `error` and is made again; an error that stays does not count."""
+    if isinstance(error, Exception) and may_pass(error):
+        _count()
+
+
+def _count() -> None:
+    global _retries
+    with _counting:
+        _retries += 1
+
+
+@lru_cache(maxsize=1)
+def count_botocores() -> None:
+    """From now on, what clients of S3 that this process makes try again by themselves counts as well."""
+    import botocore
+
+    botocore.register_initializer(lambda session: session.register("needs-retry.s3", _ended))
+
+
+def _ended(attempts: int, **of_request: Any) -> None:
+    """Botocore tells of each attempt's end, the first one's too."""
+    if attempts > 1:
+        _count()
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether the same request may succeed later."""
     if isinstance(error, _PERMANENT) or type(error).__name__ in _MISUSE:
         return False
     status = http_status(error)

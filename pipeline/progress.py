@@ -121,4 +121,7 @@ def summary_text(summary: RunSummary) -> str:
     more = tally.failed - len(names)
     names += [f"    and {more} more; `status --failed FILE` lists all"] if more else []
     cure = ["  --retry-failed tries those again"] if tally.failed else []
+    if summary.retries:
+        times = "once" if summary.retries == 1 else f"{summary.retries} times"
+        cure.append(f"  the object store did not answer as it should: a request was made again {times}")
     return "\n".join([line, *reasons, *names, *cure])

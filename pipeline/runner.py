@@ -9,6 +9,7 @@ from time import monotonic
 
 from data.errors import InputError
 from data.records import ImageList
+from data.retry import retries
 from data.whole_file import PARTIAL
 from pipeline.executors import Executor
 from pipeline.listener import AtWork, Listener
@@ -36,6 +37,7 @@ class RunSummary:
 
     kept: those that stay as they were; computed: those worked on in this run, in `seconds` of wall time. workers: who
     computed how much, by "host:pid". ends: how workers ended meanwhile, and how often; their shards were tried again.
+    retries: requests to storage that were made again, by this process and all workers.
     """
 
     stage: str
@@ -45,6 +47,7 @@ class RunSummary:
     seconds: float = 0.0
     workers: dict[str, WorkerShare] = field(default_factory=dict)
     ends: Counter[str] = field(default_factory=Counter)
+    retries: int = 0
 
     def add(self, shard: Tally) -> None:
         """A shard that was computed."""
@@ -91,6 +94,7 @@ def run_stage(
     listener = listener or Listener()
     if executor.needs_shared_storage and store.url.startswith("memory://"):
         raise InputError(f"{store.url}: lives in one process; use a folder or an object store with several workers")
+    before = retries()
     images = store.align(images)
     shards = widen(image_range, store)
     first, stop = store.bounds(shards[0])[0], store.bounds(shards[1] - 1)[1]
@@ -120,6 +124,9 @@ def run_stage(
         finally:
             _sweep_partials(store, stage, shards)
             store.refresh()
+    summary.retries = retries() - before
+    if executor.needs_shared_storage:  # where this process does the work, its workers' are its own
+        summary.retries += summary.computed.retries
     return summary
 
 

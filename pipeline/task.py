@@ -16,6 +16,7 @@ from data.decode import DecodeError, decode_record
 from data.errors import SHORTAGES, InputError, is_out_of_memory, system_advice, system_cause
 from data.files import is_url, read_remote_together
 from data.records import Decoding, ImageRecord, image_digest
+from data.retry import retries
 from pipeline.spec import ImageFailure, Stage, StageInput, stage_layouts
 from pipeline.time_limit import TOO_LONG, ImageTimeoutError, time_limit
 from store.completion import UPSTREAM, Completion, ImageOutcome, WrittenObject, record_key, recorded_shards
@@ -109,6 +110,7 @@ def run_shard(
     """Compute, write and record one shard; the tally is of the images computed. An image that fails is recorded; the
     store's own trouble is raised. tell: hears after each image how many are done with, and how many of them failed.
     stuck: where this process may end, see `pipeline.time_limit`."""
+    before = retries()
     store = store or open_store(job.url)
     layouts = stage_layouts(job.stage, store.n_images, store.shard)
     index = task.first // store.shard
@@ -143,7 +145,7 @@ def run_shard(
         job.fingerprint, task.first, task.stop, tuple(outcomes), written, job.run, host, now, digest
     )
     store.objects.write(record_key(job.stage.group, task.first, task.stop), completion.encode())
-    return Tally.of(computed, host)
+    return Tally.of(computed, host, retries() - before)
 
 
 Kept = dict[int, tuple[ImageOutcome, list[Any]]]

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from data.clouds import OPTIONS_VARIABLE, advice_on, first_line, missing_holder
 from data.files import open_filesystem
-from data.retry import UnreachableError, retried
+from data.retry import UnreachableError, retried, tried_again
 from store.direct import PROTOCOLS, DirectReader
 from store.objects import Objects, Range, StorageError
 
@@ -47,7 +47,8 @@ class RemoteObjects(Objects):
             paths, stops = [self._path(key) for key, _, _ in asked], [stop for _, _, stop in asked]
             try:
                 answers = self._fs.cat_ranges(paths, self._begins(asked), stops, on_error="return")
-            except Exception:  # one by one: with retries, and with a message that names the object
+            except Exception as error:  # one by one: with retries, and with a message that names the object
+                tried_again(error)
                 answers = [None] * len(asked)
         for place, answer, one in zip(lacking, answers, asked, strict=True):
             found[place] = self._settled(answer, *one)
@@ -69,6 +70,7 @@ class RemoteObjects(Objects):
         """What a request that was one of many brought; asked for again where it brought an error that may pass."""
         if isinstance(value, bytes):
             return _tail(value, start)
+        tried_again(value)
         try:
             return None if isinstance(value, FileNotFoundError) else self.read(key, start, stop)
         except FileNotFoundError:
@@ -106,7 +108,8 @@ class RemoteObjects(Objects):
         while batch := dict(islice(remaining, TOGETHER)):
             try:
                 self._fs.pipe({self._path(key): data for key, data in batch.items()})
-            except Exception:  # one by one: with retries, and with a message that names the object
+            except Exception as error:  # one by one: with retries, and with a message that names the object
+                tried_again(error)
                 for key, data in batch.items():
                     self.write(key, data)
 
@@ -121,7 +124,8 @@ class RemoteObjects(Objects):
         try:
             if doomed:
                 self._fs.rm([self._path(key) for key in doomed])
-        except Exception:  # one by one, with retries
+        except Exception as error:  # one by one, with retries
+            tried_again(error)
             for key in doomed:
                 self.delete(key)
 

@@ -19,7 +19,8 @@ class Tally:
 
     reasons: how often each reason of `failed` occurs. failures: (id, reason) of the first FEW of them.
     seconds: work of the images done. bytes: of recorded objects. slowest: (id, seconds) of the FEW that took longest,
-    of those computed in this run. host: of a single shard computed in this run, the worker that did.
+    of those computed in this run. host: of a single shard computed in this run, the worker that did. retries: requests
+    to storage that were made again meanwhile, in this run.
     """
 
     done: int = 0
@@ -31,9 +32,10 @@ class Tally:
     failures: tuple[tuple[str, str], ...] = field(default=(), compare=False)
     slowest: tuple[tuple[str, float], ...] = field(default=(), compare=False)
     host: str = field(default="", compare=False)
+    retries: int = field(default=0, compare=False)
 
     @classmethod
-    def of(cls, outcomes: Iterable[ImageOutcome], host: str = "") -> "Tally":
+    def of(cls, outcomes: Iterable[ImageOutcome], host: str = "", retries: int = 0) -> "Tally":
         """Of single images."""
         images = list(outcomes)
         seconds = [image.seconds for image in images if image.status == DONE]
@@ -42,7 +44,7 @@ class Tally:
         own = tuple((image.id, image.reason) for image in images if image.failed_by_itself)
         slowest = longest((image.id, image.seconds) for image in images)
         counts = len(seconds), reasons.total(), upstream, sum(seconds)
-        return cls(*counts, reasons=reasons, failures=own[:FEW], slowest=slowest, host=host)
+        return cls(*counts, reasons=reasons, failures=own[:FEW], slowest=slowest, host=host, retries=retries)
 
     @classmethod
     def of_shards(cls, shards: Iterable[ShardOutcome], *, without: Collection[int] = ()) -> "Tally":
@@ -76,6 +78,7 @@ class Tally:
             self.reasons + other.reasons,
             (self.failures + other.failures)[:FEW],
             longest((*self.slowest, *other.slowest)),
+            retries=self.retries + other.retries,
         )
 
     @property

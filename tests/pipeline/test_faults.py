@@ -5,7 +5,8 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,16 @@ from benchmarks.engine.toy import chunk_bytes, first_stage, image_list, pixel_st
 from data.errors import InputError
 from data.records import ImageList, ImageRecord
 from pipeline.executors.serial import SerialExecutor
+from pipeline.listener import AtWork
+from pipeline.progress import summary_text
 from pipeline.runner import run_stage
+from pipeline.task import Job, ShardTask
 from store import remote
 from store.create import create_or_open
 from store.objects import StorageError
 from store.storage import open_objects
 from store.store import open_store
+from store.tally import Tally
 from store.verify import verify_store
 from tests import needs
 
@@ -126,12 +131,13 @@ class FlakyFileSystem(MemoryFileSystem):  # type: ignore[misc]
     """An object store whose every third request fails, or, when `down`, every one."""
 
     protocol = "flaky"
-    calls = 0
+    calls = refused = 0
     down = False
 
     def _tick(self) -> None:
         FlakyFileSystem.calls += 1
         if FlakyFileSystem.down or FlakyFileSystem.calls % 3 == 0:
+            FlakyFileSystem.refused += 1
             raise OSError(errno.ECONNRESET, "connection reset by peer")
 
     def pipe_file(self, path: str, value: bytes, **kwargs: Any) -> None:
@@ -158,9 +164,29 @@ def flaky(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[FlakyFileSystem]]:
 
 def test_an_object_store_with_hiccups(flaky: type[FlakyFileSystem]) -> None:
     store = create_or_open("flaky://hiccups.zarr", IMAGES, shard=8)
+    before = flaky.refused
     summary = run_stage(store, IMAGES, first_stage(), SerialExecutor())
     assert summary.tally.done == 64 and flaky.calls > 100
+    assert summary.retries == flaky.refused - before >= summary.computed.retries > 8
+    assert f"a request was made again {summary.retries} times" in summary_text(summary)
     assert not verify_store(open_store("flaky://hiccups.zarr")).damage
+
+
+class DistantExecutor(SerialExecutor):
+    """Tells of shards as from workers elsewhere, each of which had to make seven requests again."""
+
+    needs_shared_storage = True
+
+    def run(self, job: Job, tasks: Iterable[ShardTask], at_work: AtWork) -> Generator[Tally, None, None]:
+        for tally in super().run(job, tasks, at_work):
+            yield replace(tally, retries=7)
+
+
+def test_requests_that_workers_made_again_are_added_up(url: str) -> None:
+    store = create_or_open(url, IMAGES, shard=8)
+    assert run_stage(store, IMAGES, first_stage(), DistantExecutor(), image_range=(0, 24)).retries == 3 * 7
+    summary = run_stage(store, IMAGES, first_stage(), SerialExecutor())
+    assert (summary.computed.images, summary.retries) == (40, 0) and "again" not in summary_text(summary)
 
 
 def test_an_object_store_that_is_down(flaky: type[FlakyFileSystem]) -> None:
@@ -192,9 +218,10 @@ def test_images_on_an_object_store_with_hiccups(flaky: type[FlakyFileSystem], tm
     with pytest.raises(InputError, match=r"flaky://bucket/0\.png: could not be read after 4 attempts.*run the same"):
         run_stage(store, images, pixel_stage(), SerialExecutor())
     assert not open_store(store.url).status("pixels").any()
-    flaky.down, before = False, flaky.calls
-    assert run_stage(store, images, pixel_stage(), SerialExecutor()).tally.done == 8
-    assert flaky.calls - before > 8
+    flaky.down, before = False, (flaky.calls, flaky.refused)
+    summary = run_stage(store, images, pixel_stage(), SerialExecutor())
+    assert summary.tally.done == 8 and flaky.calls - before[0] > 8
+    assert summary.retries == flaky.refused - before[1] > 2
 
 
 def test_missing_objects_and_rights_are_not_retried(flaky: type[FlakyFileSystem]) -> None:

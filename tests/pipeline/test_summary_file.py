@@ -59,6 +59,7 @@ def test_a_run_and_one_with_nothing_to_do(data: Path, url: str, tmp_path: Path) 
         (worker,) = stage["workers"]
         assert worker["images"] == 4 and worker["seconds"] == pytest.approx(stage["work_seconds"], abs=0.01)
         assert stage["worker_ends"] == {} and stage["failures"] == []
+        assert stage["storage_retries"] == 0
     call(*asked)
     again = json.loads(path.read_text())["stores"][0]["stages"]
     assert [(stage["done"], stage["computed"], stage["workers"]) for stage in again] == [(4, 0, [])]
