@@ -2,6 +2,9 @@
 
 It lies beside the modules or, where this user can not write there, in the user's cache folder; `NUMBA_CACHE_DIR` moves
 it. Where neither can be written, loops are compiled anew in every process, which is said once in each.
+
+What is slow to compile: an array assigned to a row or slice of another (two seconds, for the text of an error that
+never comes), whole-array arithmetic, tuples of arrays, `heapq`, sorting. Loops over elements are not.
 """
 
 import sys
@@ -25,6 +28,7 @@ def inlined(function: Function) -> Function:
 
 
 def _compiled(function: Any, **options: Any) -> Any:
+    options["no_cfunc_wrapper"] = True  # nobody calls loops from C: a twentieth of the time to compile
     try:
         return numba.njit(function, cache=True, **options)
     except RuntimeError:  # numba found no folder that can be written
@@ -35,7 +39,7 @@ def _compiled(function: Any, **options: Any) -> Any:
 @cache
 def _tell_once() -> None:
     print(
-        "no folder for compiled code can be written, so each process compiles it anew, which takes a minute; "
+        "no folder for compiled code can be written, so each process compiles it anew, which takes half a minute; "
         "set NUMBA_CACHE_DIR to one that lasts",
         file=sys.stderr,
     )

@@ -2,7 +2,7 @@
 
     python -m stages.warm_up
 
-It takes most of a minute once, and a second where nothing is left to do. Where the result lies: `compiled.py`.
+It takes half a minute once, and a second where nothing is left to do. Where the result lies: `compiled.py`.
 """
 
 import numpy as np

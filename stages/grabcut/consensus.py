@@ -22,13 +22,17 @@ def vote(evidence: np.ndarray, confidence: np.ndarray, boxes: np.ndarray, least_
     cast = np.empty((side, side), np.float32)
     for i in range(count):
         own = np.float32(confidence[i])
-        voted[i] = own * evidence[i]
-        cast[:] = own
+        for y in range(side):
+            for x in range(side):
+                voted[i, y, x] = own * evidence[i, y, x]
+                cast[y, x] = own
         for j in range(count):
             iou = 0.0 if j == i else box_iou(boxes[i], boxes[j])
             if iou >= least_iou:
                 _cast(evidence[j], boxes[j], boxes[i], np.float32(iou**POWER * confidence[j]), voted[i], cast)
-        voted[i] /= cast
+        for y in range(side):
+            for x in range(side):
+                voted[i, y, x] /= cast[y, x]
     return voted
 
 

@@ -14,10 +14,6 @@ from stages.regions.contour import FULL_CONTOUR, resize_long_side, smooth_contou
 COARSEST = 40
 """The halvings end once the long side is no longer than this: a box of the whole image still fills its cells."""
 
-LEVELS = 8
-"""Of so many maps the tuples consist, the last one repeated: loops are compiled for a tuple's length, and images of all
-sizes are to find the same ones."""
-
 MAX_UPSCALE = 2.0
 """Small images are enlarged at most this much for the contour detector; beyond it there is nothing to see."""
 
@@ -26,17 +22,19 @@ class ImageModel(NamedTuple):
     """One image, ready for its boxes.
 
     size: (height, width); scale: (x, y) pixels of the working size per pixel of the image, float64.
-    contour: (h, w) float32 in [0, 1] at the working size and its halvings, where the strongest contour counts.
-    word: (h, w) uint8, colour words of the working size and its halvings. levels: how many of these there are, before
-    the last is repeated. affinity: (K, K), see `Codebook`.
+    shape: (V, 2) int64, height and width of the working size and of its halvings; start: (V,) int64, where the pixels
+    of each begin in `contour` and `word`: tuples of maps would be compiled case by case.
+    contour: (pixels,) float32 in [0, 1], of the halvings the strongest contour counts; word: (pixels,) uint8, colour
+    words. affinity: (K, K), see `Codebook`.
     regions: hierarchies at the working size.
     """
 
     size: tuple[int, int]
     scale: tuple[float, float]
-    contour: tuple[np.ndarray, ...]
-    word: tuple[np.ndarray, ...]
-    levels: int
+    shape: np.ndarray
+    start: np.ndarray
+    contour: np.ndarray
+    word: np.ndarray
     affinity: np.ndarray
     regions: tuple[Regions, ...]
 
@@ -51,14 +49,14 @@ def build_image_model(image: np.ndarray, params: ColourCutParams) -> ImageModel:
     while max(contour[-1].shape) > COARSEST and min(contour[-1].shape) > 1:
         contour.append(_strongest(contour[-1]))
         pixels.append(cv2.resize(pixels[-1], contour[-1].shape[::-1], interpolation=cv2.INTER_AREA))
-    levels, repeated = len(contour), LEVELS - len(contour)
-    contour, pixels = contour + contour[-1:] * repeated, pixels + pixels[-1:] * repeated
+    shape = np.array([level.shape for level in contour])
     return ImageModel(
         image.shape[:2],
         (small.shape[1] / image.shape[1], small.shape[0] / image.shape[0]),
-        tuple(contour),
-        tuple(codebook.words_of(level) for level in pixels),
-        levels,
+        shape,
+        shape.prod(1).cumsum() - shape.prod(1),
+        np.concatenate([level.ravel() for level in contour]),
+        np.concatenate([codebook.words_of(level).ravel() for level in pixels]),
         codebook.affinity,
         build_regions(strength, lab, params.leaves),
     )

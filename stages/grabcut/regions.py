@@ -64,7 +64,10 @@ def containment_evidence(leaf: np.ndarray, parent: np.ndarray, area: np.ndarray,
         above = parent[node]
         whole = above == node or area[above] > box_area
         share[node] = inside[node] / area[node] if whole else share[above]
-    return share[: (nodes + 1) // 2] - TYPICAL_SHARE
+    evidence = np.empty((nodes + 1) // 2)
+    for i in range(len(evidence)):
+        evidence[i] = share[i] - TYPICAL_SHARE
+    return evidence
 
 
 @compiled
@@ -87,4 +90,6 @@ def mean_by_leaf(value: np.ndarray, leaf: np.ndarray, leaves: int) -> np.ndarray
     for i in range(len(value)):
         total[leaf[i]] += value[i]
         count[leaf[i]] += 1
-    return total / np.maximum(count, 1)
+    for j in range(leaves):
+        total[j] /= max(count[j], 1.0)
+    return total

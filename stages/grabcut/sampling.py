@@ -63,13 +63,13 @@ def upsampled(value: np.ndarray, factor: int) -> np.ndarray:
 
 
 @compiled
-def blurred(value: np.ndarray) -> np.ndarray:
-    """`value` (n, n) float32 smoothed by the binomial (1, 4, 6, 4, 1) / 16 both ways, edge cells repeated outside.
+def blurred(value: np.ndarray, smooth: np.ndarray) -> None:
+    """Write to `smooth` the `value` (n, n) float32, smoothed by the binomial (1, 4, 6, 4, 1) / 16 both ways.
 
-    Its standard deviation is 1 cell.
+    Edge cells are repeated outside. Its standard deviation is 1 cell.
     """
     n = len(value)
-    wide, smooth = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
+    wide = np.empty((n, n), np.float32)
     four, six, unit = np.float32(4), np.float32(6), np.float32(1 / 256)
     for y in range(n):
         row = value[y]
@@ -81,4 +81,3 @@ def blurred(value: np.ndarray) -> np.ndarray:
         here = wide[y]
         for x in range(n):
             smooth[y, x] = unit * (a[x] + d[x] + four * (b[x] + c[x]) + six * here[x])
-    return smooth

@@ -27,7 +27,6 @@ def nearest_by_iou(
             area[i] = 0.0
             x1[i], y1[i] = x0[i], y0[i]
     row = np.empty(n)
-    found = np.empty(n, np.int64)
     histogram = np.empty(BINS + 1, np.int64)
     for i in range(n):
         for j in range(n):
@@ -44,14 +43,26 @@ def nearest_by_iou(
         while above < neighbors and level > 0:
             level -= 1
             above += histogram[level]
-        m = 0
         order[i, 0], exact[i, 0] = i, 1.0
+        count = 1
         for j in range(n):
             if row[j] > 0.0 and j != i and int(row[j] * BINS) >= level:
-                found[m] = j
-                m += 1
-        rank = np.argsort(-row[found[:m]], kind="mergesort")  # stable: ties keep the order of the index
-        for k in range(min(m, neighbors - 1)):
-            order[i, k + 1] = found[rank[k]]
-            exact[i, k + 1] = row[found[rank[k]]]
+                count = _insert(order[i], exact[i], count, j, row[j])
     return order, exact, degree
+
+
+@compiled
+def _insert(order: np.ndarray, exact: np.ndarray, count: int, other: int, iou: float) -> int:  # pragma: no cover
+    """Put `other` behind all of at least its IoU among the `count` found, or leave it out. Returns how many there are.
+
+    order, exact: (K,), the box itself first, then the others by falling IoU.
+    """
+    full = count == len(order)
+    if full and iou <= exact[count - 1]:
+        return count
+    k = count - 1 if full else count
+    while k > 1 and exact[k - 1] < iou:
+        order[k], exact[k] = order[k - 1], exact[k - 1]
+        k -= 1
+    order[k], exact[k] = other, iou
+    return len(order) if full else count + 1

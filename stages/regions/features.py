@@ -73,7 +73,8 @@ def _describe(
     fill, outline, inner, compactness = np.zeros(count), np.zeros(count), np.zeros(count), np.zeros(count)
     first_merge, last_merge = np.full(count, np.inf), np.zeros(count)
     for i in range(count):
-        box[i] = node_box[member[i, 0]]
+        for c in range(4):
+            box[i, c] = node_box[member[i, 0], c]
         area, border, perimeter, contour = 0.0, 0.0, 0.0, 0.0
         for k in range(member.shape[1]):
             node = member[i, k]

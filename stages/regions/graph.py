@@ -27,11 +27,14 @@ class RegionGraph(NamedTuple):
 
 def build_region_graph(labels: np.ndarray, count: int, contour: np.ndarray, lab: np.ndarray) -> RegionGraph:
     """Graph of `labels` (H, W) int32 < count over `contour` (H, W) float32 and `lab` (H, W, 3) float32."""
-    return RegionGraph(*_edges(labels, count, contour), *_regions(labels, count, lab))
+    key, value = _borders(labels, count, contour)
+    order = np.argsort(key, kind="stable")  # stable: the sums do not depend on the sort's whims
+    return RegionGraph(*_edges(key, value, order, count), *_regions(labels, count, lab))
 
 
 @compiled
-def _edges(labels: np.ndarray, count: int, contour: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _borders(labels: np.ndarray, count: int, contour: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each two neighbouring pixels of two regions: smaller label x `count` + larger label, and mean contour."""
     height, width = labels.shape
     key = np.empty(2 * height * width, np.int64)
     value = np.empty(2 * height * width, np.float64)
@@ -46,7 +49,15 @@ def _edges(labels: np.ndarray, count: int, contour: np.ndarray) -> tuple[np.ndar
                     key[pairs] = np.int64(min(here, there)) * count + max(here, there)
                     value[pairs] = 0.5 * (contour[y, x] + contour[ny, nx])
                     pairs += 1
-    order = np.argsort(key[:pairs], kind="mergesort")  # stable: the sums do not depend on the sort's whims
+    return key[:pairs], value[:pairs]
+
+
+@compiled
+def _edges(
+    key: np.ndarray, value: np.ndarray, order: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each pair of regions once, its pixel pairs and the sum of their contour, from those in the `order` of `key`."""
+    pairs = len(order)
     edge = np.empty((pairs, 2), np.int32)
     length, strength = np.zeros(pairs), np.zeros(pairs)
     edges, last = 0, np.int64(-1)

@@ -1,6 +1,5 @@
 """Agglomeration: merges the regions of a graph, two at a time, into a binary tree whose upper part is kept."""
 
-import heapq
 from typing import NamedTuple
 
 import numpy as np
@@ -8,8 +7,7 @@ import numpy as np
 from stages.compiled import compiled
 from stages.regions.criterion import MergeCriterion
 from stages.regions.graph import RegionGraph
-
-_heapify, _push, _pop = heapq.heapify, heapq.heappush, heapq.heappop  # numba resolves these, not attributes of heapq
+from stages.regions.heap import heap_of, rise, sink, take_first
 
 
 class Hierarchy(NamedTuple):
@@ -69,44 +67,48 @@ def _agglomerate(
     colour: float,
     unit: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Parent and altitude of all 2 n - 1 nodes. Ties go to the edge of lower index.
-
-    The heap holds (cost, edge, version); entries of edges that have changed since have an old version.
-    """
+    """Parent and altitude of all 2 n - 1 nodes. Ties go to the edge of lower index."""
     n, edges = leaf_area.size, edge.shape[0]
     nodes = 2 * n - 1
     ends, length, contour = edge.copy(), leaf_length.copy(), leaf_contour.copy()
     area, total = np.zeros(nodes), np.zeros((nodes, leaf_colour.shape[1]))
-    area[:n], total[:n] = leaf_area, leaf_colour
+    for region in range(n):
+        area[region] = leaf_area[region]
+        for c in range(total.shape[1]):
+            total[region, c] = leaf_colour[region, c]
     parent, altitude = np.arange(nodes), np.zeros(nodes)
     head, following = _edge_lists(ends, nodes)
-    version, alive = np.zeros(edges, np.int64), np.ones(edges, np.bool_)
-    heap = [(0.0, 0, 0) for _ in range(0)]
+    alive, cost = np.ones(edges, np.bool_), np.empty(edges)
     for e in range(edges):
         a, b = ends[e]
-        heap.append((_cost(contour[e], length[e], area[a], area[b], total[a], total[b], size, colour, unit), e, 0))
-    _heapify(heap)
+        cost[e] = _cost(contour[e], length[e], area[a], area[b], total[a], total[b], size, colour, unit)
+    heap, place = heap_of(cost)
     edge_to = np.full(nodes, -1, np.int64)
-    node, highest = n, 0.0
-    while len(heap) > 0 and node < nodes:
-        cost, merged, stamp = _pop(heap)
-        if not alive[merged] or version[merged] != stamp:
+    node, highest, left = n, 0.0, edges
+    while left > 0 and node < nodes:
+        merged = take_first(heap, place, cost, left)
+        left -= 1
+        if not alive[merged]:
             continue
         alive[merged] = False
-        highest = max(highest, cost)
+        highest = max(highest, cost[merged])
         altitude[node] = highest
         a, b = ends[merged]
         parent[a], parent[b] = node, node
-        area[node], total[node] = area[a] + area[b], total[a] + total[b]
+        area[node] = area[a] + area[b]
+        for c in range(total.shape[1]):
+            total[node, c] = total[a, c] + total[b, c]
         head[node] = _join_edges(a, b, node, head, following, ends, alive, length, contour, edge_to)
         entry = head[node]
         while entry >= 0:
             e = entry >> 1
             other = ends[e, 1] if ends[e, 0] == node else ends[e, 0]
             edge_to[other] = -1
-            version[e] += 1
-            cost = _cost(contour[e], length[e], area[node], area[other], total[node], total[other], size, colour, unit)
-            _push(heap, (cost, e, version[e]))
+            cost[e] = _cost(
+                contour[e], length[e], area[node], area[other], total[node], total[other], size, colour, unit
+            )
+            rise(heap, place, cost, place[e])
+            sink(heap, place, cost, place[e], left)
             entry = following[entry]
         node += 1
     return parent, altitude

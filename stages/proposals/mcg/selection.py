@@ -6,15 +6,13 @@ with what is already covered. The greedy choice is within 1 - 1/e of the best se
 apart what non-maximum suppression keeps apart, and favours the box in the middle of many likely ones.
 """
 
-import heapq
 from typing import NamedTuple
 
 import numpy as np
 
 from stages.compiled import compiled, inlined
+from stages.regions.heap import heap_of, sink, take_first
 from stages.regions.row_keys import row_keys
-
-_heapify, _push, _pop = heapq.heapify, heapq.heappush, heapq.heappop  # numba resolves these, not attributes of heapq
 
 LEAST_IOU = 0.5
 FULL_IOU = 0.95
@@ -127,16 +125,19 @@ def _greedy_cover(
     count = weight.size
     chosen, gain = np.empty(min(limit, count), np.int64), np.empty(min(limit, count))
     covered = np.zeros(count)
-    heap = [(-_gain(i, start, other, credit, weight, covered), i) for i in range(count)]
-    _heapify(heap)
+    loss = np.empty(count)
+    for i in range(count):
+        loss[i] = -_gain(i, start, other, credit, weight, covered)
+    heap, place = heap_of(loss)
     picked = 0
-    while picked < chosen.size and len(heap) > 0:
-        _, i = _pop(heap)
-        now = _gain(i, start, other, credit, weight, covered)
-        if len(heap) > 0 and (-now, i) > heap[0]:
-            _push(heap, (-now, i))  # the gains of the others are upper bounds: they can only have fallen as well
-            continue
-        chosen[picked], gain[picked] = i, now
+    while picked < chosen.size:
+        i = heap[0]
+        loss[i] = -_gain(i, start, other, credit, weight, covered)
+        sink(heap, place, loss, 0, count - picked)
+        if heap[0] != i:
+            continue  # the gains of the others are upper bounds: they can only have fallen as well
+        take_first(heap, place, loss, count - picked)
+        chosen[picked], gain[picked] = i, -loss[i]
         picked += 1
         for e in range(start[i], start[i + 1]):
             covered[other[e]] = max(covered[other[e]], credit[e])
