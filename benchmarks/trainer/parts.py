@@ -19,6 +19,7 @@ PARTS = {
     "losses": ("pdsl.model.pdsl.detection_terms", "pdsl.model.pdsl.mask_terms"),
     "backward pass": ("torch.autograd.grad",),
     "sum of gradients": ("pdsl.train.gradients.GradientSum.add",),
+    "exchange": ("pdsl.train.distributed.World.sum",),
     "update": ("pdsl.train.step.update", "pdsl.train.step.gradient_norm"),
     "suppression": ("pdsl.evaluate.infer.final_boxes",),
     "masks to RLE": ("pdsl.evaluate.infer.to_predictions",),

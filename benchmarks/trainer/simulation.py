@@ -107,10 +107,11 @@ def simulated_step(
         world = World(0, 1, torch.device("cpu"))
         optimizer = build_optimizer(model.train(), config.optimizer)
         stepper = Stepper(model, optimizer, config, world, Meters(world.device))
-        yield stepper, [_sample(config.data.max_proposals, n_classes, seeds, size, row) for row in range(images)]
+        yield stepper, [fake_sample(config.data.max_proposals, n_classes, seeds, size, row) for row in range(images)]
 
 
-def _sample(proposals: int, n_classes: int, seeds: int, size: tuple[int, int], row: int) -> RawSample:
+def fake_sample(proposals: int, n_classes: int, seeds: int, size: tuple[int, int], row: int) -> RawSample:
+    """An image as the loader gives it, of so many proposals and seeds; called where tensors are fake."""
     return RawSample(
         image=torch.empty(3, *size, dtype=torch.uint8),
         label=torch.empty(n_classes, dtype=torch.bool),
