@@ -1,26 +1,29 @@
-"""A million images (or more) through a stage with trivial work, into a real folder: what each step takes.
+"""A million images (or more) through a stage with trivial work, into a real store: what each step takes.
 
-    python -m benchmarks.million [--images 1000000] [--workers 2] [--shard N] [--folder DIR]
+    python -m benchmarks.million [--images 1000000] [--workers 2] [--shard N] [--folder DIR] [--s3 | --store URL]
 
 The images do not exist: the stage does not read them. Every step is a process of its own, so that seconds, the core's
-seconds and the peak of its memory are its own: those of client and scheduler, which are one process, without the
-workers. Making the list of images in memory, which a reader of a data set does else, is told apart.
+seconds and the peak of its memory are its own: those of client and scheduler, which are one process. Its workers, and
+with --s3 the server (`rclone serve s3` over the folder), are told beside it. Making the list of images in memory, which
+a reader of a data set does else, is told apart. --store URL: a place of your own; it has to be empty, and stays.
 """
 
 import json
-import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import click
+import psutil
 
+from benchmarks.engine.s3 import BUCKET, s3_server
 from benchmarks.engine.toy import first_stage
+from benchmarks.engine.watched import Watched
 from data.records import ImageList, ImageRecord, Records
 from pipeline.executors.choose import DeferredExecutor
 from pipeline.runner import RunSummary, run_stage
@@ -56,7 +59,7 @@ def _lose_a_shard(url: str) -> None:
     store = open_store(url)
     first, stop = store.bounds(store.n_shards // 2)
     for key in (f"toy/records/{first}-{stop}.json", f"toy/count/c/{store.n_shards // 2}"):
-        (Path(url) / key).unlink()
+        store.objects.delete(key)
 
 
 def _missing(url: str, n: int, workers: int, shard: int | None) -> object:
@@ -93,33 +96,58 @@ def _measured(name: str, url: str, n: int, workers: int, shard: int | None) -> N
     print(json.dumps([round(ended - made, 2), round(core, 2), round(peak), round(made - started, 1), str(told)]))
 
 
+HEADS = ("clock, s", "core, s", "peak, MB", "workers' core, s", "one, MB", "all, MB", "server's core, s", "MB")
+
+
+def _watched(command: list[str], server: int | None) -> tuple[str, Watched, Watched | None]:
+    """What a process printed last, what it and those it started took, and what the server did meanwhile."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as step, ExitStack() as watching:
+        seen = watching.enter_context(Watched(step.pid))
+        served = watching.enter_context(Watched(server)) if server else None
+        said = step.communicate()[0]
+    if step.returncode:
+        raise click.ClickException(f"{command[-1]}: status {step.returncode}")
+    return said.splitlines()[-1], seen, served
+
+
 @click.command()
 @click.option("--images", default=1_000_000, show_default=True)
 @click.option("--workers", default=2, show_default=True)
 @click.option("--shard", type=int, help="Images a shard.  [default: what the program takes]")
 @click.option("--folder", type=click.Path(file_okay=False), help="Where the store goes.  [default: a temporary folder]")
+@click.option("--s3", is_flag=True, help="Through `rclone serve s3` over that folder.")
+@click.option("--store", help="A folder or URL of your own in its place.")
 @click.option("--step", type=click.Choice(list(STEPS)), hidden=True)
-def main(images: int, workers: int, shard: int | None, folder: str | None, step: str | None) -> None:
+def main(
+    images: int, workers: int, shard: int | None, folder: str | None, s3: bool, store: str | None, step: str | None
+) -> None:
     """Measure all steps one after the other."""
-    if step and folder:
-        _measured(step, folder, images, workers, shard)
+    if step and store:
+        _measured(step, store, images, workers, shard)
         return
-    with tempfile.TemporaryDirectory(dir=folder) as place:
-        url = f"{place}/million.zarr"
-        print(f"{'step':<50}{'clock, s':>10}{'core, s':>10}{'peak, MB':>10}   list made in, s", flush=True)
+    with ExitStack() as stack:
+        place = stack.enter_context(tempfile.TemporaryDirectory(dir=folder))
+        server = None
+        if s3:
+            stack.enter_context(s3_server(Path(place)))
+            (server,) = [one.pid for one in psutil.Process().children() if one.name() == "rclone"]
+        url = store or (f"s3://{BUCKET}/million.zarr" if s3 else f"{place}/million.zarr")
+        print(f"{'step':<50}" + "".join(f"{head:>18}" for head in HEADS) + "   list made in, s", flush=True)
         for name in STEPS:
             if "missing" in name:
                 _lose_a_shard(url)
-            options = ["--images", str(images), "--workers", str(workers), "--folder", url, "--step", name]
+            options = ["--images", str(images), "--workers", str(workers), "--store", url]
             options += ["--shard", str(shard)] if shard else []
-            done = subprocess.run([sys.executable, "-m", "benchmarks.million", *options], stdout=subprocess.PIPE)
-            if done.returncode:
-                raise click.ClickException(f"{name}: status {done.returncode}")
-            clock, core, peak, made, told = json.loads(done.stdout.splitlines()[-1])
-            print(f"{name:<50}{clock:>10}{core:>10}{peak:>10}   {made} ({told})", flush=True)
-        files = [Path(top) / name for top, _, names in os.walk(url) for name in names]
-        store, size = open_store(url), sum(path.stat().st_size for path in files)
-        print(f"{len(files)} objects, {size / 1e6:.0f} MB; {store.n_shards} shards of {store.shard} images")
+            said, seen, served = _watched(
+                [sys.executable, "-m", "benchmarks.million", *options, "--step", name], server
+            )
+            clock, core, peak, made, told = json.loads(said)
+            row = [clock, core, peak, round(seen.core_of_started, 1), seen.each // 10**6, seen.together // 10**6]
+            row += [round(served.core[served.pid], 1), served.own // 10**6] if served else ["", ""]
+            print(f"{name:<50}" + "".join(f"{value:>18}" for value in row) + f"   {made} ({told})", flush=True)
+        whole = open_store(url)
+        sizes = [size for _, size in whole.objects.entries("")]
+        print(f"{len(sizes)} objects, {sum(sizes) / 1e6:.0f} MB; {whole.n_shards} shards of {whole.shard} images")
 
 
 if __name__ == "__main__":
