@@ -42,8 +42,7 @@ from stages.registry import STAGE_NAMES, stage_for
 from store.store import Store
 
 CONFIG = "photographs-with-coco"
-BUDGET = {"steps": 1000, "checkpoint_every": 1000, "schedule.drops": [800], "threads": 1, "model.mask.specific": "own"}
-"""Mask heads m >= 1 as the paper has them unless a variant says otherwise: what preset `plus` changes is a row, too."""
+BUDGET = {"steps": 1000, "checkpoint_every": 1000, "schedule.drops": [800], "threads": 1}
 SPLITS = {"voc": ("train", "val"), "coco": ("train2017", "val2017")}
 MCG = {"proposals": {"max_proposals": 500}, "grabcut": {"seeds": "all"}}
 FIGURES = (("voc", "box", "AP50"), ("voc", "mask", "AP50"), ("voc", "mask", "AP75"))
@@ -81,7 +80,6 @@ RELEASE = (
     "optimizer.weight_decay=0.0005",
 )
 """What the authors' release computes (docs/model.md), with the recipe's sizes of image, trunk and heads."""
-RESIDUAL = ("model.mask.specific=residual",)
 OWN_SEEDS = "n^m = 0, n^seed = 1"
 HEAD_0 = ("model.mask.n_m=0",)
 NEAREST = (*HEAD_0, "model.mask.n_seed=1")
@@ -114,10 +112,6 @@ VARIANTS: Mapping[str, Variant] = {
     "without the objectness prior": Variant(training=("model.detection.objectness_prior=0",)),
     "masks blended with seeds": Variant(blended=0.4, decides=True),
     "n^m = 0, masks blended with seeds": Variant(training=HEAD_0, blended=0.4, decides=True),
-    "mask heads add to head 0": Variant(training=RESIDUAL, decides=True),
-    "mask heads add to head 0, masks blended with seeds (preset plus)": Variant(
-        training=RESIDUAL, blended=0.4, decides=True
-    ),
 }
 
 

@@ -176,8 +176,6 @@ class MaskConfig:
     self_training: head m >= 1 learns from the previous head's mask, thresholded at 0.5 (`hard`) or as it is (`soft`).
     trunk_gradient: which heads teach the shared trunk: `all` (paper and release) or the class-`agnostic` one alone; the
         others then fit their predictors to features that learn from the seeds only (not in the paper).
-    specific: heads m >= 1 give a mask of their `own` (paper), which starts from nothing, or a `residual`: what a class
-        adds to the logits of head 0, which learns nothing from it (not in the paper).
     weighting: heads m >= 1 weigh a proposal by the image score of its class (`image_score`, Eq. 5) or equally (`none`,
         release).
     """
@@ -195,7 +193,6 @@ class MaskConfig:
     labels: Literal["targets", "predictions"] = "targets"
     self_training: Literal["hard", "soft"] = "hard"
     trunk_gradient: Literal["all", "agnostic"] = "all"
-    specific: Literal["own", "residual"] = "own"
     weighting: Literal["image_score", "none"] = "image_score"
     cascade: CascadeConfig = field(default_factory=CascadeConfig)
 

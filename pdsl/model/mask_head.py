@@ -60,9 +60,6 @@ class MaskHead(nn.Module):
                 logit = _predict(torch.cat([weight, own_weight], 1), torch.cat([bias, own_bias], 1), x)
             else:
                 logit = torch.cat([_predict(weight, bias, x), _predict(own_weight, own_bias, x.detach())], 1)
-            if self.config.specific == "residual":
-                first, others = logit.split([1, self.config.n_m], 1)
-                logit = torch.cat([first, others + first.detach()], 1)
         return at_least_float32(logit).view(-1, 1 + self.config.n_m, self.side, self.side)
 
     def _own_predictors(self, specific: nn.Linear, label: Tensor) -> tuple[Tensor, Tensor]:

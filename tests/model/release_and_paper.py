@@ -18,7 +18,7 @@ from tests.model import reference
 @dataclass(frozen=True)
 class Choices:
     """printed: sums, all proposals, soft targets, Eq. 2 as a sum. release: means, objectness, last head's labels …
-    plus: the paper, with objectness as a prior and mask heads m >= 1 that add to head 0 and teach the trunk nothing."""
+    plus: the paper, with objectness as a prior and mask heads m >= 1 that teach the trunk nothing."""
 
     printed: bool = False
     release: bool = False
@@ -157,8 +157,7 @@ def _masks(
         for m in range(n_m):
             row, seen = label[p] * n_m + m, x.detach() if choices.plus else x
             weights, bias = model.mask_head.specific.weight[row], model.mask_head.specific.bias[row]
-            added = logit[0].detach() if choices.plus else 0
-            logit.append(torch.einsum("c,chw->hw", weights, seen) + bias + added)
+            logit.append(torch.einsum("c,chw->hw", weights, seen) + bias)
             before = logit[m].detach()
             goal = before.sigmoid() if choices.printed else (before >= 0).double()
             heads[m] = heads[m] + (1 if choices.release else weight[p]) * _entropy(logit[m + 1], goal)

@@ -73,7 +73,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "release's mask branch": {"mask": {"weighting": "none", "seed_pool": "foreground", "labels": "predictions"}},
     "soft": {"mask": {"self_training": "soft", "n_seed": 1}},
     "trunk of head 0": {"mask": {"trunk_gradient": "agnostic"}},
-    "residuals of head 0": {"mask": {"specific": "residual"}},
     "cascade": {"mask": {"source": "cascade"}},
     "cascade, chunked": {"mask": {"source": "cascade"}, "box_head": {"chunk": 7}},
     "cascade without refinement": {"mask": {"source": "cascade"}, "detection": {"n_r": 0}},
@@ -246,21 +245,6 @@ def test_which_mask_heads_teach_the_trunk(teachers: str) -> None:
     assert set(reached(head.trunk)) == {teachers == "all"} and not any(reached(head.agnostic))
     logit[:, 0].sum().backward()
     assert all(reached(head.trunk)) and all(reached(head.agnostic))
-
-
-def test_residual_heads_start_from_head_0_and_teach_it_nothing() -> None:
-    """What a class adds is its own head's mask; head 0 is the same with and without it."""
-    sample, label = random_sample(), torch.arange(5) % N_CLASSES
-    own, residual = (
-        build_model(replace(small_config(), {"mask": {"specific": kind}}), N_CLASSES) for kind in ("own", "residual")
-    )
-    features, box = residual.backbone.features(sample.image), sample.proposals.box[:5]
-    expected, logit = own.mask_head(features, box, label), residual.mask_head(features, box, label)
-    torch.testing.assert_close(logit[:, :1], expected[:, :1])
-    torch.testing.assert_close(logit[:, 1:], expected[:, 1:] + expected[:, :1])
-    logit[:, 1:].sum().backward()
-    assert residual.mask_head.agnostic.weight.grad is None or not residual.mask_head.agnostic.weight.grad.any()
-    assert residual.mask_head.specific is not None and residual.mask_head.specific.weight.grad is not None
 
 
 def test_dropped_foreground_is_counted_but_not_saved() -> None:

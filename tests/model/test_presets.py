@@ -52,7 +52,7 @@ def test_as_printed_is_the_paper_without_its_readings() -> None:
 def test_plus_is_the_paper_with_what_measured_better() -> None:
     changed = {
         "detection": {"objectness_prior": 1},
-        "mask": {"trunk_gradient": "agnostic", "specific": "residual"},
+        "mask": {"trunk_gradient": "agnostic"},
     }
     assert load("model/plus.yaml") == replace(load("model/paper.yaml"), changed)
     for data in ("voc", "coco"):
@@ -62,7 +62,7 @@ def test_plus_is_the_paper_with_what_measured_better() -> None:
         shares = {"mil_weight": 0.0, "seed_weight": 0.0}
         assert replace(plus, {"model": changed, "inference": shares}) == replace(paper, {"model": changed})
     recipe = load("photographs.yaml")
-    assert recipe.mask.trunk_gradient == "agnostic" and recipe.mask.specific == "residual"
+    assert recipe.mask.trunk_gradient == "agnostic"
     assert recipe.detection.objectness_prior == 1
 
 
