@@ -14,7 +14,7 @@ from pipeline.executors import Executor
 from pipeline.runner import run_stage
 from pipeline.spec import ArraySpec, Stage, StageInput
 from stages.grabcut.parameters import GrabcutParams
-from stages.grabcut.stage import seed_masks
+from stages.grabcut.stage import grabcut_stage, seed_masks
 from store import contents
 from store.store import Store, open_store
 
@@ -81,8 +81,5 @@ class FewSeeds:
 
 
 def _seed_arrays(capacity: int) -> tuple[ArraySpec, ...]:
-    return (
-        ArraySpec(contents.SEED_INDEX, (capacity,), "uint16"),
-        ArraySpec(contents.SEED_MASK, (capacity, MASK_SIDE, MASK_SIDE // 8), "uint8"),
-        ArraySpec(contents.SEED_COUNT, (), "int32"),
-    )
+    """Those of the stage by OpenCV's GrabCut for all of P proposals: no quality."""
+    return grabcut_stage({"method": "opencv", "seeds": "all"}, capacity).arrays
