@@ -21,7 +21,7 @@ from pdsl.evaluate.infer import as_proposals, detect_image, detect_images, to_pr
 from pdsl.evaluate.tta import views
 from pdsl.model.build import build_model, equip_backbone
 from pdsl.model.pdsl import PDSL
-from pdsl.model.precision import use_bfloat16
+from pdsl.model.precision import cast_once, use_bfloat16
 from pdsl.train.distributed import World
 from pdsl.train.loader import batches
 from pdsl.train.meters import Meters
@@ -226,7 +226,8 @@ def measure_detection(model: PDSL, config: Config, cache: CacheReader, images: i
     class_ids = list(range(len(cache.class_names)))
     seconds: list[tuple[float, float, float]] = []
     records = [source.images.records[number] for _, number in cache.items[:images]]
-    look = partial(detect_image, model.eval(), config=inference, looks=views(inference, tta), bf16=bf16)
+    ready = cast_once(model) if bf16 else model
+    look = partial(detect_image, ready, config=inference, looks=views(inference, tta), bf16=bf16)
     before = records[:1] if model.backbone.cache is None else records  # to warm up, and to keep all feature maps
     for record in before + records:
         began = time.perf_counter()

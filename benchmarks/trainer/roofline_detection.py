@@ -23,6 +23,7 @@ from pdsl.evaluate.postprocess import FinalBoxes, final_boxes
 from pdsl.evaluate.suppression import DEVICE_BLOCK
 from pdsl.evaluate.tta import views
 from pdsl.model.build import build_model
+from pdsl.model.precision import cast_once
 from pdsl.structures import Proposals
 
 SIZE = (375, 500)
@@ -52,7 +53,7 @@ def predict_detection(config: Config, device: Device, n_classes: int, *, tta: bo
         found = FinalBoxes(torch.empty(kept, 4), torch.empty(kept), torch.empty(kept, dtype=torch.int64))
         proposals = Proposals(torch.empty(rows, 4), torch.empty(rows), torch.empty(rows, dtype=torch.bool))
         image = torch.empty(3, *SIZE, dtype=torch.uint8)
-        model = build_model(config.model, n_classes)
+        model = cast_once(build_model(config.model, n_classes))
         look = torch.no_grad()(unwrap(detect_image))  # in inference mode layers are not split into counted operators
         with mock.patch("pdsl.evaluate.infer.final_boxes", lambda *_: found):
             look(model, image, proposals, inference, looks[:1], bf16=True)  # folds the norms

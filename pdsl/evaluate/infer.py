@@ -22,7 +22,7 @@ from pdsl.evaluate.predictions import Prediction, paste_probability
 from pdsl.evaluate.seed_masks import ImageSeeds, blend, require_seeds, seeds_of
 from pdsl.evaluate.tta import View, ViewFrame, views
 from pdsl.model.pdsl import PDSL
-from pdsl.model.precision import use_bfloat16
+from pdsl.model.precision import cast_once, use_bfloat16
 from pdsl.raw_sample import used_proposals
 from pdsl.run.trained import TrainedModel
 from pdsl.structures import Detections, Proposals
@@ -49,7 +49,8 @@ def detect_image(
     Scores and boxes are averaged per proposal over the views; then NMS; then the masks of the final boxes are averaged
     over the views, whose features are kept until then: 16 views of a photograph are half a gigabyte with 512 channels.
     present: (C,) bool, restricts the classes (`final_boxes`). seeds: what `config.seed_weight` blends the masks with.
-    bf16: the network computes under bf16 autocast; scores, boxes and all that follows are float32 either way.
+    bf16: the network computes under bf16 autocast; scores, boxes and all that follows are float32 either way. Autocast
+    casts the weights for every view; who looks more than once gives a model that is `cast_once`.
     """
     model.eval()
     precision = torch.autocast(image.device.type, torch.bfloat16, enabled=bf16)
@@ -104,7 +105,8 @@ def detect_images(
     rows = store.rows(record.id for record in images.records)
     require_seeds(store, weight, rows)
     reasons: dict[str, str] | None = None  # read only where an image failed
-    detector = _Detector(model, config, class_ids, views(config.inference, tta))
+    ready = cast_once(model) if use_bfloat16(config.precision, device) else model
+    detector = _Detector(ready, config, class_ids, views(config.inference, tta))
     beside = side_by_side(len(images)) if device.type == "cpu" else nullcontext()
     with Helpers() as helpers, beside as lookers:
         decoded = helpers.ahead(partial(_decode, **store.decoding), images.records)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 
+from pdsl.model.precision import cast_by_autocast
 from pdsl.train.optimizer import trainable
 
 
@@ -20,8 +20,7 @@ class WorkingWeights:
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, *, bf16: bool) -> None:
         self.trained = trainable(optimizer)
-        layers = [m for m in model.modules() if bf16 and isinstance(m, nn.Linear | _ConvNd)]
-        cast = {id(p) for layer in layers for p in layer.parameters(recurse=False)}
+        cast = {id(p) for p in cast_by_autocast(model)} if bf16 else set()
         self.leaves = [p.detach().to(torch.bfloat16).requires_grad_() if id(p) in cast else p for p in self.trained]
         copies = {id(p): leaf for p, leaf in zip(self.trained, self.leaves, strict=True) if leaf is not p}
         self.by_name = {name: copies[id(p)] for name, p in model.named_parameters() if id(p) in copies}

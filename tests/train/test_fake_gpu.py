@@ -25,6 +25,7 @@ from pdsl.evaluate.postprocess import FinalBoxes
 from pdsl.evaluate.tta import views
 from pdsl.model.build import build_model
 from pdsl.model.pdsl import PDSL
+from pdsl.model.precision import cast_once
 from pdsl.structures import Proposals
 from pdsl.train.distributed import World
 from pdsl.train.meters import Meters
@@ -110,7 +111,7 @@ def test_a_look_stays_on_the_device(name: str) -> None:
         image = torch.empty(3, *SIZE, dtype=torch.uint8)
     with fake_gpu(), mock.patch("pdsl.evaluate.infer.final_boxes", lambda *_: final):
         look = torch.no_grad()(unwrap(detect_image))
-        found = look(fake_model(config), image, proposals, config.inference, looks, bf16=True)
+        found = look(cast_once(fake_model(config)), image, proposals, config.inference, looks, bf16=True)
         assert (found.mask.device, found.mask.dtype, len(found.mask)) == (GPU, torch.float32, kept)
 
 
