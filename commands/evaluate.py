@@ -6,6 +6,7 @@ from typing import Any
 
 from data.errors import InputError
 from data.files import opened_files
+from data.heap import keep_memory
 from data.parameters import nest, parse_assignment
 from data.records import ImageList
 from pdsl.evaluate.evaluation import evaluate_results
@@ -41,6 +42,7 @@ def run(
     to `out` if it is given; the report then also shows the `run` that they are said to come from. voc_results: folder
     to write the boxes into as VOC's comp4 files. settings: "inference.KEY=VALUE", others than the run's.
     """
+    keep_memory()
     inference = _inference(settings, results)
     folder = _folder(run, results, out)
     with opened_files() as truth:

@@ -7,6 +7,7 @@ from typing import Any
 
 from data.catalog import load_images
 from data.files import opened_files
+from data.heap import keep_memory
 from data.names import file_names
 from data.records import ImageList
 from pdsl.evaluate.predictions import Prediction, box_mask, by_image
@@ -27,6 +28,7 @@ def run(*, run: str, data: str, split: str, store: str, out: str) -> int:
     Only classes that are present in the image; of each the best detection whatever its score, and those of SCORE and
     more. No ground truth is read. Returns 3 if images could not be looked at (they get no annotations).
     """
+    keep_memory()
     trained = load_trained(run)
     opened = open_store(store)
     with opened_files() as read:

@@ -13,6 +13,7 @@ from commands.interrupt import exit_status
 from data.decode import decode_image
 from data.errors import InputError, system_advice
 from data.files import is_url
+from data.heap import keep_memory
 from data.image_paths import NamedImage, find_images
 from data.records import Decoding, ImageList, ImageRecord
 from pdsl.config.tree import DeviceName
@@ -103,6 +104,7 @@ def run(
     files = [folder / PREDICTIONS, folder / IMAGES]
     lists = [path for path in images if Path(path).is_file()]
     refuse_overwriting([*files, *pictures], files=[*lists, *(image.path for image in given)], run=run)
+    keep_memory()
     trained = load_trained(run, device)
     stages, decoding = image_stages(trained, proposals), training_decoding(trained)
     results, choice, seen = PhotoResults(folder, trained, given), _Choice(score, top), _Seen()

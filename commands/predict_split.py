@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from data.catalog import load_images
+from data.heap import keep_memory
 from pdsl.evaluate.results import to_coco, write_json
 from pdsl.evaluate.split import detect_split, tell_failures
 from pdsl.run.names import PREDICTIONS
@@ -16,6 +17,7 @@ def run(*, run: str, data: str, split: str, store: str, out: str) -> int:
     store: holds the split's proposals. Returns 3 if images could not be looked at (they get no detections). Raises
     InputError for bad input, and for images that the store lacks.
     """
+    keep_memory()
     trained, opened = load_trained(run), open_store(store)
     images, _ = opened.locate(load_images(data, split))
     found, failed = detect_split(trained, images, opened)

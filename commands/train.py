@@ -9,6 +9,7 @@ from typing import Any
 
 from data.catalog import absolute_spec
 from data.files import absolute
+from data.heap import keep_memory
 from data.parameters import parse_assignment
 from pdsl.config.tree import Config
 from pdsl.evaluate.validation import build_validator
@@ -43,6 +44,7 @@ def run(
     themselves.
     Status 0 after the last update, 128 + signal if SIGINT or SIGTERM ended the run after a checkpoint.
     """
+    keep_memory()
     below = _given({"validation.store": validation_store})
     options = _given({"data.stores": stores, "init": init, "data.images": data, "data.split": split})
     typed = [*below, *settings, *(parse_assignment(text) for text in overrides), *options]

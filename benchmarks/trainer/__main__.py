@@ -26,6 +26,7 @@ from benchmarks.trainer.measure import Detected, Trained, measure_detection, mea
 from benchmarks.trainer.roofline import DEVICES, simulate
 from benchmarks.trainer.roofline_detection import simulate_detection
 from data.errors import InputError
+from data.heap import keep_memory
 from data.parameters import replace
 from pdsl.cache import open_cache
 from pdsl.config.load import load_config
@@ -61,6 +62,7 @@ def run(config: Config, options: Any) -> None:
 
         print(compare(replace(config, {"features": {"cache": None}}), options.steps))
         return
+    keep_memory()  # as `train` and `eval` do
     with own_maps(config) as config, join_world(config.device) as world:
         cache = open_cache(config.data, config.classes)
         model = ready_model(config, cache, world.device)

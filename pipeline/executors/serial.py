@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterable
 from functools import partial
 
 from pipeline.listener import AtWork
-from pipeline.task import Job, ShardTask, limit_threads, run_shard
+from pipeline.task import Job, ShardTask, prepare_process, run_shard
 from store.store import open_store
 from store.tally import Tally
 
@@ -18,7 +18,7 @@ class SerialExecutor:
 
     def run(self, job: Job, tasks: Iterable[ShardTask], at_work: AtWork) -> Generator[Tally, None, None]:
         """The tally of each shard as it is written."""
-        limit_threads()
+        prepare_process()
         store = open_store(job.url)
         at_work.staffed(self.workers)
         for task in tasks:

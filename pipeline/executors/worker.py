@@ -13,7 +13,7 @@ from typing import Any
 from distributed import Status, WorkerPlugin, get_worker
 
 from data.errors import InputError
-from pipeline.task import Job, ShardTask, limit_threads, probe_image, run_shard
+from pipeline.task import Job, ShardTask, prepare_process, probe_image, run_shard
 from pipeline.versions import Versions, versions_here
 from store.store import Store, open_store
 from store.tally import Tally
@@ -32,7 +32,7 @@ class OneThread(WorkerPlugin):
         self.ignore_interrupts = ignore_interrupts
 
     def setup(self, worker: Any) -> None:
-        limit_threads()
+        prepare_process()
         worker.memory_manager.memory_pause_fraction = False
         if worker.status is Status.paused:
             worker.status = Status.running

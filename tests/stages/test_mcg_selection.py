@@ -140,6 +140,15 @@ def test_overlaps_are_all_pairs_above_one_half(seed: int, count: int) -> None:
         np.testing.assert_allclose(overlaps.iou[mine], iou[i, overlaps.other[mine]], rtol=1e-5)
 
 
+def test_more_pairs_than_were_expected() -> None:
+    """Boxes that all overlap each other: the columns of pairs grow, more than once."""
+    box = np.array([[0, 0, 100 + i % 7, 100 + i // 7] for i in range(140)], np.float32)
+    overlaps = find_overlaps(box)
+    assert np.diff(overlaps.start).tolist() == [140] * 140
+    assert all(sorted(row) == list(range(140)) for row in overlaps.other.reshape(140, 140))
+    assert all(overlaps.iou.reshape(140, 140)[:, 0] == 1)
+
+
 def naive_selection(box: np.ndarray, weight: np.ndarray, limit: int) -> list[int]:
     credit = np.sqrt(np.clip((pairwise_iou(box, box) - LEAST_IOU) / (FULL_IOU - LEAST_IOU), 0, 1))
     covered, chosen = np.zeros(len(box)), []

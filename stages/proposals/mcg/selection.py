@@ -67,41 +67,56 @@ def find_overlaps(box: np.ndarray) -> Overlaps:
 
 @compiled
 def _overlaps(box: np.ndarray, area: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows of a sparse matrix from `box` (4, n), sorted by `area`: counted first, then filled, itself first."""
+    """Rows of a sparse matrix from `box` (4, n), sorted by `area`: each box itself first, then by rising area."""
     count = area.size
-    common = np.empty(count, np.float32)
+    pairs, smaller, larger, value = _pairs(box, area)
     start = np.ones(count + 1, np.int64)
     start[0] = 0
-    for i in range(count):
-        end = _intersect(i, box, area, common)
-        for j in range(i + 1, end):
-            if _is_overlap(common[j], area[i], area[j]):
-                start[order[i] + 1] += 1
-                start[order[j] + 1] += 1
+    for p in range(pairs):
+        start[order[smaller[p]] + 1] += 1
+        start[order[larger[p]] + 1] += 1
     start = np.cumsum(start)
     free = start[:-1].copy()
     other, iou = np.empty(start[-1], np.int32), np.empty(start[-1], np.float32)
     for i in range(count):
         other[free[i]], iou[free[i]] = i, 1
         free[i] += 1
-    for i in range(count):
-        end = _intersect(i, box, area, common)
-        a = order[i]
-        for j in range(i + 1, end):
-            if _is_overlap(common[j], area[i], area[j]):
-                b = order[j]
-                value = common[j] / (area[i] + area[j] - common[j])
-                other[free[a]], iou[free[a]] = b, value
-                other[free[b]], iou[free[b]] = a, value
-                free[a] += 1
-                free[b] += 1
+    for p in range(pairs):
+        a, b = order[smaller[p]], order[larger[p]]
+        other[free[a]], iou[free[a]] = b, value[p]
+        other[free[b]], iou[free[b]] = a, value[p]
+        free[a] += 1
+        free[b] += 1
     return start, other, iou
 
 
+@compiled
+def _pairs(box: np.ndarray, area: np.ndarray) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs of boxes with IoU > 1/2: how many, and of each the smaller, the larger and their IoU.
+
+    The arrays are longer than there are pairs.
+    """
+    count, pairs = area.size, 0
+    common = np.empty(count, np.float32)
+    smaller, larger, iou = _pair_columns(16 * count)
+    for i in range(count):
+        end = _intersect(i, box, area, common)
+        if pairs + end - i > smaller.size:
+            before = smaller, larger, iou
+            smaller, larger, iou = _pair_columns(2 * smaller.size + end - i)
+            for p in range(pairs):
+                smaller[p], larger[p], iou[p] = before[0][p], before[1][p], before[2][p]
+        for j in range(i + 1, end):
+            if common[j] * np.float32(3) > area[i] + area[j]:  # IoU > 1/2 as 3 x intersection > sum of areas
+                smaller[pairs], larger[pairs] = i, j
+                iou[pairs] = common[j] / (area[i] + area[j] - common[j])
+                pairs += 1
+    return pairs, smaller, larger, iou
+
+
 @inlined
-def _is_overlap(common: float, area_a: float, area_b: float) -> bool:
-    """IoU > 1/2, i.e. 3 x intersection > sum of areas."""
-    return bool(common * np.float32(3) > area_a + area_b)
+def _pair_columns(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.float32)
 
 
 @compiled
