@@ -15,7 +15,7 @@ from pdsl.model.mask_head import MaskHead
 from pdsl.model.pdsl import PDSL
 from pdsl.model.pixels import CAFFE, TORCHVISION
 from pdsl.model.resnet_ws import resnet_ws
-from pdsl.model.tiny import tiny
+from pdsl.model.tiny import keep_primitives, tiny
 from pdsl.model.vgg import vgg16
 
 
@@ -64,6 +64,8 @@ def equip_backbone(model: PDSL, config: Config, *, begin_cache: bool) -> None:
     """
     backbone, folder = model.backbone, config.features.cache
     backbone.half_precision = config.precision == "bfloat16"
+    if config.model.backbone.name == "tiny":
+        keep_primitives()
     if not folder or next(model.parameters()).device.type != "cpu":
         return
     if backbone.frozen == "all" and (begin_cache or Path(folder).is_dir()):
