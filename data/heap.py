@@ -2,7 +2,7 @@
 
 By default glibc hands every large block back as soon as it is freed, and each page that is asked for again costs a
 fault: half a microsecond, on virtual machines two. Loops that free and allocate the same megabytes image after image
-spend a tenth to a third of their time there. Dask makes it worse on purpose (`MALLOC_TRIM_THRESHOLD_=65536` for its
+spend up to a third of their time there. Dask makes it worse on purpose (`MALLOC_TRIM_THRESHOLD_=65536` for its
 workers), as it suits tables that come and go, not stages.
 """
 
@@ -14,8 +14,8 @@ MOST = 1 << 30
 
 
 def keep_memory(most: int = MOST) -> bool:
-    """Let this process keep up to `most` freed bytes (below 2 GiB) at the end of its heap; what it holds at its peak
-    stays the same. For processes of our own, as it concerns all that run in them. To be called before threads
+    """Let this process keep up to `most` freed bytes (below 2 GiB) at the end of its heap, and gaps within it: its peak
+    may rise by a tenth. For processes of our own, as it concerns all that runs in them. To be called before threads
     allocate: those that have a heap by then keep it.
 
     Returns whether the C library can: only glibc can.

@@ -21,15 +21,15 @@ from typing import Any
 
 from benchmarks.ablation.stand_ins import FewSeeds, WholeBoxes, store_with
 from benchmarks.ablation.tables import paired, table
-from benchmarks.ablation.used_seeds import read_used, recorded
+from benchmarks.ablation.used_seeds import note_nearest, read_used, recorded
 from data.catalog import load_images
 from data.errors import InputError
 from data.parameters import parse_assignment
 from pdsl.config.shipped import find_config
 from pdsl.evaluate.evaluation import known_classes
-from pdsl.evaluate.evaluation_set import read_evaluation_set
+from pdsl.evaluate.evaluation_set import EvaluationSet, read_evaluation_set
 from pdsl.evaluate.metrics import coco_metrics, means_over
-from pdsl.evaluate.predictions import fill_boxes
+from pdsl.evaluate.predictions import Prediction, fill_boxes
 from pdsl.evaluate.split import detect_split
 from pdsl.run.folder import training_config
 from pdsl.run.trained import TrainedModel, load_trained, untrained
@@ -39,7 +39,7 @@ from pipeline.executors.choose import DeferredExecutor
 from pipeline.spec import Stage
 from stages.grabcut.parameters import GrabcutParams
 from stages.registry import STAGE_NAMES, stage_for
-from store.store import Store
+from store.store import Store, open_store
 
 CONFIG = "photographs-with-coco"
 BUDGET = {"steps": 1000, "checkpoint_every": 1000, "schedule.drops": [800], "threads": 1}
@@ -52,12 +52,15 @@ FIGURES += (("coco", "box", "AP50"), ("coco", "mask", "AP50"), ("coco", "mask", 
 @dataclass(frozen=True)
 class Variant:
     """seeds: which stores are learnt from (`Stores`). training: what differs from the recipe. blended: weight of the
-    seeds in the masks that are measured; mil_weight: of S^0 in the scores. filled: whole boxes are measured as masks.
+    seeds in the masks that are measured; of_opencv: whether these are of OpenCV's GrabCut. mil_weight: weight of S^0 in
+    the scores. detections: how many of an image count (None: the recipe's). filled: whole boxes are measured as masks.
     trained: whether the model has learnt. decides: whether several seeds are worth their time."""
 
     seeds: str = "ours"
     training: tuple[str, ...] = ()
     blended: float = 0.0
+    of_opencv: bool = False
+    detections: int | None = None
     mil_weight: float = 0.75
     filled: bool = False
     trained: bool = True
@@ -112,6 +115,11 @@ VARIANTS: Mapping[str, Variant] = {
     "without the objectness prior": Variant(training=("model.detection.objectness_prior=0",)),
     "masks blended with seeds": Variant(blended=0.4, decides=True),
     "n^m = 0, masks blended with seeds": Variant(training=HEAD_0, blended=0.4, decides=True),
+    "20 detections, heads alone": Variant(detections=20, decides=True),
+    "20 detections, blended with seeds": Variant(detections=20, blended=0.4, decides=True),
+    "20 detections, blended with seeds of the authors' GrabCut": Variant(
+        detections=20, blended=0.4, of_opencv=True, decides=True
+    ),
 }
 
 
@@ -130,10 +138,10 @@ class Stores:
         build = {"whole boxes": WholeBoxes.stage, "cover": partial(_built, {}, "grabcut")}[seeds]
         return self._with(build, data, split, seeds)
 
-    def of_opencv(self, data: str, split: str, used: Path, seed: int) -> str:
-        """As `of`, with masks of OpenCV's GrabCut for the seeds in file `used`, those of a training with `seed`."""
+    def of_opencv(self, data: str, split: str, used: Path, name: str) -> str:
+        """As `of`, with masks of OpenCV's GrabCut for the seeds in file `used`; `name` tells these from others."""
         build = partial(FewSeeds.stage, GrabcutParams(method="opencv"), read_used(used))
-        return self._with(build, data, split, f"opencv {seed}")
+        return self._with(build, data, split, f"opencv {name}")
 
     def _with(self, build: Callable[[Store], Stage], data: str, split: str, seeds: str) -> str:
         base, place = self.of(data, split, "ours"), self._place(data, split, seeds)
@@ -180,7 +188,7 @@ class Bench:
         self._train(run, variant, seed)
         trained = load_trained(run)
         model = self._as_measured(trained if variant.trained else untrained(trained), variant)
-        metrics = {data: self._measured(model, data, variant) for data in SPLITS}
+        metrics = {data: self._measured(model, data, variant, run.name) for data in SPLITS}
         figures = {f"{data} {kind} {figure}": metrics[data][kind][figure] for data, kind, figure in FIGURES}
         found.write_text(json.dumps(figures))
         return figures
@@ -200,27 +208,44 @@ class Bench:
             return self.stores.of(data, split, variant.seeds)
         if not self._used(seed).exists():
             self.figures(VARIANTS[OWN_SEEDS], OWN_SEEDS, seed)
-        return self.stores.of_opencv(data, split, self._used(seed), seed)
+        return self.stores.of_opencv(data, split, self._used(seed), str(seed))
 
     def _used(self, seed: int) -> Path:
         return self.out / "stores" / f"used-seeds-{seed}.json"
 
     def _as_measured(self, trained: TrainedModel, variant: Variant) -> TrainedModel:
-        shares = {"seed_weight": variant.blended, "mil_weight": variant.mil_weight}
-        inference = replace(trained.config.inference, **shares)
+        inference = trained.config.inference
+        inference = replace(
+            inference,
+            seed_weight=variant.blended,
+            mil_weight=variant.mil_weight,
+            detections=variant.detections or inference.detections,
+        )
         return replace(trained, config=replace(trained.config, inference=inference))
 
-    def _measured(self, trained: TrainedModel, data: str, variant: Variant) -> dict[str, dict[str, Any]]:
-        """Means over the classes that the model and the data set share, which have objects."""
+    def _measured(self, trained: TrainedModel, data: str, variant: Variant, run: str) -> dict[str, dict[str, Any]]:
+        """Means over the classes that the model and the data set share, which have objects. run: name of its folder."""
         split = SPLITS[data][1]
         proposals = variant.seeds if variant.seeds == "selective search" else "ours"
         dataset = read_evaluation_set(self.stores.specs[data], split, self.stores.of(data, split, proposals))
         found, _ = detect_split(trained, dataset.images, dataset.proposals())
+        if variant.of_opencv:
+            found = self._blended_with_opencv(trained, dataset, found, data, run)
         if variant.filled:
             found = fill_boxes(found, {record.id: record.size for record in dataset.images.records})
         metrics = coco_metrics(found, dataset.truth, dataset.images.class_names)
         known = known_classes(trained, dataset)
         return {kind: means_over(metrics[kind], known) for kind in ("box", "mask")}
+
+    def _blended_with_opencv(
+        self, trained: TrainedModel, dataset: EvaluationSet, found: list[Prediction], data: str, run: str
+    ) -> list[Prediction]:
+        """The detections `found` again, their masks blended with OpenCV's seeds, where there are true masks."""
+        masked = {image.id for image in dataset.truth if image.truth.has_masks}
+        used = self.out / "stores" / f"nearest-seeds-{data}-{run}.json"
+        note_nearest(used, [one for one in found if one.image_id in masked], dataset.proposals())
+        url = self.stores.of_opencv(data, SPLITS[data][1], used, f"nearest {run}")
+        return detect_split(trained, dataset.images, open_store(url))[0]
 
 
 def main() -> None:

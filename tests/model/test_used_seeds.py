@@ -2,13 +2,18 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import pytest
 
+from benchmarks.ablation import used_seeds
 from benchmarks.ablation.stand_ins import FewSeeds
-from benchmarks.ablation.used_seeds import read_used, recorded
+from benchmarks.ablation.used_seeds import note_nearest, read_used, recorded
 from data.parameters import replace
 from data.records import ImageRecord
+from pdsl.evaluate.predictions import Prediction
 from pdsl.model.build import build_model
 from pdsl.model.pdsl import PDSL
 from pipeline.spec import StageInput
@@ -33,6 +38,24 @@ def test_what_is_noted_are_the_seeds_chosen_in_training(tmp_path: Path) -> None:
     with recorded(place):  # of an interrupted training: what was noted stays
         pass
     assert read_used(place) == {sample.image_id: noted}
+
+
+def test_nearest_proposals_of_detections_are_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    box = np.array([[0, 0, 10, 10], [0, 0, 20, 20], [30, 30, 40, 40]], np.float32)
+    given = {
+        7: contents.Proposals(box, np.array([0.75, 0.5, 0.25], np.float32)),
+        9: contents.Proposals(box, np.array([0.875, 0.625, 0.375], np.float32)),
+    }
+    monkeypatch.setattr(used_seeds, "read_proposals", lambda store, row: given[row])
+    store: Any = SimpleNamespace(rows=lambda ids: np.array([{"a": 7, "b": 9}[image] for image in ids]))
+    found = [
+        Prediction("a", 0, 0.5, np.array([1, 1, 10, 10.0])),
+        Prediction("b", 1, 0.4, np.array([31, 30, 40, 40.0])),
+        Prediction("a", 2, 0.3, np.array([0, 0, 18, 18.0])),
+        Prediction("a", 1, 0.2, np.array([0, 0, 9, 10.0])),
+    ]
+    note_nearest(tmp_path / "used.json", found, store)
+    assert read_used(tmp_path / "used.json") == {"a": frozenset({0.75, 0.5}), "b": frozenset({0.375})}
 
 
 def test_masks_are_computed_for_used_seeds_alone() -> None:
