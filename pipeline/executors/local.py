@@ -1,5 +1,6 @@
 """Worker processes on this machine: started from one process that has imported everything, and watched for memory."""
 
+import atexit
 import contextlib
 import logging
 import multiprocessing
@@ -12,6 +13,7 @@ from multiprocessing import forkserver, resource_tracker
 
 import dask
 from distributed import Client, LocalCluster
+from distributed.deploy import spec
 from distributed.security import Security
 from distributed.utils import get_mp_context
 
@@ -40,6 +42,8 @@ SETTINGS = {
     # a moment needs more than its share
     **{f"{MEMORY}.{step}": False for step in ("target", "spill", "pause", "terminate")},
 }
+UNHEARD = logging.CRITICAL + 1
+"""Workers that a signal ends beside their scheduler are critical to Dask's; to us that is how they end."""
 START_SECONDS = 300.0
 """How long a busy machine may take until it answers its own client."""
 PRELOADED = ("distributed", "distributed.worker", "distributed.nanny", "pipeline.executors.dask")
@@ -53,11 +57,12 @@ def local_executor(workers: int, announce: Callable[[str], None] = lambda messag
     port of the loopback interface, and a Dask scheduler runs what it is sent.
     """
     dask.config.set(SETTINGS)
-    level = logging.INFO if is_verbose() else logging.CRITICAL
+    level = logging.INFO if is_verbose() else UNHEARD
     for name in ("asyncio", "distributed"):
         logging.getLogger(name).setLevel(level)  # where a signal ends workers that are starting, tasks fail unheard
     allow_files(workers)
     read_once()
+    _end_without_complaint()
     _start_forkserver()
     with ExitStack() as started:
         scratch = started.enter_context(tempfile.TemporaryDirectory(prefix="pdsl-dask-"))
@@ -82,6 +87,18 @@ def local_executor(workers: int, announce: Callable[[str], None] = lambda messag
 def _close(cluster: LocalCluster) -> None:
     with contextlib.suppress(Exception):
         cluster.close(timeout=10)
+
+
+def _end_without_complaint() -> None:
+    """Where a signal comes while a cluster is being built, Dask closes what there is of it at the exit, and fails."""
+    for earlier in (spec.close_clusters, _close_all):
+        atexit.unregister(earlier)
+    atexit.register(_close_all)
+
+
+def _close_all() -> None:
+    with contextlib.suppress(Exception):
+        spec.close_clusters()
 
 
 def _start_forkserver() -> None:
