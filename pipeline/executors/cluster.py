@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from data import parameters
 from data.errors import InputError
+from pipeline.executors.at_exit import close_quietly
 from pipeline.executors.dask import DaskExecutor
 from pipeline.task import THREAD_LIMITS
 
@@ -111,6 +112,7 @@ def cluster_executor(
 
 def start_cluster(wanted: ClusterFile, path: str) -> Any:
     """A Dask cluster object with all workers asked for, one process of one thread each."""
+    close_quietly()
     try:
         if wanted.kind == "ssh":
             return _ssh_cluster(wanted)

@@ -1,6 +1,5 @@
 """Worker processes on this machine: started from one process that has imported everything, and watched for memory."""
 
-import atexit
 import contextlib
 import logging
 import multiprocessing
@@ -13,11 +12,11 @@ from multiprocessing import forkserver, resource_tracker
 
 import dask
 from distributed import Client, LocalCluster
-from distributed.deploy import spec
 from distributed.security import Security
 from distributed.utils import get_mp_context
 
 from data.loudness import is_verbose
+from pipeline.executors.at_exit import close_quietly
 from pipeline.executors.capacity import allow_files
 from pipeline.executors.dask import DaskExecutor
 from pipeline.executors.exit_status import read_once
@@ -62,7 +61,7 @@ def local_executor(workers: int, announce: Callable[[str], None] = lambda messag
         logging.getLogger(name).setLevel(level)  # where a signal ends workers that are starting, tasks fail unheard
     allow_files(workers)
     read_once()
-    _end_without_complaint()
+    close_quietly()
     _start_forkserver()
     with ExitStack() as started:
         scratch = started.enter_context(tempfile.TemporaryDirectory(prefix="pdsl-dask-"))
@@ -87,18 +86,6 @@ def local_executor(workers: int, announce: Callable[[str], None] = lambda messag
 def _close(cluster: LocalCluster) -> None:
     with contextlib.suppress(Exception):
         cluster.close(timeout=10)
-
-
-def _end_without_complaint() -> None:
-    """Where a signal comes while a cluster is being built, Dask closes what there is of it at the exit, and fails."""
-    for earlier in (spec.close_clusters, _close_all):
-        atexit.unregister(earlier)
-    atexit.register(_close_all)
-
-
-def _close_all() -> None:
-    with contextlib.suppress(Exception):
-        spec.close_clusters()
 
 
 def _start_forkserver() -> None:
