@@ -91,7 +91,7 @@ def _describe(
                 box[i, c] = min(box[i, c], node_box[node, c])
                 box[i, 2 + c] = max(box[i, 2 + c], node_box[node, 2 + c])
             for j in range(k):
-                length, strength = shared[node, member[i, j]], shared_contour[node, member[i, j]]
+                length, strength = shared[member[i, j], node], shared_contour[member[i, j], node]
                 perimeter -= 2 * length
                 contour -= 2 * strength
                 if length > 0:

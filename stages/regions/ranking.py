@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from stages.compiled import compiled
+from stages.regions.equal_rows import equal_rows
 from stages.regions.features import Candidates
-from stages.regions.row_keys import row_keys
 
 RING = 0.2
 """The ring around a box, and the frame that is left out for its middle, as a share of its sides."""
@@ -97,23 +98,40 @@ def contour_in_boxes(
     box: (M, 4) in pixels of an image of `size` (height, width).
     """
     height, width = contour.shape
-    integral = np.zeros((height + 1, width + 1))
-    integral[1:, 1:] = contour.astype(np.float64).cumsum(0).cumsum(1)
     scaled = box * np.array([width / size[1], height / size[0]] * 2)
     margin = RING * np.concatenate([scaled[:, :2] - scaled[:, 2:], scaled[:, 2:] - scaled[:, :2]], 1)
+    integral = _integral(contour)
     sums, areas = zip(*(_sums(integral, b) for b in (scaled, scaled - margin, scaled + margin)), strict=True)
     ring = (sums[2] - sums[0]) / np.maximum(areas[2] - areas[0], 1)
     return sums[0] / areas[0], sums[1] / areas[1], ring
 
 
+@compiled
+def _integral(contour: np.ndarray) -> np.ndarray:
+    """(h + 1, w + 1) float64: at (y, x) the sum of `contour` (h, w) above and on the left of it."""
+    height, width = contour.shape
+    integral, column = np.zeros((height + 1, width + 1)), np.zeros(width)
+    for y in range(height):
+        total = 0.0
+        for x in range(width):
+            column[x] += contour[y, x]
+            total += column[x]
+            integral[y + 1, x + 1] = total
+    return integral
+
+
+@compiled
 def _sums(integral: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sum over the pixels of each box, at least one, and their number."""
     height, width = integral.shape[0] - 1, integral.shape[1] - 1
-    x0 = np.clip(box[:, 0], 0, width - 1).astype(np.int64)
-    y0 = np.clip(box[:, 1], 0, height - 1).astype(np.int64)
-    x1 = np.maximum(np.minimum(np.ceil(box[:, 2]), width).astype(np.int64), x0 + 1)
-    y1 = np.maximum(np.minimum(np.ceil(box[:, 3]), height).astype(np.int64), y0 + 1)
-    return integral[y1, x1] - integral[y0, x1] - integral[y1, x0] + integral[y0, x0], (x1 - x0) * (y1 - y0)
+    total, area = np.empty(len(box)), np.empty(len(box), np.int64)
+    for i in range(len(box)):
+        x0, y0 = int(min(max(box[i, 0], 0), width - 1)), int(min(max(box[i, 1], 0), height - 1))
+        x1 = max(int(np.ceil(min(box[i, 2], width))), x0 + 1)
+        y1 = max(int(np.ceil(min(box[i, 3], height))), y0 + 1)
+        total[i] = integral[y1, x1] - integral[y0, x1] - integral[y1, x0] + integral[y0, x0]
+        area[i] = (x1 - x0) * (y1 - y0)
+    return total, area
 
 
 def box_agreement(box: np.ndarray, cell: float) -> np.ndarray:
@@ -123,5 +141,5 @@ def box_agreement(box: np.ndarray, cell: float) -> np.ndarray:
     """
     level = np.round(2 * np.log2(np.maximum(box[:, 2:] - box[:, :2], 1e-3)))
     centre = np.round((box[:, :2] + box[:, 2:]) / 2 / (cell * 2 ** (level / 2)))
-    _, group, count = np.unique(row_keys(np.concatenate([level, centre], 1)), return_inverse=True, return_counts=True)
-    return count[group]
+    _, group = equal_rows(np.concatenate([level, centre], 1))
+    return np.bincount(group)[group]

@@ -45,8 +45,8 @@ def build_tree(graph: RegionGraph, hierarchy: Hierarchy) -> RegionTree:
     shared = _shared(graph.edge, graph.length, leaf_of, child)
     shared_contour = _shared(graph.edge, graph.contour, leaf_of, child)
     # A node's entry towards the root counts all its border pairs, the one towards itself twice its inner ones.
-    perimeter = shared[:, -1] - shared.diagonal()
-    contour = shared_contour[:, -1] - shared_contour.diagonal()
+    perimeter = shared[-1] - shared.diagonal()
+    contour = shared_contour[-1] - shared_contour.diagonal()
     return RegionTree(
         parent,
         hierarchy.altitude,
@@ -75,17 +75,20 @@ def _shared(edge: np.ndarray, value: np.ndarray, leaf_of: np.ndarray, child: np.
     """(N, N) float32: sums of `value` over the edges between two nodes."""
     nodes = child.shape[0]
     leaves = (nodes + 1) // 2
-    total = np.zeros((nodes, nodes), np.float32)
+    total = np.empty((nodes, nodes), np.float32)
+    for row in range(leaves):
+        for leaf in range(leaves):
+            total[row, leaf] = 0
     for e in range(edge.shape[0]):
         a, b = leaf_of[edge[e, 0]], leaf_of[edge[e, 1]]
         if a != b:
             total[a, b] += value[e]
             total[b, a] += value[e]
-    for node in range(leaves, nodes):
-        a, b = child[node]
-        for j in range(leaves):
-            total[node, j] = total[a, j] + total[b, j]
-    for row in range(nodes):
+    for row in range(leaves):
         for node in range(leaves, nodes):
             total[row, node] = total[row, child[node, 0]] + total[row, child[node, 1]]
+    for node in range(leaves, nodes):  # whole rows, side by side: the bulk of the work
+        a, b = child[node]
+        for column in range(nodes):
+            total[node, column] = total[a, column] + total[b, column]
     return total

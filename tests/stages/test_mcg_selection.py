@@ -11,13 +11,13 @@ from data.masks import to_box_frame, unpack
 from stages.proposals.mcg.masks import box_masks
 from stages.proposals.mcg.selection import FULL_IOU, LEAST_IOU, find_overlaps, merge_duplicates, select
 from stages.regions.criterion import MergeCriterion
+from stages.regions.equal_rows import equal_rows, row_keys
 from stages.regions.features import describe, join
 from stages.regions.graph import build_region_graph
 from stages.regions.grouping import group_regions
 from stages.regions.hierarchy import build_hierarchy
 from stages.regions.ranking import WEIGHTS, box_agreement, contour_in_boxes, expected_objects, rank_features
 from stages.regions.region_tree import build_tree
-from stages.regions.row_keys import row_keys
 from stages.regions.tuple_counts import TupleCounts
 from tests.stages.test_mcg_hierarchy import node_masks, random_tree
 
@@ -114,6 +114,14 @@ def test_row_keys_tell_rows_apart() -> None:
     rows = np.array([[a, b] for a in range(-30, 30) for b in range(-30, 30)])
     assert len(np.unique(row_keys(rows))) == len(rows)
     assert (row_keys(rows) == row_keys(rows.copy())).all()
+
+
+@given(st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), max_size=60))
+def test_equal_rows_are_numbered_as_they_first_occur(rows: list[tuple[int, int]]) -> None:
+    seen = list(dict.fromkeys(rows))
+    first, group = equal_rows(np.array(rows, float).reshape(-1, 2))
+    assert first.tolist() == [rows.index(row) for row in seen]
+    assert group.tolist() == [seen.index(row) for row in rows]
 
 
 def test_weights_name_existing_features() -> None:

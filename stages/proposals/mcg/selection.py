@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from stages.compiled import compiled, inlined
+from stages.regions.equal_rows import equal_rows
 from stages.regions.heap import heap_of, sink, take_first
-from stages.regions.row_keys import row_keys
 
 LEAST_IOU = 0.5
 FULL_IOU = 0.95
@@ -49,12 +49,8 @@ def merge_duplicates(box: np.ndarray, weight: np.ndarray, limit: int) -> tuple[n
     corners = box[order].astype(np.float64)
     octave = np.floor(2 * np.log2(np.maximum(corners[:, 2:] - corners[:, :2], 1e-3)))
     cell = np.tile(MERGED_STEP * 2 ** (octave / 2), 2)
-    _, first, group = np.unique(
-        row_keys(np.concatenate([octave, np.round(corners / cell)], 1)), return_index=True, return_inverse=True
-    )
-    total = np.bincount(group, weight[order])
-    by_weight = np.argsort(first, kind="stable")[:limit]
-    return order[first[by_weight]], total[by_weight]
+    first, group = equal_rows(np.concatenate([octave, np.round(corners / cell)], 1))
+    return order[first[:limit]], np.bincount(group, weight[order])[:limit]
 
 
 def find_overlaps(box: np.ndarray) -> Overlaps:
