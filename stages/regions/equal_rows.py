@@ -24,7 +24,7 @@ def row_keys(rows: np.ndarray) -> np.ndarray:
 
 @compiled
 def _group(key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`equal_rows` of their keys, by a table of groups at least half empty: a key lies at its own place or soon after."""
+    """`equal_rows` of their keys, by a table of groups, half empty: a key lies at its own place or soon after."""
     size = 2
     while size < 2 * key.size:
         size *= 2
