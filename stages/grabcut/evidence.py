@@ -106,7 +106,7 @@ def _leaf_evidence(regions: tuple[Regions, ...], box: np.ndarray, weights: Weigh
     by_leaf = np.empty((trees, most), np.float32)
     for k in range(trees):
         tree = regions[k]
-        containment = containment_evidence(tree.leaf, tree.parent, tree.area, box)
+        containment = containment_evidence(tree.runs, tree.leaf.shape[1], tree.parent, tree.area, box)
         fit = tuple_evidence(tree.tuples, tree.parent, box)
         for i in range(len(fit)):
             by_leaf[k, i] = (weights.containment * containment[i] + weights.fit * fit[i]) / trees

@@ -24,7 +24,7 @@ class ColourCutParams:
     """
 
     contours: Literal["net", "gradient"] = "net"
-    side: int = 500
+    side: int = 1000
     words: int = 64
     leaves: int = 500
     bias: float = 0.25

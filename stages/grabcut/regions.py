@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from stages.compiled import compiled
+from stages.grabcut.runs import Runs, count_inside, find_runs
 from stages.grabcut.tuples import Tuples, build_tuples
 from stages.regions.criterion import MergeCriterion
 from stages.regions.graph import RegionGraph
@@ -12,7 +13,7 @@ from stages.regions.hierarchy import build_hierarchy, sum_up
 from stages.regions.superpixels import build_superpixels
 
 MERGES = ((0.5, 0.3), (0.5, 2.0))
-"""Size exponent and colour weight of each hierarchy's merge criterion: those that MCG has at this working size."""
+"""Size exponent and colour weight of each hierarchy's merge criterion: those that MCG has at 520 pixels."""
 
 TYPICAL_SHARE = 0.6
 """Share of a region inside the box at which containment speaks for neither side."""
@@ -21,11 +22,12 @@ TYPICAL_SHARE = 0.6
 class Regions(NamedTuple):
     """L leaves and N = 2 L - 1 nodes of a merge tree, children before parents, the root last and its own parent.
 
-    leaf: (h, w) int32 at the working size. parent: (N,) int64. area: (N,) pixels.
+    leaf: (h, w) int32 at the working size; runs: of that map. parent: (N,) int64. area: (N,) pixels.
     tuples: the candidates that MCG would make of the tree.
     """
 
     leaf: np.ndarray
+    runs: Runs
     parent: np.ndarray
     area: np.ndarray
     tuples: Tuples
@@ -45,17 +47,20 @@ def build_regions(strength: np.ndarray, lab: np.ndarray, leaves: int) -> tuple[R
 def _hierarchy(label: np.ndarray, contour: np.ndarray, graph: RegionGraph, criterion: MergeCriterion) -> Regions:
     tree = build_hierarchy(graph, criterion, label.size)
     area = sum_up(tree.parent, tree.leaf_of, graph.area)
-    return Regions(tree.leaf_of[label].astype(np.int32), tree.parent, area, build_tuples(graph, tree, contour))
+    leaf = tree.leaf_of[label].astype(np.int32)
+    return Regions(leaf, find_runs(leaf), tree.parent, area, build_tuples(graph, tree, contour))
 
 
 @compiled
-def containment_evidence(leaf: np.ndarray, parent: np.ndarray, area: np.ndarray, box: np.ndarray) -> np.ndarray:
+def containment_evidence(runs: Runs, width: int, parent: np.ndarray, area: np.ndarray, box: np.ndarray) -> np.ndarray:
     """(L,) share inside `box` of the largest region around each leaf that is no larger than it, less TYPICAL_SHARE.
 
-    box: (4,) float64 xyxy in pixels of the working size.
+    box: (4,) float64 xyxy in pixels of the working size, `width` of them in a row; rounded to whole ones, at least one.
     """
-    nodes = len(parent)
-    inside = _inside(leaf, box, nodes)
+    nodes, height = len(parent), len(runs.row) - 1
+    x0, y0 = min(max(round(box[0]), 0), width - 1), min(max(round(box[1]), 0), height - 1)
+    x1, y1 = min(max(round(box[2]), x0 + 1), width), min(max(round(box[3]), y0 + 1), height)
+    inside = count_inside(runs, x0, y0, x1, y1, nodes)
     for node in range(nodes - 1):
         inside[parent[node]] += inside[node]
     box_area = (box[2] - box[0]) * (box[3] - box[1])
@@ -68,19 +73,6 @@ def containment_evidence(leaf: np.ndarray, parent: np.ndarray, area: np.ndarray,
     for i in range(len(evidence)):
         evidence[i] = share[i] - TYPICAL_SHARE
     return evidence
-
-
-@compiled
-def _inside(leaf: np.ndarray, box: np.ndarray, nodes: int) -> np.ndarray:
-    """(N,) pixels of each leaf inside `box`, rounded to whole pixels of the working size, at least one."""
-    height, width = leaf.shape
-    x0, y0 = min(max(round(box[0]), 0), width - 1), min(max(round(box[1]), 0), height - 1)
-    x1, y1 = min(max(round(box[2]), x0 + 1), width), min(max(round(box[3]), y0 + 1), height)
-    inside = np.zeros(nodes)
-    for y in range(y0, y1):
-        for x in range(x0, x1):
-            inside[leaf[y, x]] += 1
-    return inside
 
 
 @compiled

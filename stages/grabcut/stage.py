@@ -16,8 +16,8 @@ from store import contents
 STAGE = "grabcut"
 PROPOSAL_MASKS = "proposal-masks"
 """The method that takes the masks of the proposals as they are; an empty one becomes the whole box."""
-VERSION = 3
-"""2: OpenCV runs the contour net. 3: `colour-cut` without a graph cut, and `grabcut/quality`."""
+VERSION = 4
+"""2: OpenCV runs the contour net. 3: `colour-cut` without a graph cut; `grabcut/quality`. 4: larger working size."""
 
 MEASURED_BOXES = 40
 """Boxes of an image that tell what method `opencv` costs: it takes some 0.3 s for each, whatever the others are."""

@@ -119,12 +119,13 @@ def test_regions_say_what_a_box_contains_and_fits() -> None:
     square, ground = regions.leaf[20, 20], regions.leaf[35, 50]
     assert square != ground
     around = np.array([9.0, 9.0, 31.0, 31.0])
-    containment = containment_evidence(regions.leaf, regions.parent, regions.area, around)
+    tree = (regions.runs, 60, regions.parent, regions.area)
+    containment = containment_evidence(*tree, around)
     assert containment[square] > 0 > containment[ground]
     fit = tuple_evidence(regions.tuples, regions.parent, around)
     assert fit[square] > 0 > fit[ground]
     aside = np.array([40.0, 30.0, 60.0, 40.0])
-    assert containment_evidence(regions.leaf, regions.parent, regions.area, aside)[square] < 0
+    assert containment_evidence(*tree, aside)[square] < 0
     np.testing.assert_allclose(tuple_evidence(regions.tuples, regions.parent, aside + 1000), 0, atol=1e-9)
 
 

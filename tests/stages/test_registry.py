@@ -96,7 +96,7 @@ FINGERPRINTS = {
     ("proposals", ""): "cf2aded52dd8c8e8",
     ("proposals", "selective-search"): "be6865017a1b18d9",
     ("iou-graph", ""): "fbf99a46698fe873",
-    ("grabcut", ""): "7ded1ddecf9a4fb7",
+    ("grabcut", ""): "407ffc9f22b87bf9",
 }
 """Of version 0.1.0's default stages: a store that someone has must stay one that can be continued."""
 
