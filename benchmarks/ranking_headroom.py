@@ -24,11 +24,11 @@ from data.parameters import nest, parse_assignment, replace
 from data.truth import TruthObject
 from data.truth_reader import load_truth
 from stages.contours import detector_by_name
-from stages.proposals.mcg.method import POOL, Grouping, propose_candidates
+from stages.proposals.mcg.candidates import Grouping, propose_candidates
+from stages.proposals.mcg.method import POOL
 from stages.proposals.mcg.params import McgParams
+from stages.proposals.mcg.ranking import expected_objects
 from stages.proposals.mcg.selection import merge_duplicates, select
-from stages.regions.features import join
-from stages.regions.ranking import expected_objects
 
 STEPS = ("superpixels", "candidates", "pool", "first 2,000", "first 500")
 
@@ -36,13 +36,13 @@ STEPS = ("superpixels", "candidates", "pool", "first 2,000", "first 500")
 def best_overlaps(image: np.ndarray, objects: list[TruthObject], params: McgParams) -> Iterator[tuple[float, ...]]:
     """IoU of each object by STEPS."""
     groupings = propose_candidates(image, params, detector_by_name(params.contours))
-    candidates = join([grouping.candidates for grouping in groupings])
-    weight = expected_objects(candidates, image.shape[:2], groupings[-1].superpixels.contour)
-    kept, _ = merge_duplicates(candidates.box, weight, POOL)
-    chosen, _ = select(candidates.box, weight, 2000, POOL)
+    box = np.concatenate([grouping.candidates.box for grouping in groupings])
+    weight = expected_objects(groupings, image)
+    kept, _ = merge_duplicates(box, weight, POOL[params.mode])
+    chosen, _ = select(box, weight, 2000, POOL[params.mode])
     for item in objects:
         full = rle.decode(item.mask)
-        overlap = pairwise_iou(item.box[None], candidates.box)[0]
+        overlap = pairwise_iou(item.box[None], box)[0]
         best = (overlap, overlap[kept], overlap[chosen], overlap[chosen[:500]])
         drawn = max(superpixel_iou(grouping, full, item.box) for grouping in groupings)
         yield (drawn, *(float(values.max()) for values in best))

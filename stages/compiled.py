@@ -27,6 +27,11 @@ def inlined(function: Function) -> Function:
     return _compiled(function, inline="always")
 
 
+def reordered(function: Function) -> Function:
+    """As `compiled`, its sums in the order that is fastest on this kind of processor: the same bytes on one kind."""
+    return _compiled(function, fastmath={"reassoc", "nsz"})
+
+
 def _compiled(function: Any, **options: Any) -> Any:
     options["no_cfunc_wrapper"] = True  # nobody calls loops from C: a twentieth of the time to compile
     try:

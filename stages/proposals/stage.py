@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from stages.proposals.stored import ProposalStore
 
 STAGE = "proposals"
-VERSIONS = {"mcg": 3}
-"""Of the methods; 1 where none is named. `mcg`: 2 has scores that are probabilities, 3 a contour net run by OpenCV."""
+VERSIONS = {"mcg": 4}
+"""Of the methods; 1 where none is named. `mcg`: 2 has scores that are probabilities, 3 a contour net run by OpenCV, 4 a
+ranking that sees colours."""
 
 
 @dataclass(frozen=True)

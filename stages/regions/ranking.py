@@ -30,41 +30,23 @@ WEIGHTS: Mapping[str, float] = {
 }
 """Logarithm of the expected number of objects = sum of weight x feature. The output of `fit_ranking`."""
 
-SIZE_PRIOR = 0.15
-"""Added to the weight of `log_share`: tuned on COCO train2017 images, between recall at IoU 0.5 and at 0.85."""
-
 AGREEMENT_CELL = 0.3
 """Boxes agree if their sides fall into one half octave and their centres into one cell of this share of the sides."""
-
-
-def expected_objects(candidates: Candidates, size: tuple[int, int], contour: np.ndarray) -> np.ndarray:
-    """Share of the image's objects to expect at each candidate: (M,) float64, sum 1.
-
-    size: (height, width) of the image; contour: (h, w) float32, its contour map at any working size.
-    """
-    features = rank_features(candidates, size, contour)
-    logarithm = _weighted_sum(features, SIZE_PRIOR * features["log_share"])
-    expected = np.exp(logarithm - logarithm.max())
-    return expected / expected.sum()
 
 
 def log_intensity(candidates: Candidates, size: tuple[int, int], contour: np.ndarray) -> np.ndarray:
     """Logarithm of the expected number of objects at each candidate, up to a constant of all images: (M,) float64.
 
-    The arguments as for `expected_objects`; sizes are weighed as in BSDS500.
+    size: (height, width) of the image; contour: (h, w) float32, its contour map at any working size.
     """
-    return _weighted_sum(rank_features(candidates, size, contour), np.zeros(len(candidates.box)))
-
-
-def _weighted_sum(features: Mapping[str, np.ndarray], start: np.ndarray) -> np.ndarray:
-    total = start
+    features, total = rank_features(candidates, size, contour), np.zeros(len(candidates.box))
     for name, weight in WEIGHTS.items():
         total = total + weight * features[name]
     return total
 
 
 def rank_features(candidates: Candidates, size: tuple[int, int], contour: np.ndarray) -> dict[str, np.ndarray]:
-    """The features by name, (M,) each; `expected_objects` explains the arguments."""
+    """The features by name, (M,) each; `log_intensity` explains the arguments."""
     box = candidates.box.astype(np.float64)
     height, width = size
     sides = box[:, 2:] - box[:, :2]

@@ -16,7 +16,7 @@ from stages.regions.features import describe, join
 from stages.regions.graph import build_region_graph
 from stages.regions.grouping import group_regions
 from stages.regions.hierarchy import build_hierarchy
-from stages.regions.ranking import WEIGHTS, box_agreement, contour_in_boxes, expected_objects, rank_features
+from stages.regions.ranking import WEIGHTS, box_agreement, contour_in_boxes, log_intensity, rank_features
 from stages.regions.region_tree import build_tree
 from stages.regions.tuple_counts import TupleCounts
 from tests.stages.test_mcg_hierarchy import node_masks, random_tree
@@ -131,9 +131,8 @@ def test_weights_name_existing_features() -> None:
     features = rank_features(candidates, (24, 24), contour)
     assert set(WEIGHTS) <= set(features)
     assert all(f.shape == (len(candidates.box),) and np.isfinite(f).all() for f in features.values())
-    expected = expected_objects(candidates, (24, 24), contour)
-    assert (expected >= 0).all()
-    assert expected.sum() == pytest.approx(1)
+    said = sum(weight * features[name] for name, weight in WEIGHTS.items())
+    assert log_intensity(candidates, (24, 24), contour) == pytest.approx(said)
 
 
 @settings(deadline=None, max_examples=20)

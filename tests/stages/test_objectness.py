@@ -15,8 +15,8 @@ COEFFICIENTS = np.array([OFFSET, LOW, HIGH, KNEE])
 
 
 @pytest.mark.parametrize(
-    ("gain", "expected"),  # by hand: log odds -0.6827 + 0.2049 x + 1.0108 log(1 + exp(x + 5.1144)), x = log gain
-    [(0.0, 0.0), (1e-4, 0.0722), (1e-2, 0.3462), (0.1, 0.8515), (1.0, 0.9889)],
+    ("gain", "expected"),  # by hand: log odds 0.0205 + 0.2409 x + 1.3558 log(1 + exp(x + 4.0180)), x = log gain
+    [(0.0, 0.0), (1e-4, 0.1006), (1e-2, 0.38), (0.1, 0.8825), (1.0, 0.9959)],
 )
 def test_values(gain: float, expected: float) -> None:
     assert objectness(np.array([gain]))[0] == pytest.approx(expected, abs=5e-4)
@@ -52,5 +52,5 @@ def test_right_is_the_share_of_annotators() -> None:
 
 
 def test_versions_tell_scores_apart() -> None:
-    assert proposals_stage({"method": "mcg"}).version == 3
+    assert proposals_stage({"method": "mcg"}).version == 4
     assert proposals_stage({"method": "selective-search"}).version == 1

@@ -93,7 +93,7 @@ def test_building_a_stage_loads_neither_numba_nor_opencv() -> None:
 
 
 FINGERPRINTS = {
-    ("proposals", ""): "cf2aded52dd8c8e8",
+    ("proposals", ""): "7c8e1ac8d4b600cd",
     ("proposals", "selective-search"): "be6865017a1b18d9",
     ("iou-graph", ""): "fbf99a46698fe873",
     ("grabcut", ""): "407ffc9f22b87bf9",

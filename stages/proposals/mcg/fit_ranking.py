@@ -1,13 +1,14 @@
-"""Fit the weights of `ranking.py` to the segments that people drew in BSDS500.
+"""Fit the weights of `stages.regions.ranking` to the segments that people drew in BSDS500.
 
     python -m stages.proposals.mcg.fit_ranking BSDS_DIR
 
 A Poisson regression: each drawn segment counts as one object (divided by the number of annotators), shared out among
 the candidates that overlap its box, so that small objects, which have few candidates, count as much as large ones.
-No object class, box or mask of any detection data set is used. Prints the weights as a table to put into `ranking.py`.
+No object class, box or mask of any detection data set is used. Prints the weights as a table to put there.
 """
 
 import argparse
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from data.boxes import pairwise_iou
 from data.masks import tight_box
 from stages.contours import detector_by_name
 from stages.contours.bsds import DrawnImage, load_drawn, training_paths
-from stages.proposals.mcg.method import propose_candidates
+from stages.proposals.mcg.candidates import Grouping, propose_candidates
 from stages.proposals.mcg.params import McgParams
 from stages.regions.features import join
 from stages.regions.ranking import rank_features
@@ -35,14 +36,30 @@ def segment_boxes(drawn: DrawnImage) -> np.ndarray:
     )
 
 
-def expected_counts(candidates: np.ndarray, objects: np.ndarray) -> np.ndarray:
+def expected_counts(candidates: np.ndarray, objects: np.ndarray, sharpness: float = SHARPNESS) -> np.ndarray:
     """The part of the objects (S, 4) that falls to each of the candidate boxes (M, 4): (M,) float64."""
     iou = pairwise_iou(objects, candidates)
-    part = np.where(iou > 0.5, iou, 0) ** SHARPNESS
+    part = np.where(iou > 0.5, iou, 0) ** sharpness
     return (part / np.maximum(part.sum(1, keepdims=True), 1e-12)).sum(0)
 
 
-def examples(paths: list[Path], params: McgParams, seed: int) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
+Features = Callable[[list[Grouping], np.ndarray], Mapping[str, np.ndarray]]
+"""Of all candidates of an image by name, (M,) each."""
+
+
+def outline_features(groupings: list[Grouping], image: np.ndarray) -> Mapping[str, np.ndarray]:
+    """Those of the log-linear model."""
+    candidates = join([grouping.candidates for grouping in groupings])
+    return rank_features(candidates, image.shape[:2], groupings[-1].superpixels.contour)
+
+
+def examples(
+    paths: list[Path],
+    params: McgParams,
+    seed: int,
+    features_of: Features = outline_features,
+    sharpness: float = SHARPNESS,
+) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
     """Names of the features, features (R, F) float32, counts (R,) and weights (R,) of sampled candidates."""
     rng = np.random.default_rng(seed)
     names: list[str] = []
@@ -50,9 +67,9 @@ def examples(paths: list[Path], params: McgParams, seed: int) -> tuple[list[str]
     for path in paths:
         drawn = load_drawn(path)
         groupings = propose_candidates(drawn.image, params, detector_by_name(params.contours))
-        candidates = join([grouping.candidates for grouping in groupings])
-        features = rank_features(candidates, drawn.image.shape[:2], groupings[-1].superpixels.contour)
-        count = expected_counts(candidates.box.astype(np.float64), segment_boxes(drawn)) / len(drawn.segments)
+        features = features_of(groupings, drawn.image)
+        box = np.concatenate([grouping.candidates.box for grouping in groupings])
+        count = expected_counts(box.astype(np.float64), segment_boxes(drawn), sharpness) / len(drawn.segments)
         kept = (count > 0) | (rng.random(len(count)) < KEPT_BACKGROUND)
         names = list(features)
         rows.append(np.stack([np.asarray(f, np.float32) for f in features.values()], 1)[kept])

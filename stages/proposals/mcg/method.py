@@ -1,51 +1,25 @@
 """The whole method: image, contours, superpixels, hierarchies, tuples of regions, a diverse selection."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from data.masks import MASK_SIDE
 from stages.contours import ContourDetector, detector_by_name
+from stages.proposals.mcg.candidates import Grouping, propose_candidates
 from stages.proposals.mcg.masks import box_masks
 from stages.proposals.mcg.objectness import objectness
-from stages.proposals.mcg.params import McgParams
+from stages.proposals.mcg.params import McgParams, Mode
+from stages.proposals.mcg.ranking import expected_objects
 from stages.proposals.mcg.selection import select
-from stages.regions.contour import resize_long_side, smooth_contour
-from stages.regions.features import Candidates, describe, join
-from stages.regions.graph import RegionGraph
-from stages.regions.grouping import group_regions
-from stages.regions.hierarchy import build_hierarchy
-from stages.regions.ranking import expected_objects
-from stages.regions.region_tree import RegionTree, build_tree
-from stages.regions.superpixels import build_superpixels
 
 LEAST_SIDE = 4
 """Boxes of at most this many original pixels in width or height are no proposals."""
 
-POOL = 14_000
-"""Distinct candidates that take part in the selection (ten times as many as are wanted, if that is less)."""
-
-
-class Superpixels(NamedTuple):
-    """One working size.
-
-    contour: (h, w) float32 in [0, 1]; labels: (h, w) int32; scale: (x, y) original pixels per working pixel.
-    """
-
-    contour: np.ndarray
-    labels: np.ndarray
-    graph: RegionGraph
-    scale: tuple[float, float]
-
-
-class Grouping(NamedTuple):
-    """One hierarchy. member: (M, 4) int32 nodes of `tree` for each of its M candidates."""
-
-    candidates: Candidates
-    superpixels: Superpixels
-    tree: RegionTree
-    member: np.ndarray
+POOL: Mapping[Mode, int] = {"accurate": 14_000, "fast": 4_000}
+"""Distinct candidates that take part in the selection (ten times as many as are wanted, if that is less; twice as many,
+if that is more)."""
 
 
 def mcg_proposals(
@@ -80,39 +54,13 @@ class Selected(NamedTuple):
 def select_candidates(image: np.ndarray, params: McgParams, detector: ContourDetector) -> Selected:
     """The proposals of an image before they are scored; the arguments as for `mcg_proposals`."""
     groupings = propose_candidates(image, params, detector)
-    candidates = join([grouping.candidates for grouping in groupings])
-    weight = expected_objects(candidates, image.shape[:2], groupings[-1].superpixels.contour)
-    large = np.flatnonzero(_large_enough(candidates.box, image.shape[:2]))
+    box = np.concatenate([grouping.candidates.box for grouping in groupings])
+    weight = expected_objects(groupings, image)
+    large = np.flatnonzero(_large_enough(box, image.shape[:2]))
     limit = params.max_proposals
-    chosen, gain = select(candidates.box[large], weight[large], limit, max(2 * limit, min(10 * limit, POOL)))
-    chosen, gain = _with_whole_image(large[chosen], gain, candidates.box, params.max_proposals)
-    return Selected(groupings, chosen, candidates.box[chosen], gain)
-
-
-def propose_candidates(image: np.ndarray, params: McgParams, detector: ContourDetector) -> list[Grouping]:
-    """All candidates, unranked, one `Grouping` per hierarchy; the first candidate of each is the whole image."""
-    largest = min(params.scales[0].side, params.max_upscale * max(image.shape[:2]))
-    groupings: list[Grouping] = []
-    for scale in params.scales:
-        superpixels = _superpixels(image, round(largest * scale.side / params.scales[0].side), detector)
-        for criterion in scale.criteria:
-            hierarchy = build_hierarchy(superpixels.graph, criterion, superpixels.labels.size)
-            tree = build_tree(superpixels.graph, hierarchy)
-            member = group_regions(tree, params.tuples)
-            candidates = describe(tree, member, superpixels.scale, len(groupings))
-            groupings.append(Grouping(candidates, superpixels, tree, member))
-    return groupings
-
-
-def _superpixels(image: np.ndarray, side: int, detector: ContourDetector) -> Superpixels:
-    small = resize_long_side(image, max(side, 1))
-    probability = detector(small)
-    if probability.shape != small.shape[:2]:
-        raise ValueError(f"the contour detector gave shape {probability.shape} for an image of {small.shape[:2]}")
-    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32)
-    labels, contour, graph = build_superpixels(smooth_contour(probability), lab)
-    scale = image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]
-    return Superpixels(contour, labels, graph, scale)
+    chosen, gain = select(box[large], weight[large], limit, max(2 * limit, min(10 * limit, POOL[params.mode])))
+    chosen, gain = _with_whole_image(large[chosen], gain, box, params.max_proposals)
+    return Selected(groupings, chosen, box[chosen], gain)
 
 
 def _large_enough(box: np.ndarray, size: tuple[int, int]) -> np.ndarray:

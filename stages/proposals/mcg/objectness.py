@@ -2,10 +2,10 @@
 
 import numpy as np
 
-OFFSET = -0.6827
-LOW = 0.2049
-HIGH = 1.0108
-KNEE = -5.1144
+OFFSET = 0.0205
+LOW = 0.2409
+HIGH = 1.3558
+KNEE = -4.0180
 """Log odds = OFFSET + LOW x + HIGH log(1 + exp(x - KNEE)) of x = log gain. The output of `fit_objectness`."""
 
 
