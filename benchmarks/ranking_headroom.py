@@ -24,7 +24,7 @@ from data.parameters import nest, parse_assignment, replace
 from data.truth import TruthObject
 from data.truth_reader import load_truth
 from stages.contours import detector_by_name
-from stages.proposals.mcg.candidates import Grouping, propose_candidates
+from stages.proposals.mcg.candidates import Grouping, candidate_boxes, propose_candidates
 from stages.proposals.mcg.method import POOL
 from stages.proposals.mcg.params import McgParams
 from stages.proposals.mcg.ranking import expected_objects
@@ -36,7 +36,7 @@ STEPS = ("superpixels", "candidates", "pool", "first 2,000", "first 500")
 def best_overlaps(image: np.ndarray, objects: list[TruthObject], params: McgParams) -> Iterator[tuple[float, ...]]:
     """IoU of each object by STEPS."""
     groupings = propose_candidates(image, params, detector_by_name(params.contours))
-    box = np.concatenate([grouping.candidates.box for grouping in groupings])
+    box = candidate_boxes(groupings)
     weight = expected_objects(groupings, image)
     kept, _ = merge_duplicates(box, weight, POOL[params.mode])
     chosen, _ = select(box, weight, 2000, POOL[params.mode])

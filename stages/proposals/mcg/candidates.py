@@ -52,6 +52,11 @@ def propose_candidates(image: np.ndarray, params: McgParams, detector: ContourDe
     return groupings
 
 
+def candidate_boxes(groupings: list[Grouping]) -> np.ndarray:
+    """Boxes of all candidates, in the order of the groupings: (M, 4) float32 xyxy."""
+    return np.concatenate([grouping.candidates.box for grouping in groupings])
+
+
 def _superpixels(image: np.ndarray, side: int, detector: ContourDetector) -> Superpixels:
     small = resize_long_side(image, max(side, 1))
     probability = detector(small)

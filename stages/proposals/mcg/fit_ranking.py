@@ -17,7 +17,7 @@ from data.boxes import pairwise_iou
 from data.masks import tight_box
 from stages.contours import detector_by_name
 from stages.contours.bsds import DrawnImage, load_drawn, training_paths
-from stages.proposals.mcg.candidates import Grouping, propose_candidates
+from stages.proposals.mcg.candidates import Grouping, candidate_boxes, propose_candidates
 from stages.proposals.mcg.params import McgParams
 from stages.regions.features import join
 from stages.regions.ranking import rank_features
@@ -68,7 +68,7 @@ def examples(
         drawn = load_drawn(path)
         groupings = propose_candidates(drawn.image, params, detector_by_name(params.contours))
         features = features_of(groupings, drawn.image)
-        box = np.concatenate([grouping.candidates.box for grouping in groupings])
+        box = candidate_boxes(groupings)
         count = expected_counts(box.astype(np.float64), segment_boxes(drawn), sharpness) / len(drawn.segments)
         kept = (count > 0) | (rng.random(len(count)) < KEPT_BACKGROUND)
         names = list(features)

@@ -7,7 +7,7 @@ import numpy as np
 
 from data.masks import MASK_SIDE
 from stages.contours import ContourDetector, detector_by_name
-from stages.proposals.mcg.candidates import Grouping, propose_candidates
+from stages.proposals.mcg.candidates import Grouping, candidate_boxes, propose_candidates
 from stages.proposals.mcg.masks import box_masks
 from stages.proposals.mcg.objectness import objectness
 from stages.proposals.mcg.params import McgParams, Mode
@@ -54,7 +54,7 @@ class Selected(NamedTuple):
 def select_candidates(image: np.ndarray, params: McgParams, detector: ContourDetector) -> Selected:
     """The proposals of an image before they are scored; the arguments as for `mcg_proposals`."""
     groupings = propose_candidates(image, params, detector)
-    box = np.concatenate([grouping.candidates.box for grouping in groupings])
+    box = candidate_boxes(groupings)
     weight = expected_objects(groupings, image)
     large = np.flatnonzero(_large_enough(box, image.shape[:2]))
     limit = params.max_proposals
